@@ -1,0 +1,289 @@
+import { z } from 'zod';
+import { podSchema } from './pod.ts';
+import { metricsSchema, stages } from './progress.ts';
+
+/**
+ * The DPOJob API, once: types, defaults, validation, the CRD's schema (generate.ts) and its documentation come from here.
+ * Names are TRL's where TRL has the concept, Job's for the lifecycle. A rule that a field's type cannot carry is a CEL
+ * rule in `meta`, so that the API server enforces it; the trainer checks it again by parsing with the same schema.
+ */
+export const group = 'training.dpo-operator.io';
+export const version = 'v1alpha1';
+export const apiVersion = `${group}/${version}`;
+export const kind = 'DPOJob';
+export const plural = 'dpojobs';
+
+/** Longest name of a DPOJob: with "-<attempt>" and the pod's suffix it still fits in 63 characters. */
+export const maxNameLength = 47;
+
+const seconds = (least = 0): z.ZodInt => z.int().min(least).max(31_536_000);
+const claimSource = z
+  .string()
+  .min(1)
+  .max(1024)
+  .regex(/^pvc:\/\/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(\/[A-Za-z0-9_.-][A-Za-z0-9_. -]*)*\/?$/)
+  .meta({
+    'x-kubernetes-validations': [
+      { rule: "!self.split('/').exists(p, p == '..' || p == '.')", message: "the path must not contain '.' or '..'" },
+    ],
+  });
+
+const modelSchema = z.object({
+  source: claimSource.describe('Folder with config.json, safetensors weights and tokenizer.json: pvc://claim/path'),
+  chatTemplate: z.string().min(1).max(65_536).optional().describe("Jinja template used instead of the model's own"),
+});
+
+const datasetSource = {
+  source: claimSource.optional().describe('JSONL or JSONL.gz file of preference pairs: pvc://claim/path'),
+  configMapRef: z
+    .object({ name: z.string().min(1).max(253), key: z.string().min(1).max(253).default('data.jsonl') })
+    .optional()
+    .describe('A small data set held in a ConfigMap of the same namespace'),
+};
+const exactlyOneSource = {
+  rule: 'has(self.source) != has(self.configMapRef)',
+  message: 'exactly one of source and configMapRef must be set',
+};
+
+const columnsSchema = z
+  .object({
+    prompt: z.string().min(1).max(128).default('prompt'),
+    chosen: z.string().min(1).max(128).default('chosen'),
+    rejected: z.string().min(1).max(128).default('rejected'),
+  })
+  .default({ prompt: 'prompt', chosen: 'chosen', rejected: 'rejected' })
+  .describe("Names of the data set's columns");
+
+const datasetSchema = z
+  .object({
+    ...datasetSource,
+    columns: columnsSchema,
+    holdout: z
+      .number()
+      .min(0)
+      .max(0.5)
+      .default(0.02)
+      .describe('Share of prompts held out for evaluation, chosen by a hash of the normalised prompt'),
+    evalSource: claimSource.optional().describe('Held-out pairs in a file of their own, used instead of holdout'),
+    maxPairs: z.int().min(1).max(1_000_000_000).optional().describe('Use only the first pairs of the file'),
+    shuffle: z.boolean().default(true).describe('Shuffle the order of the pairs in each epoch, by the seed'),
+  })
+  .meta({ 'x-kubernetes-validations': [exactlyOneSource] });
+
+const sftSchema = z.object({
+  dataset: z
+    .object(datasetSource)
+    .meta({ 'x-kubernetes-validations': [exactlyOneSource] })
+    .optional()
+    .describe("Rows with messages, or prompt and completion; by default the preference data's chosen answers"),
+  epochs: z.number().gt(0).max(1000).default(1),
+  learningRate: z.number().gt(0).max(1).default(2e-5),
+  batchSize: z.int().min(1).max(65_536).default(8).describe('Rows per optimizer step'),
+});
+
+export const lossTypes = ['sigmoid'] as const;
+
+const lossSchema = z.object({
+  type: z.enum(lossTypes),
+  weight: z.number().gt(0).max(1e6).default(1),
+});
+
+const trainingSchema = z.object({
+  loss: z
+    .array(lossSchema)
+    .min(1)
+    .max(8)
+    .default([{ type: 'sigmoid', weight: 1 }])
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
+    .describe('Loss terms, added with their weights'),
+  beta: z
+    .number()
+    .gt(0)
+    .max(1000)
+    .default(0.1)
+    .describe('Strength of the pull towards the reference model: higher beta, less deviation'),
+  optimizer: z.enum(['adamw']).default('adamw'),
+  learningRate: z.number().gt(0).max(1).default(1e-6),
+  weightDecay: z.number().min(0).max(1).default(0).describe('Decoupled; applied to matrices, not norms and biases'),
+  betas: z
+    .array(z.number().min(0).lt(1))
+    .min(2)
+    .max(2)
+    .default([0.9, 0.999])
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
+    .describe("AdamW's decay rates"),
+  epsilon: z.number().gt(0).max(1).default(1e-8),
+  maxGradNorm: z.number().gt(0).max(1e9).default(1).describe('The gradient is scaled down to this L2 norm'),
+  schedule: z.enum(['linear', 'constant']).default('linear'),
+  warmup: z.number().min(0).lt(1).default(0).describe('Share of all steps in which the learning rate rises'),
+  epochs: z.number().gt(0).max(1000).default(1),
+  maxSteps: z.int().min(1).max(1_000_000_000).optional().describe('Stop after this many steps; overrides epochs'),
+  batchSize: z.int().min(1).max(65_536).default(8).describe('Pairs per optimizer step'),
+  microBatchTokens: z
+    .int()
+    .min(1)
+    .max(10_000_000)
+    .default(4096)
+    .describe('Tokens computed at once: bounds memory, changes no result'),
+  maxLength: z.int().min(2).max(1_048_576).default(1024).describe('Tokens of prompt and answer together'),
+  truncation: z.enum(['keep_start']).default('keep_start').describe('Longer answers lose their end'),
+  precision: z.enum(['auto', 'fp32']).default('auto'),
+  seed: z.int().min(0).max(4_294_967_295).default(42),
+});
+
+const evaluationSchema = z
+  .object({
+    everySteps: z.int().min(1).max(1_000_000_000).default(100).describe('Held-out evaluation by this interval'),
+  })
+  .default({ everySteps: 100 });
+
+const checkpointSchema = z
+  .object({
+    everySteps: z.int().min(1).max(1_000_000_000).default(100),
+    everySeconds: seconds(1).default(600).describe('A checkpoint is saved when either interval has passed'),
+    keep: z.int().min(1).max(100).default(2).describe('Newest checkpoints kept'),
+    gracePeriodSeconds: seconds(1).default(120).describe("The pod's grace period, in which it saves when stopped"),
+    volume: z
+      .object({
+        type: z.enum(['Claim', 'Ephemeral']).default('Claim').describe('Ephemeral: nothing survives the pod'),
+        size: z
+          .string()
+          .max(32)
+          .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$/)
+          .default('10Gi'),
+        storageClassName: z.string().max(253).optional(),
+        accessMode: z.enum(['ReadWriteOnce', 'ReadWriteOncePod', 'ReadWriteMany']).default('ReadWriteOnce'),
+      })
+      .optional()
+      .describe('The claim made for checkpoints when the output is not a claim'),
+  })
+  .default({ everySteps: 100, everySeconds: 600, keep: 2, gracePeriodSeconds: 120 });
+
+const acceleratorSchema = z
+  .object({
+    resource: z.string().min(1).max(253).default('nvidia.com/gpu'),
+    count: z.int().min(0).max(1).default(1).describe('0 trains on CPU'),
+  })
+  .default({ resource: 'nvidia.com/gpu', count: 1 });
+
+const resourcesSchema = z
+  .object({
+    limits: z.record(z.string(), z.string()).optional(),
+    requests: z.record(z.string(), z.string()).optional(),
+  })
+  .default({});
+
+export const specSchema = z.object({
+  model: modelSchema,
+  dataset: datasetSchema,
+  sft: sftSchema.optional().describe('Supervised fine-tuning before the preference stage'),
+  training: trainingSchema.prefault({}),
+  evaluation: evaluationSchema,
+  checkpoint: checkpointSchema,
+  output: z.object({
+    source: claimSource.describe('Folder that receives the trained model: pvc://claim/path'),
+  }),
+  accelerator: acceleratorSchema,
+  resources: resourcesSchema,
+  pod: podSchema.prefault({}),
+  workers: z.int().min(1).max(1).default(1),
+  suspend: z.boolean().default(false).describe('Save and stop; set back to false to continue at the same step'),
+  backoffLimit: z.int().min(0).max(1000).default(3).describe('Failures after which the job is given up'),
+  activeDeadlineSeconds: seconds(1).optional().describe('Longest time active, over all attempts'),
+  startDeadlineSeconds: seconds(1).optional().describe('Longest time from creation or resume to a running trainer'),
+  progressDeadlineSeconds: seconds(1).optional().describe('Longest time without progress while the trainer answers'),
+  ttlSecondsAfterFinished: seconds(0).optional().describe('The DPOJob is deleted so long after it finished'),
+});
+/** A DPOJob's spec with its defaults filled in. */
+export type DPOJobSpec = z.output<typeof specSchema>;
+/** A DPOJob's spec as a user writes it. */
+export type DPOJobSpecInput = z.input<typeof specSchema>;
+
+/** One word for people; derived, never read back. */
+export const states = [
+  'Pending',
+  'Queued',
+  'Starting',
+  'Running',
+  'Suspended',
+  'Restarting',
+  'Complete',
+  'Failed',
+] as const;
+
+const text = z.string().max(1024);
+const time = z.iso.datetime();
+const count = z.int().min(0);
+
+const conditionSchema = z.object({
+  type: z.string().max(316),
+  status: z.enum(['True', 'False', 'Unknown']),
+  observedGeneration: count.optional(),
+  lastTransitionTime: time,
+  reason: z.string().max(1024),
+  message: z.string().max(32_768),
+});
+export type Condition = z.infer<typeof conditionSchema>;
+
+export const statusSchema = z.object({
+  conditions: z
+    .array(conditionSchema)
+    .max(16)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
+    .optional(),
+  observedGeneration: count.optional(),
+  state: z.enum(states).optional().describe('One word for people'),
+  attempt: count.optional().describe('Number of the present child Job'),
+  startTime: time.optional(),
+  completionTime: time.optional(),
+  restarts: count.optional().describe('Pods that ended without finishing the job'),
+  restartsWithoutProgress: count.optional().describe('Free restarts in a row without a newer checkpoint'),
+  activeSeconds: count.optional().describe('Seconds active in earlier attempts'),
+  attemptStartTime: time.optional().describe('Since when the present attempt may run'),
+  image: z.string().max(1024).optional().describe('Trainer image of the present attempt'),
+  progress: z
+    .object({
+      stage: z.enum(stages),
+      step: count,
+      totalSteps: count,
+      epoch: z.number(),
+      percent: z.number(),
+      etaSeconds: z.number().optional(),
+      updateTime: time,
+    })
+    .optional(),
+  metrics: metricsSchema.optional(),
+  data: z.object({ pairs: count, heldOut: count, dropped: z.record(z.string(), count).optional() }).optional(),
+  checkpoint: z.object({ step: count, time }).optional(),
+  output: z.object({ source: text, digest: z.string().max(128) }).optional(),
+  lastFailure: z
+    .object({
+      reason: z.string().max(63),
+      exitCode: z.int().optional(),
+      container: z.string().max(63).optional(),
+      pod: z.string().max(253).optional(),
+      message: text.optional(),
+      time: time.optional(),
+    })
+    .optional(),
+});
+export type DPOJobStatus = z.infer<typeof statusSchema>;
+
+/** A DPOJob as the API server stores it. */
+export interface DPOJob {
+  apiVersion: typeof apiVersion;
+  kind: typeof kind;
+  metadata: {
+    name: string;
+    namespace: string;
+    uid: string;
+    generation?: number;
+    resourceVersion?: string;
+    creationTimestamp?: string;
+    deletionTimestamp?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
+  spec: DPOJobSpec;
+  status?: DPOJobStatus;
+}

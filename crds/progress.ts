@@ -1,0 +1,82 @@
+import { z } from 'zod';
+
+/**
+ * What the trainer says of itself: the body of GET /progress, and (inside TerminationMessage) the pod's termination
+ * message. The operator trusts none of it: size-capped, parsed with these schemas, pod UID compared.
+ */
+
+/** Stages of a run in their order. Every stage beats: `heartbeat` grows while it makes progress. */
+export const stages = ['Loading', 'Data', 'SFT', 'Reference', 'Training', 'Evaluating', 'Exporting', 'Done'] as const;
+
+const figure = z.number().optional();
+
+/** Figures of the latest optimizer step (means over its pairs) and of the latest held-out evaluation. */
+export const metricsSchema = z.object({
+  loss: figure.describe('Training loss of the latest step, mean over its pairs'),
+  beta: figure.describe('Beta in force'),
+  rewardMargin: figure.describe('Mean of chosen minus rejected reward, beta times the log-ratios'),
+  rewardAccuracy: figure.describe('Share of pairs whose chosen answer has the higher reward'),
+  rewardChosen: figure.describe('Mean reward of the chosen answers'),
+  rewardRejected: figure.describe('Mean reward of the rejected answers'),
+  logpsChosen: figure.describe("Mean of the chosen answers' summed log-probabilities"),
+  logpsRejected: figure.describe("Mean of the rejected answers' summed log-probabilities"),
+  gradNorm: figure.describe('L2 norm of the gradient before clipping'),
+  learningRate: figure.describe('Learning rate of the latest step'),
+  pairsPerSecond: figure.describe('Pairs trained per second over the latest step'),
+  tokensPerSecond: figure.describe('Tokens trained per second over the latest step'),
+  firstStepLoss: figure.describe('Loss of the first optimizer step of the preference stage'),
+  sftLoss: figure.describe('Loss of the latest step of the SFT stage, mean over its tokens'),
+  evalLoss: figure.describe('Held-out loss'),
+  evalRewardMargin: figure.describe('Held-out reward margin'),
+  evalRewardAccuracy: figure.describe('Held-out reward accuracy'),
+  evalRewardChosen: figure.describe('Held-out reward of the chosen answers'),
+  evalRewardRejected: figure.describe('Held-out reward of the rejected answers'),
+  evalLogpsChosen: figure.describe('Held-out log-probability of the chosen answers'),
+  evalLogpsRejected: figure.describe('Held-out log-probability of the rejected answers'),
+  evalKL: figure.describe('Mean over held-out completion positions of KL(policy || reference), at most 64 pairs'),
+});
+export type Metrics = z.infer<typeof metricsSchema>;
+
+const count = z.int().min(0);
+
+export const progressSchema = z.object({
+  podUID: z.string().max(64),
+  attempt: count,
+  heartbeat: count.describe('Grows with every unit of work in every stage'),
+  time: z.iso.datetime(),
+  stage: z.enum(stages),
+  step: count.describe('Optimizer steps done in the preference stage'),
+  totalSteps: count,
+  stageStep: count.describe('Units of work done in the present stage'),
+  stageTotal: count.describe('Units of work of the present stage; 0 while unknown'),
+  epoch: z.number().min(0),
+  percent: z.number().min(0).max(100),
+  etaSeconds: z.number().min(0).optional(),
+  metrics: metricsSchema,
+  data: z
+    .object({
+      pairs: count,
+      heldOut: count,
+      dropped: z.record(z.string().max(63), count).describe('Rows left out, by reason'),
+    })
+    .optional(),
+  checkpoint: z.object({ step: count, time: z.iso.datetime() }).optional(),
+  output: z.object({ source: z.string().max(1024), digest: z.string().max(128) }).optional(),
+  warnings: z
+    .array(z.object({ reason: z.string().max(63), message: z.string().max(1024) }))
+    .max(16)
+    .default([]),
+});
+export type Progress = z.infer<typeof progressSchema>;
+
+/** Largest body of /progress and largest termination message that the operator reads, in bytes. */
+export const maxProgressBytes = 16_384;
+export const maxTerminationBytes = 4096;
+
+/** What the trainer leaves in /dev/termination-log (rewritten with each record, last with the reason it ended). */
+export const terminationMessageSchema = z.object({
+  reason: z.string().max(63).describe('A name of crds/exit-codes.ts, or "Running" while it runs'),
+  message: z.string().max(1024),
+  progress: progressSchema.optional(),
+});
+export type TerminationMessage = z.infer<typeof terminationMessageSchema>;

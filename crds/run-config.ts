@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import { specSchema } from './dpojob.ts';
+
+/**
+ * job.json: what the operator hands the trainer, through an immutable ConfigMap mounted at `runConfigPath`.
+ * The specification travels whole; the trainer applies no defaults of its own.
+ */
+export const runConfigSchema = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  uid: z.string().describe("The DPOJob's UID: names the checkpoint folder and survives restarts and resumes"),
+  attempt: z.int().min(0),
+  spec: specSchema,
+});
+export type RunConfig = z.infer<typeof runConfigSchema>;
+
+/** Where things are in the trainer's container; the operator's builders and the trainer's defaults read them here. */
+export const runConfigPath = '/etc/dpo/job.json';
+/** `pvc://claim/path` is `<volumesPath>/claim/path` in the pod. */
+export const volumesPath = '/volumes';
+/** A claim of the job's own for checkpoints (when the output is not a claim) is mounted here. */
+export const checkpointPath = '/checkpoints';
+/** Scratch space: the root file system is read-only. */
+export const scratchPath = '/tmp';
+/** Port of /metrics, /progress and /healthz in the trainer's pod, and its name. */
+export const trainerPort = 8080;
+export const trainerPortName = 'metrics';
+/** Environment variables that the operator sets on the trainer's container. */
+export const environment = {
+  /** From the downward API. */
+  podUID: 'POD_UID',
+  podName: 'POD_NAME',
+  /** Present and "true" only in tests that fake an accelerator: run on CPU although one was asked for. */
+  accelerator: 'DPO_ACCELERATOR_OVERRIDE',
+} as const;
+
+/** The folder for checkpoints of a job under a claim's root, relative to it. */
+export function checkpointFolder(uid: string): string {
+  return `.dpo/${uid}`;
+}

@@ -1,0 +1,18 @@
+// Node.js strips the types itself: no transform. One project per ring of tests.
+const ring = (name, testMatch) => ({
+  displayName: name,
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {},
+  testMatch,
+  modulePathIgnorePatterns: ['<rootDir>/.dpo'],
+  injectGlobals: false,
+});
+
+export default {
+  projects: [
+    ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples}/**/*.test.ts']),
+    ring('integration', ['<rootDir>/test/integration/**/*.test.ts']),
+    ring('e2e', ['<rootDir>/test/e2e/**/*.test.ts']),
+  ],
+};
