@@ -1,0 +1,16 @@
+export { compile, compiledFunctions, eager, setEager } from './compile.ts';
+export { ops } from './ops.ts';
+export {
+  constant,
+  free,
+  keep,
+  liveTensors,
+  read,
+  scope,
+  tensor,
+  tensorFlowVersion,
+  usesGpu,
+  type DType,
+  type Tensor,
+} from './tensor.ts';
+export { createVariable, type Variable } from './variable.ts';

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+
+/**
+ * TensorFlow reads these once, when its library is loaded, and only from the process's real environment: set them on the
+ * main thread before a worker starts. What the user has set stays.
+ */
+export function prepareEnvironment(): void {
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  // 25 % less time per step on CPU (docs/decisions/0002-compiled-steps.md).
+  process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
+  process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
+  process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threadLimit());
+  process.env['TF_NUM_INTEROP_THREADS'] ??= '1';
+}
+
+/** Threads that the container may use: its cgroup quota, rounded up, where it is less than the machine's cores. */
+export function threadLimit(cpuMax = readCpuMax(), cores = availableParallelism()): number {
+  const [quota, period] = cpuMax.trim().split(' ').map(Number);
+  if (!quota || !period) return cores;
+  return Math.max(1, Math.min(cores, Math.ceil(quota / period)));
+}
+
+function readCpuMax(): string {
+  try {
+    return readFileSync('/sys/fs/cgroup/cpu.max', 'utf8');
+  } catch {
+    return 'max';
+  }
+}

@@ -1,0 +1,148 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { applyHooks } from './hooks.ts';
+
+/**
+ * `npm run engine [-- --gpu] [-- --prefix DIR]`: builds the binding of @tensorflow/tfjs-node-gpu, with our recorder in
+ * it, against the libraries inside PyPI's TensorFlow wheel (its own download is TensorFlow 2.9 for CUDA 11.2). The
+ * result is cached outside the project by the hash of everything it is made of, so a second run only links it.
+ *
+ * `--prefix DIR` copies the engine there instead of linking to the cache: an image has no cache.
+ */
+const { values: options } = parseArgs({
+  options: { gpu: { type: 'boolean', default: false }, prefix: { type: 'string' } },
+});
+
+const here = import.meta.dirname;
+const require = createRequire(import.meta.url);
+const packageRoot = dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
+const napiHeaders = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
+const requirements = join(here, options.gpu ? 'requirements-gpu.txt' : 'requirements-cpu.txt');
+const ours = ['recorder.h', 'recorder.cc', 'op-signature.h', 'op-signature.cc'];
+
+/** Stops with what was wrong and what to do; no stack, since the cause is the machine and not this program. */
+function fail(message: string): never {
+  console.error(`engine: ${message}`);
+  process.exit(1);
+}
+
+function run(command: string, args: string[], missing: string): string {
+  const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  if (result.error) fail(missing);
+  if (result.status !== 0) fail(`${command} ${args[0]} failed:\n${result.stderr || result.stdout}`);
+  return result.stdout;
+}
+
+function checkPlatform(): void {
+  const supported = options.gpu ? ['linux x64'] : ['linux x64', 'linux arm64'];
+  const found = `${process.platform} ${process.arch}`;
+  if (!supported.includes(found)) {
+    fail(`TensorFlow's wheel is for ${supported.join(' or ')}, this is ${found}. Use a container or such a machine.`);
+  }
+}
+
+function contentHash(): string {
+  const hash = createHash('sha256').update(`${process.arch} ${options.gpu}`);
+  const files = [...ours, 'hooks.ts', 'install.ts'].map((name) => join(here, name));
+  for (const file of [...files, requirements, join(packageRoot, 'package.json')]) hash.update(readFileSync(file));
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Only the libraries and the headers leave the wheels: 850 MB instead of 1.3 GB. */
+const unpack = `
+import glob, sys, zipfile
+headers = tuple('tensorflow/include/' + part for part in ('tensorflow/c/', 'tensorflow/core/platform/', 'tsl/platform/', 'xla/tsl/'))
+for wheel in glob.glob(sys.argv[1] + '/*.whl'):
+    archive = zipfile.ZipFile(wheel)
+    for name in archive.namelist():
+        library = '.so' in name and (name.startswith('tensorflow/libtensorflow_') or name.startswith('nvidia/'))
+        if library or name.startswith(headers):
+            archive.extract(name, sys.argv[2])
+`;
+
+function downloadTensorFlow(target: string): void {
+  console.log(`engine: downloading TensorFlow ${options.gpu ? 'with CUDA, about 3.4 GB' : '(274 MB)'}`);
+  const wheels = join(target, 'wheels');
+  const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+  const glibc = [17, 24, 25, 26, 27, 28].flatMap((minor) => ['--platform', `manylinux_2_${minor}_${machine}`]);
+  const platform = [...glibc, '--platform', `manylinux2014_${machine}`, '--python-version', '3.11'];
+  const pip = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps', '--require-hashes'];
+  run('python3', ['-m', 'pip', '--version'], 'python3 is missing. On Debian: apt-get install python3 python3-pip');
+  run('python3', [...pip, '--only-binary', ':all:', ...platform, '--dest', wheels, '-r', requirements], 'python3');
+  run('python3', ['-c', unpack, wheels, target], 'python3');
+  rmSync(wheels, { recursive: true });
+}
+
+function compile(target: string): void {
+  console.log('engine: compiling the binding');
+  const sources = join(target, 'binding');
+  mkdirSync(sources);
+  const theirs = join(packageRoot, 'binding');
+  for (const file of readdirSync(theirs)) {
+    writeFileSync(join(sources, file), applyHooks(file, readFileSync(join(theirs, file), 'utf8')));
+  }
+  for (const file of ours) copyFileSync(join(here, file), join(sources, file));
+  const tensorflow = join(target, 'tensorflow');
+  const units = ['tfjs_backend.cc', 'tfjs_binding.cc', 'recorder.cc', 'op-signature.cc'];
+  run(
+    'g++',
+    [
+      ...['-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding'],
+      ...[`-I${napiHeaders}`, `-I${join(tensorflow, 'include')}`, `-I${sources}`],
+      ...units.map((unit) => join(sources, unit)),
+      ...['-o', join(target, 'tfjs_binding.node'), `-L${tensorflow}`],
+      ...['-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', '-Wl,-rpath,$ORIGIN/tensorflow'],
+    ],
+    'g++ is missing. On Debian: apt-get install g++',
+  );
+  rmSync(sources, { recursive: true });
+  rmSync(join(tensorflow, 'include'), { recursive: true });
+}
+
+/** Made under a temporary name and renamed when whole: two runs at once, or a killed one, leave nothing half made. */
+function build(cached: string): void {
+  mkdirSync(dirname(cached), { recursive: true });
+  const target = mkdtempSync(`${cached}.`);
+  downloadTensorFlow(target);
+  compile(target);
+  try {
+    renameSync(target, cached);
+  } catch (error) {
+    if (!existsSync(cached)) throw error;
+    rmSync(target, { recursive: true });
+  }
+}
+
+/** The package looks for its binding at lib/napi-v8. */
+function link(cached: string): void {
+  const folder = join(packageRoot, 'lib', 'napi-v8');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(dirname(folder), { recursive: true });
+  symlinkSync(cached, folder);
+}
+
+checkPlatform();
+const cacheRoot = process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-operator');
+const cached = options.prefix ?? join(cacheRoot, `engine-${contentHash()}`);
+if (!existsSync(join(cached, 'tfjs_binding.node'))) build(cached);
+if (options.prefix === undefined) {
+  link(cached);
+  const { report } = await import('./report.ts');
+  report();
+}
