@@ -44,7 +44,12 @@ const require = createRequire(import.meta.url);
 
 /** Where `npm run engine` puts the binding. */
 export function bindingPath(): string {
-  return join(dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'lib', 'napi-v8', 'tfjs_binding.node');
+  return join(
+    dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')),
+    'lib',
+    'napi-v8',
+    'tfjs_binding.node',
+  );
 }
 
 /** Whether the engine has been built. */

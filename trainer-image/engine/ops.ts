@@ -108,9 +108,7 @@ export const ops = {
 
   /** into [n, d] with rows [m, d] added at indices [m, 1]. */
   scatterAdd: (into: Tensor, indices: Tensor, rows: Tensor): Tensor =>
-    one(
-      execute('TensorScatterAdd', [index('T', into.dtype), index('Tindices', 'int32')], [into, indices, rows]),
-    ),
+    one(execute('TensorScatterAdd', [index('T', into.dtype), index('Tindices', 'int32')], [into, indices, rows])),
 
   /** Cross-entropy of logits [n, v] against labels [n] -> [losses [n], gradient of the losses' sum [n, v]]. */
   crossEntropy: (logits: Tensor, labels: Tensor): [Tensor, Tensor] =>

@@ -44,7 +44,12 @@ export function whileRecording<T>(f: () => T): T {
 export const adopt = (info: TensorInfo): Tensor => register(fromInfo(info));
 
 /** Runs one TensorFlow operation. Throws with the operation's name and the shapes of its inputs. */
-export function execute(op: string, attributes: readonly Attribute[], inputs: readonly Tensor[], outputs = 1): Tensor[] {
+export function execute(
+  op: string,
+  attributes: readonly Attribute[],
+  inputs: readonly Tensor[],
+  outputs = 1,
+): Tensor[] {
   const ids = inputs.map((input) => input.id);
   try {
     return binding.executeOp(op, attributes, ids, outputs).map(adopt);

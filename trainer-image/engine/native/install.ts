@@ -103,11 +103,15 @@ function compile(target: string): void {
   run(
     'g++',
     [
-      ...['-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding'],
-      ...[`-I${napiHeaders}`, `-I${join(tensorflow, 'include')}`, `-I${sources}`],
+      ...'-std=c++17 -O2 -fPIC -shared -DNAPI_VERSION=8 -DNODE_GYP_MODULE_NAME=tfjs_binding'.split(' '),
+      ...[napiHeaders, join(tensorflow, 'include'), sources].map((folder) => `-I${folder}`),
       ...units.map((unit) => join(sources, unit)),
-      ...['-o', join(target, 'tfjs_binding.node'), `-L${tensorflow}`],
-      ...['-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', '-Wl,-rpath,$ORIGIN/tensorflow'],
+      '-o',
+      join(target, 'tfjs_binding.node'),
+      `-L${tensorflow}`,
+      '-l:libtensorflow_cc.so.2',
+      '-l:libtensorflow_framework.so.2',
+      '-Wl,-rpath,$ORIGIN/tensorflow',
     ],
     'g++ is missing. On Debian: apt-get install g++',
   );

@@ -1,0 +1,28 @@
+import { describe, expect, test } from '@jest/globals';
+import { threadLimit } from '../../../trainer-image/engine/environment.ts';
+import { applyHooks, hooks } from '../../../trainer-image/engine/native/hooks.ts';
+
+describe('threads', () => {
+  test.each([
+    ['max 100000', 8, 8],
+    ['200000 100000', 8, 2],
+    ['150000 100000', 8, 2],
+    ['50000 100000', 8, 1],
+    ['1600000 100000', 8, 8],
+    ['', 4, 4],
+  ])('with the cgroup quota "%s" on %d cores are %d', (quota, cores, threads) => {
+    expect(threadLimit(quota, cores)).toBe(threads);
+  });
+});
+
+describe('a hook into the binding', () => {
+  const { file, find, replace } = hooks[1] as (typeof hooks)[number];
+
+  test('replaces the text that stands once', () => {
+    expect(applyHooks(file, `a\n#include "tensorflow/c/eager/c_api.h"\n${find}\nb`)).toContain(replace);
+  });
+
+  test.each(['nothing', `${find} ${find}`])('is refused when the source is another one: %s', (source) => {
+    expect(() => applyHooks(file, source)).toThrow(/is not the one this was written for/);
+  });
+});
