@@ -1,0 +1,125 @@
+/**
+ * The layout of a micro-batch: all tokens in one [tokens, hidden] matrix without padding. Each group is a prompt followed
+ * by its answers, and the prompt is computed once for all of them.
+ */
+export interface Group {
+  prompt: Int32Array;
+  /** Two for a preference pair (chosen, rejected), one for fine-tuning; none is empty. */
+  completions: readonly Int32Array[];
+}
+
+/** Lengths of a group's parts: what attention must know. */
+export interface Segments {
+  prompt: number;
+  completions: readonly number[];
+}
+
+/** Positions whose next token belongs to an answer, of some whole groups. */
+export interface HeadRows {
+  /** First group and the one after the last. */
+  from: number;
+  to: number;
+  /** Row in the [tokens, hidden] matrix -> the token it must predict, for each position. */
+  rows: Int32Array;
+  labels: Int32Array;
+  /** Which sequence each position belongs to: completion c of group g is `c * (to - from) + (g - from)`. */
+  sequences: Int32Array;
+}
+
+export interface Layout {
+  tokens: Int32Array;
+  /** Position of each token in its own sequence: an answer goes on where its prompt ended. */
+  positions: Int32Array;
+  segments: readonly Segments[];
+  heads: readonly HeadRows[];
+}
+
+/** Tokens of a group in the layout. */
+export function groupTokens(group: Group): number {
+  return group.completions.reduce((sum, completion) => sum + completion.length, group.prompt.length);
+}
+
+/**
+ * Lays groups out one after the other. `headRows` bounds the positions of one head call, since [positions, vocabulary]
+ * logits exist at once; a group is never split.
+ * Throws RangeError when a prompt or an answer is empty: nothing precedes, or follows, that could be predicted.
+ */
+export function layOut(groups: readonly Group[], headRows: number): Layout {
+  const tokens = new Int32Array(groups.reduce((sum, group) => sum + groupTokens(group), 0));
+  const positions = new Int32Array(tokens.length);
+  const starts: number[] = [];
+  let at = 0;
+  const place = (part: Int32Array, firstPosition: number): void => {
+    tokens.set(part, at);
+    for (let i = 0; i < part.length; i++) positions[at + i] = firstPosition + i;
+    at += part.length;
+  };
+  for (const { prompt, completions } of groups) {
+    if (prompt.length === 0 || completions.some((completion) => completion.length === 0)) {
+      throw new RangeError('a prompt and its answers must not be empty');
+    }
+    starts.push(at);
+    place(prompt, 0);
+    for (const completion of completions) place(completion, prompt.length);
+  }
+  const segments = groups.map(({ prompt, completions }) => ({
+    prompt: prompt.length,
+    completions: completions.map((completion) => completion.length),
+  }));
+  return { tokens, positions, segments, heads: headsOf(groups, starts, headRows) };
+}
+
+function headsOf(groups: readonly Group[], starts: readonly number[], limit: number): HeadRows[] {
+  const sizes = groups.map((group) => groupTokens(group) - group.prompt.length);
+  const heads: HeadRows[] = [];
+  for (let from = 0; from < groups.length;) {
+    let to = from + 1;
+    let rows = sizes[from] as number;
+    while (to < groups.length && rows + (sizes[to] as number) <= limit) rows += sizes[to++] as number;
+    heads.push(headOf(groups, starts, from, to));
+    from = to;
+  }
+  return heads;
+}
+
+function headOf(groups: readonly Group[], starts: readonly number[], from: number, to: number): HeadRows {
+  const rows: number[] = [];
+  const labels: number[] = [];
+  const sequences: number[] = [];
+  for (let g = from; g < to; g++) {
+    const { prompt, completions } = groups[g] as Group;
+    let start = (starts[g] as number) + prompt.length;
+    completions.forEach((completion, c) => {
+      completion.forEach((label, i) => {
+        // The prompt's last token predicts the first token of every answer.
+        rows.push(i === 0 ? (starts[g] as number) + prompt.length - 1 : start + i - 1);
+        labels.push(label);
+        sequences.push(c * (to - from) + (g - from));
+      });
+      start += completion.length;
+    });
+  }
+  return {
+    from,
+    to,
+    rows: Int32Array.from(rows),
+    labels: Int32Array.from(labels),
+    sequences: Int32Array.from(sequences),
+  };
+}
+
+/** Splits groups, in their order, into micro-batches of at most `budget` tokens, and at least one group each. */
+export function microBatches<T>(items: readonly T[], tokensOf: (item: T) => number, budget: number): T[][] {
+  const batches: T[][] = [];
+  let room = -1;
+  for (const item of items) {
+    const tokens = tokensOf(item);
+    if (tokens > room) {
+      batches.push([]);
+      room = budget;
+    }
+    batches.at(-1)?.push(item);
+    room -= tokens;
+  }
+  return batches;
+}

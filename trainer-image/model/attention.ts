@@ -1,0 +1,117 @@
+import type { Segments } from '../data/layout.ts';
+import { constant, ops, type Tensor } from '../engine/engine.ts';
+import type { Tape } from './tape.ts';
+
+export interface Heads {
+  query: number;
+  /** Each key and value head serves query / keyValue query heads (Ainslie et al. 2023). */
+  keyValue: number;
+  size: number;
+}
+
+/** One run of queries and what it may see: itself up to each position, and for an answer the whole prompt before it. */
+interface Span {
+  query: number;
+  prompt?: number;
+}
+
+/** Parts in the layout's order: prompt, then answers, of each group. */
+function spansOf(segments: readonly Segments[]): { sizes: number[]; spans: Span[] } {
+  const sizes: number[] = [];
+  const spans: Span[] = [];
+  for (const group of segments) {
+    const prompt = sizes.push(group.prompt) - 1;
+    spans.push({ query: prompt });
+    for (const length of group.completions) spans.push({ query: sizes.push(length) - 1, prompt });
+  }
+  return { sizes, spans };
+}
+
+/** [n, heads * size] -> per part [heads, length, size]. */
+function split(x: Tensor, heads: number, sizes: readonly number[]): Tensor[] {
+  const [n = 0, width = 0] = x.shape;
+  return ops.split(ops.transpose(ops.reshape(x, [n, heads, width / heads]), [1, 0, 2]), sizes, 1);
+}
+
+/** Per part [heads, length, size] -> [n, heads * size]. */
+function join(parts: readonly Tensor[]): Tensor {
+  const joined = ops.transpose(ops.concat(parts, 1), [1, 0, 2]);
+  const [n = 0, heads = 0, size = 0] = joined.shape;
+  return ops.reshape(joined, [n, heads * size]);
+}
+
+/** Query heads that share a key head lie below each other: [query heads, length, d] <-> [key heads, g * length, d]. */
+const fold = (x: Tensor, heads: Heads): Tensor =>
+  ops.reshape(x, [heads.keyValue, ((x.shape[1] as number) * heads.query) / heads.keyValue, x.shape[2] as number]);
+const unfold = (x: Tensor, heads: Heads): Tensor =>
+  ops.reshape(x, [heads.query, ((x.shape[1] as number) * heads.keyValue) / heads.query, x.shape[2] as number]);
+
+/** Which keys a query sees, [g * length, prompt + length], from two small vectors of positions. */
+function causal(prompt: number, length: number, group: number): Tensor {
+  const rows = Array.from({ length: group * length }, (_, i) => prompt + (i % length));
+  const columns = Array.from({ length: prompt + length }, (_, i) => i);
+  return ops.greaterEqual(constant(rows, [rows.length, 1], 'int32'), constant(columns, [1, columns.length], 'int32'));
+}
+
+/**
+ * Causal scaled dot-product attention (Vaswani et al. 2017, eq. 1) of queries [n, query heads * size] over keys and
+ * values [n, key heads * size] -> [n, query heads * size]. Only here do a micro-batch's pairs know of each other's bounds.
+ */
+export function attention(
+  tape: Tape,
+  qkv: { q: Tensor; k: Tensor; v: Tensor },
+  heads: Heads,
+  segments: readonly Segments[],
+): Tensor {
+  const { q, k, v } = qkv;
+  const { sizes, spans } = spansOf(segments);
+  const scale = (): Tensor => ops.scalar(1 / Math.sqrt(heads.size));
+  const parts = (): { q: Tensor[]; k: Tensor[]; v: Tensor[] } => ({
+    q: split(q, heads.query, sizes),
+    k: split(k, heads.keyValue, sizes),
+    v: split(v, heads.keyValue, sizes),
+  });
+  const seen = (list: readonly Tensor[], { query, prompt }: Span): Tensor =>
+    ops.concat(prompt === undefined ? [list[query] as Tensor] : [list[prompt] as Tensor, list[query] as Tensor], 1);
+  const weights = (queries: Tensor, keys: Tensor, { query, prompt }: Span): Tensor => {
+    const before = prompt === undefined ? 0 : (sizes[prompt] as number);
+    const scores = ops.mul(ops.batchMatmul(queries, keys, false, true), scale());
+    const mask = causal(before, sizes[query] as number, heads.query / heads.keyValue);
+    return ops.softmax(ops.where(mask, scores, ops.scalar(-1e9)));
+  };
+  const compute = (): Tensor => {
+    const p = parts();
+    const outputs = spans.map((span) => {
+      const attended = weights(fold(p.q[span.query] as Tensor, heads), seen(p.k, span), span);
+      return unfold(ops.batchMatmul(attended, seen(p.v, span)), heads);
+    });
+    return join(outputs);
+  };
+  const backward = (dy: Tensor): Tensor[] => {
+    const p = parts();
+    const dOut = split(dy, heads.query, sizes);
+    const dq: Tensor[] = [];
+    const dk: Tensor[][] = sizes.map(() => []);
+    const dv: Tensor[][] = sizes.map(() => []);
+    for (const span of spans) {
+      const [queries, keys, values] = [fold(p.q[span.query] as Tensor, heads), seen(p.k, span), seen(p.v, span)];
+      const attended = weights(queries, keys, span);
+      const dOutput = fold(dOut[span.query] as Tensor, heads);
+      const dAttended = ops.batchMatmul(dOutput, values, false, true);
+      const mean = ops.sum(ops.mul(dAttended, attended), 2);
+      const dScores = ops.mul(ops.mul(attended, ops.sub(dAttended, mean)), scale());
+      dq.push(unfold(ops.batchMatmul(dScores, keys), heads));
+      spread(dk, ops.batchMatmul(dScores, queries, true), span);
+      spread(dv, ops.batchMatmul(attended, dOutput, true), span);
+    }
+    return [join(dq), join(dk.map((list) => ops.addN(list))), join(dv.map((list) => ops.addN(list)))];
+  };
+  /** A key of the prompt gathers the gradients of every answer that saw it. */
+  const spread = (into: Tensor[][], gradient: Tensor, { query, prompt }: Span): void => {
+    if (prompt === undefined) return void into[query]?.push(gradient);
+    const [before, own] = ops.split(gradient, [sizes[prompt] as number, sizes[query] as number], 1) as [Tensor, Tensor];
+    into[prompt]?.push(before);
+    into[query]?.push(own);
+  };
+  return tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: true, compute, backward });
+}

@@ -1,0 +1,21 @@
+import { compile, free, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
+
+/** L2 norm of all gradients together. */
+export function globalNorm(gradients: readonly Tensor[]): number {
+  return scope(() => {
+    const halves = (all: Tensor[]): Tensor[] => [ops.addN(all.map((gradient) => ops.l2Loss(gradient)))];
+    return Math.sqrt(2 * (read(compile('gradient norm', halves, gradients)[0] as Tensor)[0] as number));
+  });
+}
+
+/** Scales gradients down to `maxNorm` as torch.nn.utils.clip_grad_norm_ does, freeing those given; smaller ones stay. */
+export function clip(gradients: Map<string, Tensor>, norm: number, maxNorm: number): void {
+  const factor = maxNorm / (norm + 1e-6);
+  if (!(factor < 1)) return;
+  const scale = tensor(Float32Array.of(factor), []);
+  for (const [name, gradient] of gradients) {
+    gradients.set(name, ops.mul(gradient, scale));
+    free(gradient);
+  }
+  free(scale);
+}
