@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { specSchema } from '../../crds/dpojob.ts';
+import type { Pair } from '../../trainer-image/data/pair.ts';
+import type { Training } from '../../trainer-image/model/learner.ts';
+
+/** TRL's own numbers (test/golden/trl): a fixed batch of eight pairs, its log-probabilities, loss and gradient. */
+export const goldenFolder = 'test/golden/trl';
+
+interface Batch {
+  pairs: { row: number; prompt: number[]; chosen: number[]; rejected: number[] }[];
+  /** Sums per sequence: the chosen answers, then the rejected ones. */
+  logps: Record<'policy' | 'reference' | 'policy64' | 'reference64', number[]>;
+  sigmoid: { loss: number; gradNorm: number; metrics: Record<string, number> };
+  beta: Record<string, { loss: number; gradNorm: number }>;
+}
+
+export const golden = JSON.parse(readFileSync(`${goldenFolder}/batch.json`, 'utf8')) as Batch;
+
+export const goldenPairs: Pair[] = golden.pairs.map(({ row, ...parts }) => ({
+  row,
+  prompt: Int32Array.from(parts.prompt),
+  chosen: Int32Array.from(parts.chosen),
+  rejected: Int32Array.from(parts.rejected),
+}));
+
+/** The training settings of a job that sets only these. */
+export function trainingOf(settings: object = {}): Training {
+  return specSchema.parse({
+    model: { source: 'pvc://models/tiny' },
+    dataset: { source: 'pvc://data/pairs.jsonl' },
+    output: { source: 'pvc://models/out' },
+    training: settings,
+  }).training;
+}
+
+/** Relative L2 distance |a - b| / |b|. */
+export function relativeDistance(a: Float32Array, b: Float32Array): number {
+  let [difference, size] = [0, 0];
+  b.forEach((value, i) => {
+    difference += ((a[i] as number) - value) ** 2;
+    size += value ** 2;
+  });
+  return Math.sqrt(difference / size);
+}
