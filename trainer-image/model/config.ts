@@ -43,23 +43,16 @@ export function ropeTheta(raw: RawConfig): number {
 }
 
 /** Settings that change no number of a forward pass in training: they may hold anything. */
-export const ignoredSettings = [
-  ...['architectures', 'auto_map', 'bos_token_id', 'eos_token_id', 'pad_token_id', 'dtype', 'torch_dtype'],
-  ...[
-    'initializer_range',
-    'max_position_embeddings',
-    'model_type',
-    'pretraining_tp',
-    'transformers_version',
-    'use_cache',
-  ],
-  ...['_name_or_path', '_attn_implementation_autoset', 'attention_dropout', 'is_llama_config', 'rope_interleaved'],
-  ...['rope_parameters', 'rope_scaling', 'rope_theta', 'return_dict', 'output_attentions', 'output_hidden_states'],
-];
+const ignoredSettings =
+  'architectures auto_map bos_token_id eos_token_id pad_token_id dtype torch_dtype initializer_range ' +
+  'max_position_embeddings model_type pretraining_tp transformers_version use_cache _name_or_path ' +
+  '_attn_implementation_autoset attention_dropout is_llama_config rope_interleaved rope_parameters rope_scaling ' +
+  'rope_theta return_dict output_attentions output_hidden_states';
 
 /** Throws InvalidConfiguration that names each setting of config.json that is not known: it might change the model. */
 export function refuseUnknown(raw: RawConfig, known: readonly string[]): void {
-  const unknown = Object.keys(raw).filter((key) => !known.includes(key) && !ignoredSettings.includes(key));
+  const allowed = new Set([...known, ...ignoredSettings.split(' ')]);
+  const unknown = Object.keys(raw).filter((key) => !allowed.has(key));
   if (unknown.length > 0) {
     const message = `config.json: ${unknown.join(', ')} not known for model_type "${String(raw['model_type'])}"`;
     throw new TrainerError('InvalidConfiguration', message);

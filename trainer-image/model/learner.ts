@@ -1,12 +1,12 @@
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import { groupTokens, layOut, microBatches, type Group, type Layout } from '../data/layout.ts';
 import type { Example, Pair } from '../data/pair.ts';
-import { free, keep, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
+import { free, keep, ops, read, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
 import { losses, type LossType } from '../loss/losses.ts';
 import { adamW, createMoments, type Moments } from '../optimizer/adamw.ts';
 import { clip, globalNorm } from '../optimizer/clip.ts';
 import { headHidden, headKl, headLogProbs, preferenceHead, sftHead } from './head.ts';
-import { loadNetwork, type Network } from './network.ts';
+import { Network } from './network.ts';
 import type { NamedTensor } from './safetensors.ts';
 
 export type Training = DPOJobSpec['training'];
@@ -63,7 +63,7 @@ export class Learner {
 
   /** Loads a checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
   constructor(folder: string, training: Training) {
-    this.network = loadNetwork(folder);
+    this.network = new Network(folder);
     this.training = training;
   }
 
@@ -151,10 +151,11 @@ export class Learner {
       if (Number.isFinite(norm)) {
         clip(this.gradients, norm, this.training.maxGradNorm);
         const { epsilon, weightDecay } = this.training;
-        const settings = { betas: this.training.betas as [number, number], epsilon, weightDecay };
+        const betas = this.training.betas as [number, number];
+        const settings = { betas, epsilon, weightDecay, step, learningRate };
         for (const weight of this.network.variables) {
           const gradient = this.gradients.get(weight.name) as Tensor;
-          adamW(weight, this.moments.get(weight.name) as Moments, gradient, { step, learningRate }, settings);
+          adamW(weight, this.moments.get(weight.name) as Moments, gradient, settings);
         }
       }
       this.dropGradients();
@@ -207,20 +208,13 @@ export class Learner {
 
   /** Weights under their Hugging Face names and in their layout. */
   weights(): StateTensor[] {
-    return this.network.variables.map((variable) => ({
-      name: variable.name,
-      shape: variable.shape,
-      read: () => scope(() => floats(variable.read())),
-    }));
+    return this.network.variables.map(asState);
   }
 
   /** Weights and optimizer moments: all that an exact resume needs from here. */
   state(): StateTensor[] {
     const moments = [...this.moments.values()].flatMap(({ m, v }) => [m, v]);
-    return [
-      ...this.weights(),
-      ...moments.map(({ name, shape, read: value }) => ({ name, shape, read: () => scope(() => floats(value())) })),
-    ];
+    return [...this.weights(), ...moments.map(asState)];
   }
 
   /** Sets weights, and moments where a stage has begun, to saved values. */
@@ -273,5 +267,11 @@ export class Learner {
     });
   }
 }
+
+const asState = (variable: Variable): StateTensor => ({
+  name: variable.name,
+  shape: variable.shape,
+  read: () => scope(() => floats(variable.read())),
+});
 
 const floats = (value: Tensor): Float32Array => read(value) as Float32Array;

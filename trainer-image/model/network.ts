@@ -13,19 +13,6 @@ export type HeadCall = (head: HeadRows, output: Tensor, weights: HeadWeights) =>
 /** Receives the gradient of one weight; it owns the tensor from then on. */
 export type GradientSink = (name: string, gradient: Tensor) => void;
 
-export interface Network {
-  /** config.json as it was read. */
-  raw: RawConfig;
-  architecture: Architecture;
-  /** Every weight once, in a fixed order, under its Hugging Face name. */
-  variables: readonly Variable[];
-  readHead(): HeadWeights;
-  /** Hidden states before the last norm [n, hidden], in the caller's scope. */
-  forward(layout: Layout): { output: Tensor; weights: HeadWeights };
-  /** Forward, then each head group, then backward block by block. Call it in a scope. */
-  backpropagate(layout: Layout, head: HeadCall, sink: GradientSink): void;
-}
-
 /** Cosine and sine of each token's rotation angles (Su et al. 2021, sec. 3.2.2), [n, headSize / 2]. */
 function rotationOf({ config }: Architecture, positions: Int32Array): Rotation {
   const half = config.headSize / 2;
@@ -68,84 +55,107 @@ function loadVariables(folder: string, architecture: Architecture): Variable[] {
   }
 }
 
-/** Loads a Hugging Face checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
-export function loadNetwork(folder: string): Network {
-  const raw = readConfig(folder);
-  const architecture = architectureOf(raw);
-  const variables = loadVariables(folder, architecture);
-  const byName = new Map(variables.map((variable) => [variable.name, variable]));
-  const value = (name: string): Tensor => (byName.get(name) as Variable).read();
-  const blockNames = Object.keys(architecture.blockShapes);
-  const layerNames = (layer: number): string[] => blockNames.map((name) => architecture.prefix(layer) + name);
-  const readHead = (): HeadWeights => ({
-    norm: value(architecture.norm),
-    projection: value(architecture.head),
-    epsilon: architecture.config.normEpsilon,
-  });
+/** The weights of a model in TensorFlow, and its passes forward and backward over a micro-batch. */
+export class Network {
+  /** config.json as it was read. */
+  readonly raw: RawConfig;
+  readonly architecture: Architecture;
+  /** Every weight once, in a fixed order, under its Hugging Face name. */
+  readonly variables: readonly Variable[];
+  private readonly byName: ReadonlyMap<string, Variable>;
 
-  const embed = (layout: Layout): Tensor => {
-    const tokens = tensor(layout.tokens, [layout.tokens.length], 'int32');
-    const gather = ([table, ids]: Tensor[]): Tensor[] => [ops.gather(table as Tensor, ids as Tensor)];
-    return scope(() => compile('embedding', gather, [value(architecture.embedding), tokens])[0] as Tensor);
-  };
-  const block = (layout: Layout): Block =>
-    blockFor(architecture, layout.segments, rotationOf(architecture, layout.positions));
-  /** Reads a layer's weights only for the call: a read that stays alive would make the update copy them. */
-  const withWeights = <T>(layer: number, f: (weights: Tensor[]) => T): T =>
-    scope(() => f(layerNames(layer).map(value)));
+  /** Loads a Hugging Face checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
+  constructor(folder: string) {
+    this.raw = readConfig(folder);
+    this.architecture = architectureOf(this.raw);
+    this.variables = loadVariables(folder, this.architecture);
+    this.byName = new Map(this.variables.map((variable) => [variable.name, variable]));
+  }
 
-  const forward: Network['forward'] = (layout) => {
-    const one = block(layout);
-    let x = embed(layout);
-    for (let layer = 0; layer < architecture.config.layers; layer++) {
-      const { output, saved } = withWeights(layer, (weights) => one.forward(x, weights));
+  readHead(): HeadWeights {
+    const { norm, head, config } = this.architecture;
+    return { norm: this.value(norm), projection: this.value(head), epsilon: config.normEpsilon };
+  }
+
+  /** Hidden states before the last norm [n, hidden], in the caller's scope. */
+  forward(layout: Layout): { output: Tensor; weights: HeadWeights } {
+    const block = this.block(layout);
+    let x = this.embed(layout);
+    for (let layer = 0; layer < this.architecture.config.layers; layer++) {
+      const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights));
       free(x, ...saved);
       x = output;
     }
-    return { output: x, weights: readHead() };
-  };
+    return { output: x, weights: this.readHead() };
+  }
 
-  const backpropagate: Network['backpropagate'] = (layout, head, sink) => {
-    const one = block(layout);
+  /** Forward, then each head group, then backward block by block. Call it in a scope. */
+  backpropagate(layout: Layout, head: HeadCall, sink: GradientSink): void {
+    const block = this.block(layout);
     const kept: { x: Tensor; saved: Tensor[] }[] = [];
-    let x = embed(layout);
-    for (let layer = 0; layer < architecture.config.layers; layer++) {
-      const { output, saved } = withWeights(layer, (weights) => one.forward(x, weights));
+    let x = this.embed(layout);
+    for (let layer = 0; layer < this.architecture.config.layers; layer++) {
+      const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights));
       kept.push({ x, saved });
       x = output;
     }
-    let dx = headGradients(layout, x, head);
+    let dx = this.headGradients(layout, x, head, sink);
     free(x);
-    for (let layer = architecture.config.layers - 1; layer >= 0; layer--) {
-      const { x: input, saved } = kept.pop() as { x: Tensor; saved: Tensor[] };
-      const [dInput, ...gradients] = withWeights(layer, (weights) => one.backward(dx, input, saved, weights));
+    for (let layer = kept.length - 1; layer >= 0; layer--) {
+      const { x: input, saved } = kept[layer] as { x: Tensor; saved: Tensor[] };
+      const [dInput, ...gradients] = this.withWeights(layer, (weights) => block.backward(dx, input, saved, weights));
       free(dx, input, ...saved);
-      layerNames(layer).forEach((name, i) => sink(name, gradients[i] as Tensor));
+      this.layerNames(layer).forEach((name, i) => sink(name, gradients[i] as Tensor));
       dx = dInput as Tensor;
     }
-    sink(architecture.embedding, embeddingGradient(layout, dx));
+    sink(this.architecture.embedding, this.embeddingGradient(layout, dx));
     free(dx);
+  }
 
-    function headGradients(of: Layout, output: Tensor, call: HeadCall): Tensor {
-      let sum: Tensor | undefined;
-      for (const group of of.heads) {
-        const [part, dNorm, dProjection] = scope(() => call(group, output, readHead())) as [Tensor, Tensor, Tensor];
-        sink(architecture.norm, dNorm);
-        sink(architecture.head, dProjection);
-        const before = sum;
-        sum = before === undefined ? part : ops.add(before, part);
-        if (before !== undefined) free(before, part);
-      }
-      return sum as Tensor;
-    }
-  };
+  private headGradients({ heads }: Layout, output: Tensor, call: HeadCall, sink: GradientSink): Tensor {
+    const parts = heads.map((group) => {
+      const [dx, dNorm, dProjection] = scope(() => call(group, output, this.readHead())) as [Tensor, Tensor, Tensor];
+      sink(this.architecture.norm, dNorm);
+      sink(this.architecture.head, dProjection);
+      return dx;
+    });
+    if (parts.length === 1) return parts[0] as Tensor;
+    const sum = ops.addN(parts);
+    free(...parts);
+    return sum;
+  }
 
-  const embeddingGradient = (layout: Layout, dx: Tensor): Tensor => {
-    const ids = tensor(layout.tokens, [layout.tokens.length], 'int32');
-    const rows = architecture.config.vocabSize;
+  private value(name: string): Tensor {
+    return (this.byName.get(name) as Variable).read();
+  }
+
+  private layerNames(layer: number): string[] {
+    return Object.keys(this.architecture.blockShapes).map((name) => this.architecture.prefix(layer) + name);
+  }
+
+  private block(layout: Layout): Block {
+    return blockFor(this.architecture, layout.segments, rotationOf(this.architecture, layout.positions));
+  }
+
+  /** Reads a layer's weights only for the call: a read that stays alive would make the update copy them. */
+  private withWeights<T>(layer: number, f: (weights: Tensor[]) => T): T {
+    return scope(() => f(this.layerNames(layer).map((name) => this.value(name))));
+  }
+
+  private embed(layout: Layout): Tensor {
+    const gather = ([table, ids]: Tensor[]): Tensor[] => [ops.gather(table as Tensor, ids as Tensor)];
+    return scope(() => {
+      const tokens = tensor(layout.tokens, [layout.tokens.length], 'int32');
+      return compile('embedding', gather, [this.value(this.architecture.embedding), tokens])[0] as Tensor;
+    });
+  }
+
+  private embeddingGradient(layout: Layout, dx: Tensor): Tensor {
+    const rows = this.architecture.config.vocabSize;
     const spread = ([gradient, at]: Tensor[]): Tensor[] => [ops.segmentSum(gradient as Tensor, at as Tensor, rows)];
-    return compile('embedding backward', spread, [dx, ids])[0] as Tensor;
-  };
-
-  return { raw, architecture, variables, readHead, forward, backpropagate };
+    return scope(() => {
+      const ids = tensor(layout.tokens, [layout.tokens.length], 'int32');
+      return compile('embedding backward', spread, [dx, ids])[0] as Tensor;
+    });
+  }
 }

@@ -33,7 +33,7 @@ function parseHeader(file: string, text: string, dataBytes: number): Map<string,
   delete header['__metadata__'];
   const entries = new Map(Object.entries(header));
   for (const [name, { dtype, shape, data_offsets: offsets }] of entries) {
-    const [start = -1, end = -1] = offsets ?? [];
+    const [start, end] = offsets;
     if (!(start >= 0 && end >= start && end <= dataBytes)) throw invalid(file, `${name} lies outside the file`);
     const width = widths[dtype];
     const elements = shape.reduce((product, size) => product * size, 1);

@@ -29,11 +29,8 @@ export function adamW(
   weight: Variable,
   moments: Moments,
   gradient: Tensor,
-  at: { step: number; learningRate: number },
-  settings: AdamWSettings,
+  { step, learningRate, betas: [beta1, beta2], ...settings }: AdamWSettings & { step: number; learningRate: number },
 ): void {
-  const [beta1, beta2] = settings.betas;
-  const { step, learningRate } = at;
   scope(() => {
     if (settings.weightDecay > 0 && weight.shape.length > 1) {
       const decay = scope(() => ops.mul(weight.read(), scalar(-learningRate * settings.weightDecay)));

@@ -1,0 +1,84 @@
+import { TrainerError } from '../errors.ts';
+import { isHeldOut } from './holdout.ts';
+import { exampleOf, preferenceOf, type Columns } from './messages.ts';
+import type { Example, Pair } from './pair.ts';
+import { readRows } from './rows.ts';
+import { tokenise, tokenisePreference, truncate } from './tokenise.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+/** Rows left out, by reason. */
+export type DroppedCounts = Record<string, number>;
+
+export interface LoadOptions {
+  columns: Columns;
+  maxLength: number;
+  maxPairs?: number | undefined;
+  /** Called after each row with the number of rows so far: a beat, and the place to stop (by throwing). */
+  onRow?: (rows: number) => void;
+}
+
+/** Pairs for training and those held out, with the prompt's normalised text deciding the side. */
+export interface PairSet {
+  train: Pair[];
+  heldOut: Pair[];
+  dropped: DroppedCounts;
+}
+
+const count = (dropped: DroppedCounts, reason: string): void => {
+  dropped[reason] = (dropped[reason] ?? 0) + 1;
+};
+
+/** Reads and tokenises preference pairs; a share of the prompts is held out. Throws InvalidData with the line. */
+export async function loadPairs(
+  file: string,
+  tokenizer: Tokenizer,
+  options: LoadOptions & { holdout: number },
+): Promise<PairSet> {
+  const set: PairSet = { train: [], heldOut: [], dropped: {} };
+  let rows = 0;
+  for await (const row of readRows(file)) {
+    const preference = preferenceOf(file, row, options.columns);
+    const tokens = truncate(tokenisePreference(preference, tokenizer), options.maxLength);
+    if (typeof tokens === 'string') count(set.dropped, tokens);
+    else {
+      const [chosen, rejected] = tokens.completions as [Int32Array, Int32Array];
+      const side = isHeldOut(preference.prompt, options.holdout) ? set.heldOut : set.train;
+      side.push({ row: row.row, prompt: tokens.prompt, chosen, rejected });
+    }
+    rows += 1;
+    options.onRow?.(rows);
+    if (rows === options.maxPairs) break;
+  }
+  if (set.train.length + set.heldOut.length === 0) throw nothingLeft(file, rows, set.dropped);
+  return set;
+}
+
+/** Reads and tokenises fine-tuning examples. Throws InvalidData with the line. */
+export async function loadExamples(
+  file: string,
+  tokenizer: Tokenizer,
+  options: LoadOptions & { holdout: number },
+): Promise<{ examples: Example[]; dropped: DroppedCounts }> {
+  const examples: Example[] = [];
+  const dropped: DroppedCounts = {};
+  let rows = 0;
+  for await (const row of readRows(file)) {
+    const { prompt, completion } = exampleOf(file, row, options.columns);
+    const tokens = truncate(tokenise(prompt, [completion], tokenizer), options.maxLength);
+    // A prompt that is held out from preference training must not be seen here either.
+    if (isHeldOut(prompt, options.holdout)) count(dropped, 'HeldOut');
+    else if (typeof tokens === 'string') count(dropped, tokens);
+    else examples.push({ row: row.row, prompt: tokens.prompt, completion: tokens.completions[0] as Int32Array });
+    rows += 1;
+    options.onRow?.(rows);
+  }
+  if (examples.length === 0) throw nothingLeft(file, rows, dropped);
+  return { examples, dropped };
+}
+
+function nothingLeft(file: string, rows: number, dropped: DroppedCounts): TrainerError {
+  const reasons = Object.entries(dropped).map(([reason, number]) => `${number} ${reason}`);
+  const why =
+    rows === 0 ? 'it has no rows' : `of ${rows} rows none is left (${reasons.join(', ')}): raise training.maxLength?`;
+  return new TrainerError('InvalidData', `${file}: ${why}`);
+}
