@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
+import { bindingPath, engineIsBuilt } from './built.ts';
 import { prepareEnvironment } from './environment.ts';
 
 /** An attribute of an operation as the binding takes it. */
@@ -41,19 +40,6 @@ export interface Binding {
 }
 
 const require = createRequire(import.meta.url);
-
-/** Where `npm run engine` puts the binding. */
-export function bindingPath(): string {
-  return join(
-    dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')),
-    'lib',
-    'napi-v8',
-    'tfjs_binding.node',
-  );
-}
-
-/** Whether the engine has been built. */
-export const engineIsBuilt = (): boolean => existsSync(bindingPath());
 
 function load(): Binding {
   if (!engineIsBuilt()) throw new Error("The engine is not built yet: run 'npm run engine'.");

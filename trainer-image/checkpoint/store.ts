@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { TrainerError } from '../errors.ts';
+import type { StateTensor } from '../model/learner.ts';
+import { SafetensorsFile, writeSafetensors } from '../model/safetensors.ts';
+import { commit, writeDurably, writing } from './durable.ts';
+import type { Fence } from './fence.ts';
+
+/** Stages that have a state to save, in their order. */
+const savedStages = ['SFT', 'Training'] as const;
+export type SavedStage = (typeof savedStages)[number];
+
+const stateSchema = z.object({
+  stage: z.enum(savedStages),
+  step: z.int().min(0),
+  plan: z.string(),
+  time: z.string(),
+  sha256: z.string(),
+  /** Figures that a resumed run goes on with. */
+  figures: z.record(z.string(), z.number()),
+});
+export type CheckpointState = z.infer<typeof stateSchema>;
+
+/** A checkpoint whose digest has been checked. */
+export interface Checkpoint extends CheckpointState {
+  folder: string;
+  read(name: string, shape: readonly number[]): Float32Array;
+  close(): void;
+}
+
+const tensorsFile = 'tensors.safetensors';
+const stateFile = 'state.json';
+const nameOf = (stage: SavedStage, step: number): string =>
+  `checkpoint-${savedStages.indexOf(stage)}-${String(step).padStart(10, '0')}`;
+
+/** sha256 of a file, read in pieces. */
+export function fileDigest(file: string): string {
+  const hash = createHash('sha256');
+  const descriptor = openSync(file, 'r');
+  try {
+    const buffer = Buffer.alloc(1 << 20);
+    for (let count = readSync(descriptor, buffer); count > 0; count = readSync(descriptor, buffer)) {
+      hash.update(buffer.subarray(0, count));
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+  return hash.digest('hex');
+}
+
+/**
+ * The checkpoints of one job. Each is a folder that is renamed into its place when it is whole and on disk; a state.json
+ * with the tensors' digest tells a good one from one that was damaged later.
+ */
+export class CheckpointStore {
+  private readonly folder: string;
+  private readonly fence: Fence;
+  private readonly warn: (message: string) => void;
+
+  constructor(folder: string, fence: Fence, warn: (message: string) => void) {
+    this.folder = folder;
+    this.fence = fence;
+    this.warn = warn;
+  }
+
+  /** Saves a checkpoint and drops all but the newest `keep`, and what was never finished. Throws DiskFull or Fenced. */
+  save(state: Omit<CheckpointState, 'sha256' | 'time'>, tensors: readonly StateTensor[], keep: number): string {
+    this.fence.check();
+    const time = new Date().toISOString();
+    const name = nameOf(state.stage, state.step);
+    const temporary = join(this.folder, `${name}.partial`);
+    try {
+      writing('the checkpoint', () => {
+        rmSync(temporary, { recursive: true, force: true });
+        mkdirSync(temporary, { recursive: true });
+        writeSafetensors(join(temporary, tensorsFile), tensors);
+        const sha256 = fileDigest(join(temporary, tensorsFile));
+        writeDurably(join(temporary, stateFile), JSON.stringify({ ...state, time, sha256 }));
+        this.fence.check();
+        rmSync(join(this.folder, name), { recursive: true, force: true });
+        commit(temporary, join(this.folder, name));
+      });
+    } catch (error) {
+      rmSync(temporary, { recursive: true, force: true });
+      throw error;
+    }
+    const dropped = this.names().slice(0, -keep);
+    dropped.forEach((old) => rmSync(join(this.folder, old), { recursive: true, force: true }));
+    return time;
+  }
+
+  /**
+   * The newest checkpoint that is whole, or undefined; damaged ones are passed over with a message. Throws
+   * CheckpointMismatch when it belongs to another model, data set or plan.
+   */
+  newest(plan: string): Checkpoint | undefined {
+    for (const name of this.names().toReversed()) {
+      const found = this.open(name);
+      if (found === undefined) continue;
+      if (found.plan === plan) return found;
+      found.close();
+      const message = `${found.folder} was made with another model, data set or training plan: use another output or delete it`;
+      throw new TrainerError('CheckpointMismatch', message);
+    }
+    return undefined;
+  }
+
+  private names(): string[] {
+    return readdirSync(this.folder)
+      .filter((name) => /^checkpoint-\d-\d{10}$/.test(name))
+      .toSorted();
+  }
+
+  private open(name: string): Checkpoint | undefined {
+    const folder = join(this.folder, name);
+    try {
+      const state = stateSchema.parse(JSON.parse(readFileSync(join(folder, stateFile), 'utf8')));
+      if (fileDigest(join(folder, tensorsFile)) !== state.sha256)
+        throw new Error('its digest is not the one it was saved with');
+      const file = new SafetensorsFile(join(folder, tensorsFile));
+      const read = (tensor: string): Float32Array => file.read(tensor).data;
+      return { ...state, folder, read, close: () => file.close() };
+    } catch (error) {
+      this.warn(`checkpoint ${folder} is passed over: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+}
+
+/** A JSON file that is kept beside the checkpoints with a digest of its own; undefined when missing or damaged. */
+export function readSealed(file: string): unknown {
+  if (!existsSync(file)) return undefined;
+  try {
+    const { sha256, body } = JSON.parse(readFileSync(file, 'utf8')) as { sha256: string; body: string };
+    return createHash('sha256').update(body).digest('hex') === sha256 ? JSON.parse(body) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function writeSealed(file: string, value: unknown): void {
+  const body = JSON.stringify(value);
+  const sha256 = createHash('sha256').update(body).digest('hex');
+  writing(file, () => writeDurably(file, JSON.stringify({ sha256, body })));
+}

@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
+import { checkpointFolder, runConfigSchema, type RunConfig } from '../crds/run-config.ts';
+import { TrainerError } from './errors.ts';
+
+/** Everything a run works with: the job and where its files are on this machine. */
+export interface Run {
+  job: RunConfig;
+  paths: {
+    model: string;
+    dataset: string;
+    evalDataset?: string | undefined;
+    sftDataset?: string | undefined;
+    output: string;
+    checkpoints: string;
+  };
+}
+
+const invalid = (message: string, cause?: unknown): TrainerError =>
+  new TrainerError('InvalidConfiguration', message, { cause });
+
+function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw invalid(`${file}: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw invalid(`${file} cannot be read (${(error as Error).message})`, error);
+  }
+}
+
+/** job.json, which the operator wrote: the specification comes with its defaults. */
+export function readRunConfig(file: string): RunConfig {
+  let value: unknown;
+  try {
+    value = JSON.parse(readText(file));
+  } catch (error) {
+    if (error instanceof TrainerError) throw error;
+    throw invalid(`${file} is not JSON`, error);
+  }
+  return parseWith(runConfigSchema, value, file);
+}
+
+/** A DPOJob's YAML, for a run by hand. Its UID is a hash of namespace and name, so that a second run resumes the first. */
+export function readJobFile(file: string): RunConfig {
+  let job: Partial<DPOJob> | undefined;
+  try {
+    job = parse(readText(file)) as Partial<DPOJob> | undefined;
+  } catch (error) {
+    if (error instanceof TrainerError) throw error;
+    throw invalid(`${file} is not YAML: ${(error as Error).message}`, error);
+  }
+  if (job?.kind !== 'DPOJob' || job.metadata?.name === undefined) throw invalid(`${file} holds no DPOJob with a name`);
+  const { name, namespace = 'default' } = job.metadata;
+  const uid = createHash('sha256').update(`${namespace}/${name}`).digest('hex').slice(0, 32);
+  return { namespace, name, uid, attempt: 1, spec: parseWith(specSchema, job.spec, `${file}: spec`) };
+}
+
+/** `pvc://claim/path` -> the claim's name and the path in it. */
+function claimOf(source: string): { claim: string; path: string } {
+  const [claim = '', ...rest] = source.slice('pvc://'.length).split('/');
+  return { claim, path: rest.join('/') };
+}
+
+/** A ConfigMap's data set is mounted here by the operator. */
+const configMapFolder = (kind: 'dataset' | 'sft-dataset'): string => `/etc/dpo/${kind}`;
+
+type Dataset = Pick<DPOJobSpec['dataset'], 'source' | 'configMapRef'>;
+
+/** Finds the job's files below `volumes` and checks that the inputs are there. Throws InvalidConfiguration or InvalidData. */
+export function resolveRun(job: RunConfig, volumes: string): Run {
+  const { spec } = job;
+  const fileOf = (source: string): string => {
+    const { claim, path } = claimOf(source);
+    return join(volumes, claim, path);
+  };
+  const dataset = (from: Dataset, kind: 'dataset' | 'sft-dataset'): string =>
+    from.source === undefined ? join(configMapFolder(kind), from.configMapRef?.key ?? '') : fileOf(from.source);
+  const sft = spec.sft?.dataset;
+  const paths = {
+    model: fileOf(spec.model.source),
+    dataset: dataset(spec.dataset, 'dataset'),
+    evalDataset: spec.dataset.evalSource === undefined ? undefined : fileOf(spec.dataset.evalSource),
+    sftDataset: sft === undefined ? undefined : dataset(sft, 'sft-dataset'),
+    output: fileOf(spec.output.source),
+    checkpoints: join(volumes, claimOf(spec.output.source).claim, checkpointFolder(job.uid)),
+  };
+  checkInputs(paths, spec);
+  return { job, paths };
+}
+
+function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
+  if (!existsSync(paths.model)) throw invalid(`spec.model.source: ${spec.model.source} is not there (${paths.model})`);
+  if (paths.output === paths.model) throw invalid('spec.output.source must not be the folder of spec.model.source');
+  const inputs = {
+    'spec.dataset': paths.dataset,
+    'spec.dataset.evalSource': paths.evalDataset,
+    'spec.sft.dataset': paths.sftDataset,
+  };
+  for (const [field, file] of Object.entries(inputs)) {
+    if (file !== undefined && !existsSync(file))
+      throw new TrainerError('InvalidData', `${field}: ${file} is not there`);
+  }
+}

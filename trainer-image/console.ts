@@ -1,0 +1,57 @@
+import { createLogger, format, transports } from 'winston';
+import type { Progress } from '../crds/progress.ts';
+
+/** How a run shows itself: a progress bar on a terminal, JSON lines elsewhere. */
+export interface Display {
+  progress(progress: Progress): void;
+  line(level: 'info' | 'warn' | 'error', message: string, fields?: object): void;
+}
+
+const width = 24;
+const round = (value: number | undefined, digits = 4): string =>
+  value === undefined ? '-' : value.toPrecision(digits);
+
+/** One line for people: bar, stage, step and the figures that matter. */
+export function barOf({ percent, stage, stageStep, stageTotal, metrics, etaSeconds }: Progress): string {
+  const filled = Math.round((percent / 100) * width);
+  const bar = '█'.repeat(filled) + '░'.repeat(width - filled);
+  const figures =
+    stage === 'SFT'
+      ? `loss ${round(metrics.sftLoss)}`
+      : `loss ${round(metrics.loss)} margin ${round(metrics.rewardMargin)} accuracy ${round(metrics.evalRewardAccuracy ?? metrics.rewardAccuracy, 3)}`;
+  const steps = stageTotal > 0 ? ` ${stageStep}/${stageTotal}` : '';
+  const left =
+    etaSeconds === undefined
+      ? ''
+      : ` ${Math.floor(etaSeconds / 60)}:${String(Math.round(etaSeconds % 60)).padStart(2, '0')} left`;
+  return `${bar} ${percent.toFixed(0).padStart(3)} % ${stage}${steps}  ${figures}${left}`;
+}
+
+function terminal(): Display {
+  const clear = '\r\u001b[2K';
+  return {
+    progress: (progress) => void process.stdout.write(clear + barOf(progress)),
+    line: (level, message) => void process.stdout.write(`${clear}${level === 'info' ? '' : `${level}: `}${message}\n`),
+  };
+}
+
+/** JSON lines; a step once, an evaluation once, other beats at most every ten seconds. */
+function jsonLines(): Display {
+  const logger = createLogger({
+    format: format.combine(format.timestamp(), format.json()),
+    transports: [new transports.Console()],
+  });
+  let last = { key: '', at: 0 };
+  return {
+    line: (level, message, fields = {}) => void logger.log(level, message, fields),
+    progress: ({ stage, step, stageStep, stageTotal, percent, metrics }) => {
+      const key = `${stage} ${stageStep} ${metrics.evalLoss}`;
+      const now = Date.now();
+      if (key === last.key || (stage !== 'Training' && stage !== 'Done' && now - last.at < 10_000)) return;
+      last = { key, at: now };
+      logger.info('progress', { stage, step, stageStep, stageTotal, percent: Math.round(percent), ...metrics });
+    },
+  };
+}
+
+export const createDisplay = (): Display => (process.stdout.isTTY ? terminal() : jsonLines());

@@ -1,0 +1,54 @@
+import type { Metrics } from '../crds/progress.ts';
+import type { Pair } from './data/pair.ts';
+import type { Learner, PairLogProbs, PairOutcome } from './model/learner.ts';
+
+/** Mean figures of some pairs, under the names of the training metrics. */
+export function summarise(outcomes: readonly PairOutcome[]): Metrics {
+  const mean = (figure: (outcome: PairOutcome) => number): number =>
+    outcomes.reduce((sum, outcome) => sum + figure(outcome), 0) / outcomes.length;
+  return {
+    loss: mean(({ loss }) => loss),
+    rewardMargin: mean(({ rewards }) => rewards.chosen - rewards.rejected),
+    rewardAccuracy: mean(({ rewards }) => Number(rewards.chosen > rewards.rejected)),
+    rewardChosen: mean(({ rewards }) => rewards.chosen),
+    rewardRejected: mean(({ rewards }) => rewards.rejected),
+    logpsChosen: mean(({ logProbs }) => logProbs.chosen),
+    logpsRejected: mean(({ logProbs }) => logProbs.rejected),
+  };
+}
+
+/** The same figures under their held-out names: loss -> evalLoss. */
+export function asHeldOut(metrics: Metrics): Metrics {
+  return Object.fromEntries(
+    Object.entries(metrics).map(([name, value]) => [`eval${name[0]?.toUpperCase()}${name.slice(1)}`, value]),
+  );
+}
+
+/** Pairs on which the exact KL is computed (design: at most 64). */
+export const klPairs = 64;
+
+export interface HeldOut {
+  /** Micro-batches of held-out pairs, and the reference's log-probabilities by row. */
+  batches: readonly Pair[][];
+  reference: ReadonlyMap<number, PairLogProbs>;
+}
+
+/** Figures of the held-out pairs under the present weights; `beat` after each micro-batch, it may throw to stop. */
+export function evaluate(learner: Learner, { batches, reference }: HeldOut, beat: () => void): Metrics {
+  const outcomes = batches.flatMap((batch) => {
+    const result = learner.evaluatePreference(
+      batch,
+      batch.map(({ row }) => reference.get(row) as PairLogProbs),
+    );
+    beat();
+    return result;
+  });
+  let [sum, positions] = [0, 0];
+  for (const pair of batches.flat().slice(0, klPairs)) {
+    const part = learner.kl([pair]);
+    sum += part.sum;
+    positions += part.positions;
+    beat();
+  }
+  return { ...asHeldOut(summarise(outcomes)), evalKL: sum / positions };
+}

@@ -1,0 +1,50 @@
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { commit, writing } from '../checkpoint/durable.ts';
+import { fileDigest } from '../checkpoint/store.ts';
+import type { RawConfig } from '../model/config.ts';
+import type { StateTensor } from '../model/learner.ts';
+import { writeSafetensors } from '../model/safetensors.ts';
+
+/** Files of a checkpoint folder that go with the weights unchanged. */
+const companions = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+  'generation_config.json',
+];
+
+/** config.json of the export: the weights are float32, whatever they were. */
+function exportedConfig(raw: RawConfig): RawConfig {
+  const { torch_dtype: old, ...rest } = raw;
+  return old === undefined ? { ...rest, dtype: 'float32' } : { ...rest, torch_dtype: 'float32' };
+}
+
+/**
+ * Writes a folder that transformers loads. Each file is put in its place when it is whole, the weights last: a folder
+ * with model.safetensors is complete. Returns the weights' digest. Throws DiskFull.
+ */
+export function exportModel(
+  source: string,
+  output: string,
+  model: { raw: RawConfig; weights: readonly StateTensor[]; chatTemplate?: string | undefined },
+): string {
+  return writing('the exported model', () => {
+    mkdirSync(output, { recursive: true });
+    const put = (name: string, write: (file: string) => void): void => {
+      const temporary = join(output, `${name}.partial`);
+      write(temporary);
+      commit(temporary, join(output, name));
+    };
+    for (const name of companions.filter((each) => existsSync(join(source, each)))) {
+      put(name, (file) => copyFileSync(join(source, name), file));
+    }
+    const template = model.chatTemplate;
+    if (template !== undefined) put('chat_template.jinja', (file) => writeFileSync(file, template));
+    put('config.json', (file) => writeFileSync(file, `${JSON.stringify(exportedConfig(model.raw), null, 2)}\n`));
+    put('model.safetensors', (file) => writeSafetensors(file, model.weights));
+    return `sha256:${fileDigest(join(output, 'model.safetensors'))}`;
+  });
+}

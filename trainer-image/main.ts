@@ -1,0 +1,139 @@
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { exitCodes, type ExitReason } from '../crds/exit-codes.ts';
+import { maxTerminationBytes, type Progress } from '../crds/progress.ts';
+import { environment, trainerPort } from '../crds/run-config.ts';
+import { createDisplay } from './console.ts';
+import { readJobFile, readRunConfig, resolveRun, type Run } from './config.ts';
+import { prepareEnvironment } from './engine/environment.ts';
+import { TrainerError } from './errors.ts';
+import { TrainerMetrics } from './metrics/registry.ts';
+import { serve } from './serve.ts';
+import type { WorkerInput, WorkerMessage } from './worker.ts';
+
+/**
+ * The trainer's process: signals, HTTP and the terminal on this thread, training on another.
+ *
+ *   main.ts --run-config /etc/dpo/job.json --volumes /volumes      in the pod
+ *   npm run train -- -f crds/examples/quickstart.yaml              by hand
+ */
+const usage = `usage: npm run train -- -f JOB.yaml [--volumes DIR] [--port N] [--eager]
+  -f, --file     a DPOJob; pvc://claim/path is DIR/claim/path
+  --volumes DIR  folder of the claims (default .dpo/volumes)
+  --port N       port of /metrics, /progress and /healthz (default ${trainerPort}; 0: any)
+  --eager        run operations one by one, for debugging`;
+
+const display = createDisplay();
+const terminationLog = '/dev/termination-log';
+const inPod = existsSync('/var/run/secrets/kubernetes.io') || process.env[environment.podUID] !== undefined;
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      file: { type: 'string', short: 'f' },
+      'run-config': { type: 'string' },
+      volumes: { type: 'string', default: '.dpo/volumes' },
+      port: { type: 'string', default: String(trainerPort) },
+      eager: { type: 'boolean', default: false },
+    },
+  });
+  return values;
+}
+
+async function resolve(options: ReturnType<typeof readOptions>): Promise<Run> {
+  const job =
+    options['run-config'] === undefined ? readJobFile(options.file as string) : readRunConfig(options['run-config']);
+  await checkAccelerator(job.spec.accelerator.count);
+  return resolveRun(job, options.volumes);
+}
+
+/** A job that asked for an accelerator never trains on CPU in silence. */
+async function checkAccelerator(count: number): Promise<void> {
+  const { engineIsBuilt } = await import('./engine/built.ts');
+  if (!engineIsBuilt())
+    throw new TrainerError('InvalidConfiguration', "the engine is not built yet: run 'npm run engine'");
+  if (count === 0 || process.env[environment.accelerator] === 'true') return;
+  const { usesGpu } = await import('./engine/engine.ts');
+  if (usesGpu()) return;
+  const message =
+    'spec.accelerator asks for a GPU and TensorFlow finds none (is this the GPU image, and a driver there?); accelerator.count: 0 trains on CPU';
+  throw new TrainerError('AcceleratorUnavailable', message);
+}
+
+/** Rewritten with each step and last with the reason of the end; the operator reads it when the pod is gone. */
+function writeTerminationMessage(reason: string, message: string, progress: Progress | undefined): void {
+  if (!inPod) return;
+  try {
+    accessSync(terminationLog, constants.W_OK);
+    const body = JSON.stringify({ reason, message: message.slice(0, 1024), ...(progress && { progress }) });
+    const short = JSON.stringify({ reason, message: message.slice(0, 1024) });
+    writeFileSync(terminationLog, Buffer.byteLength(body) <= maxTerminationBytes ? body : short);
+  } catch {
+    // Only a convenience: the exit code says the same.
+  }
+}
+
+/** Runs training in its thread until it ends; SIGTERM and SIGINT raise the stop flag. */
+async function runWorker(
+  run: Run,
+  options: ReturnType<typeof readOptions>,
+): Promise<{ reason: ExitReason; message: string }> {
+  const stop = new SharedArrayBuffer(4);
+  const podUID = process.env[environment.podUID] ?? `process-${process.pid}`;
+  const metrics = new TrainerMetrics({ namespace: run.job.namespace, dpojob: run.job.name });
+  let latest: Progress | undefined;
+  const server = await serve(Number(options.port), metrics, () => latest);
+  const address = server.address();
+  display.line('info', `metrics on port ${typeof address === 'object' ? address?.port : options.port}`, {
+    job: run.job.name,
+  });
+  const input: WorkerInput = { run, podUID, eager: options.eager, stop };
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: input });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      display.line('info', `${signal}: saving and stopping`);
+      Atomics.store(new Int32Array(stop), 0, 1);
+    });
+  }
+  return new Promise((end) => {
+    const finish = (reason: ExitReason, message: string): void => {
+      writeTerminationMessage(reason, message, latest);
+      server.close();
+      server.closeAllConnections();
+      end({ reason, message });
+    };
+    worker.on('error', (error) => finish('InternalError', error.stack ?? error.message));
+    worker.on('message', (message: WorkerMessage) => {
+      if (message.kind === 'progress') {
+        latest = message.progress;
+        metrics.update(latest);
+        display.progress(latest);
+        writeTerminationMessage('Running', '', latest);
+      } else if (message.kind === 'end') finish(message.reason as ExitReason, message.message);
+      else if (message.kind === 'warning') display.line('warn', message.message, { reason: message.reason });
+      else display.line('info', message.message);
+    });
+  });
+}
+
+async function main(): Promise<number> {
+  let end: { reason: ExitReason; message: string };
+  try {
+    const options = readOptions();
+    if (options.file === undefined && options['run-config'] === undefined)
+      throw new TrainerError('InvalidConfiguration', usage);
+    prepareEnvironment();
+    end = await runWorker(await resolve(options), options);
+  } catch (error) {
+    const reason = error instanceof TrainerError ? error.reason : 'InternalError';
+    end = { reason, message: (error as Error).message };
+    writeTerminationMessage(reason, end.message, undefined);
+  }
+  display.line(end.reason === 'Complete' || end.reason === 'Saved' ? 'info' : 'error', end.message, {
+    reason: end.reason,
+  });
+  return exitCodes[end.reason];
+}
+
+process.exitCode = await main();

@@ -1,0 +1,38 @@
+import type { Metrics } from '../../crds/progress.ts';
+
+/** Every metric of the trainer, once: name in Prometheus by the name in /progress. Labels: namespace, dpojob. */
+export const gaugeNames: Record<keyof Metrics, string> = {
+  loss: 'dpo_train_loss',
+  beta: 'dpo_train_beta',
+  rewardMargin: 'dpo_train_reward_margin',
+  rewardAccuracy: 'dpo_train_reward_accuracy',
+  rewardChosen: 'dpo_train_reward_chosen',
+  rewardRejected: 'dpo_train_reward_rejected',
+  logpsChosen: 'dpo_train_logps_chosen',
+  logpsRejected: 'dpo_train_logps_rejected',
+  gradNorm: 'dpo_train_grad_norm',
+  learningRate: 'dpo_train_learning_rate',
+  pairsPerSecond: 'dpo_train_pairs_per_second',
+  tokensPerSecond: 'dpo_train_tokens_per_second',
+  firstStepLoss: 'dpo_train_first_step_loss',
+  sftLoss: 'dpo_train_sft_loss',
+  evalLoss: 'dpo_eval_loss',
+  evalRewardMargin: 'dpo_eval_reward_margin',
+  evalRewardAccuracy: 'dpo_eval_reward_accuracy',
+  evalRewardChosen: 'dpo_eval_reward_chosen',
+  evalRewardRejected: 'dpo_eval_reward_rejected',
+  evalLogpsChosen: 'dpo_eval_logps_chosen',
+  evalLogpsRejected: 'dpo_eval_logps_rejected',
+  evalKL: 'dpo_eval_kl',
+};
+
+/** Gauges of the run itself. */
+export const runGaugeNames = {
+  step: 'dpo_train_step',
+  totalSteps: 'dpo_train_total_steps',
+  epoch: 'dpo_train_epoch',
+  percent: 'dpo_train_progress_percent',
+} as const;
+
+/** Rows left out of the data, by the label `reason`. */
+export const droppedRowsName = 'dpo_train_dropped_rows';

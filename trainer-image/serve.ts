@@ -1,0 +1,27 @@
+import { createServer, type Server } from 'node:http';
+import type { Progress } from '../crds/progress.ts';
+import type { TrainerMetrics } from './metrics/registry.ts';
+
+/** Serves /metrics, /progress and /healthz on the main thread, which training never blocks. */
+export function serve(port: number, metrics: TrainerMetrics, progress: () => Progress | undefined): Promise<Server> {
+  const answer = async (path: string): Promise<[number, string, string]> => {
+    if (path === '/healthz') return [200, 'text/plain', 'ok\n'];
+    if (path === '/metrics') return [200, metrics.registry.contentType, await metrics.registry.metrics()];
+    if (path === '/progress') {
+      const latest = progress();
+      return latest === undefined
+        ? [503, 'text/plain', 'no progress yet\n']
+        : [200, 'application/json', JSON.stringify(latest)];
+    }
+    return [404, 'text/plain', 'see /metrics, /progress and /healthz\n'];
+  };
+  const server = createServer((request, response) => {
+    void answer((request.url ?? '/').split('?')[0] as string).then(([status, type, body]) => {
+      response.writeHead(status, { 'content-type': type }).end(body);
+    });
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, () => resolve(server));
+  });
+}

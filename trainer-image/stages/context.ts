@@ -1,0 +1,29 @@
+import type { Metrics, Progress } from '../../crds/progress.ts';
+import type { CheckpointStore } from '../checkpoint/store.ts';
+import type { Run } from '../config.ts';
+import type { Learner } from '../model/learner.ts';
+
+/** What a stage tells of itself; the worker makes the whole record of it. */
+export type ProgressPart = Partial<Omit<Progress, 'podUID' | 'attempt' | 'time' | 'heartbeat' | 'metrics'>> & {
+  metrics?: Metrics;
+};
+
+/** How the run speaks to its surroundings. */
+export interface Reporter {
+  /** Notes progress. Throws Stopped when the run shall stop: called after every unit of work in every stage. */
+  beat(part?: ProgressPart): void;
+  warn(reason: string, message: string): void;
+  info(message: string): void;
+}
+
+/** Thrown by `beat` when the run was asked to stop: whoever has a state saves it on the way out. */
+export class Stopped extends Error {}
+
+/** What the stages that train work with. */
+export interface StageContext {
+  run: Run;
+  learner: Learner;
+  store: CheckpointStore;
+  plan: string;
+  report: Reporter;
+}

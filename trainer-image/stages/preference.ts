@@ -1,0 +1,110 @@
+import type { Metrics } from '../../crds/progress.ts';
+import type { Pair } from '../data/pair.ts';
+import { stepBatch, stepsPerEpoch } from '../data/order.ts';
+import { summarise } from '../evaluate.ts';
+import { losses, type LossType } from '../loss/losses.ts';
+import { pairTokens, splitPairs, type PairOutcome } from '../model/learner.ts';
+import { learningRateAt } from '../optimizer/schedule.ts';
+import type { StageContext } from './context.ts';
+import type { Reference } from './reference.ts';
+import { checkFinite, runSteps } from './steps.ts';
+
+/** Optimizer steps of the preference stage. */
+export function preferenceSteps({ run }: Pick<StageContext, 'run'>, pairs: number): number {
+  const { maxSteps, epochs, batchSize } = run.job.spec.training;
+  return maxSteps ?? Math.ceil(epochs * stepsPerEpoch(pairs, batchSize));
+}
+
+export interface PreferenceData {
+  pairs: readonly Pair[];
+  /** In the order of `pairs`. */
+  reference: Reference;
+  /** Held-out evaluation at the present weights, reported by whoever made it. */
+  evaluate: (step: number) => void;
+}
+
+/** The first step's loss must be the loss at zero margin: policy and reference are still equal. */
+function checkFirstStep(context: StageContext, loss: number): void {
+  const { type } = context.run.job.spec.training.loss[0] as { type: LossType };
+  const expected = losses[type].atZeroMargin;
+  if (Math.abs(loss - expected) <= 1e-3) return;
+  const message = `the first step's loss is ${loss}, not ${expected}: policy and reference differ before training`;
+  context.report.warn('FirstStepLoss', message);
+}
+
+/** Direct preference optimization: all steps from `from` on, with held-out evaluation by its interval. */
+export function optimisePreference(
+  context: StageContext,
+  data: PreferenceData,
+  from: { step: number; figures: Record<string, number> },
+): void {
+  const { learner, report, run } = context;
+  const { training, dataset, evaluation } = run.job.spec;
+  const total = preferenceSteps(context, data.pairs.length);
+  const plan = {
+    count: data.pairs.length,
+    batchSize: training.batchSize,
+    seed: training.seed,
+    shuffle: dataset.shuffle,
+  };
+  const figures: Record<string, number> = { ...from.figures };
+  runSteps(context, {
+    stage: 'Training',
+    from: from.step,
+    total,
+    figures: () => figures,
+    takeStep: (step) => {
+      const { items } = stepBatch(step, plan);
+      const started = performance.now();
+      const outcomes = accumulate(context, data, [...items], { step, total });
+      const schedule = { type: training.schedule, peak: training.learningRate, warmup: training.warmup };
+      const learningRate = learningRateAt(step, total, schedule);
+      const gradNorm = learner.update(step + 1, learningRate);
+      const metrics: Metrics = { ...summarise(outcomes), beta: training.beta, gradNorm, learningRate };
+      const batch = [...items].map((item) => data.pairs[item] as Pair);
+      checkFinite(
+        { loss: metrics.loss as number, gradNorm, step: step + 1 },
+        batch.map(({ row }) => row),
+      );
+      if (step === 0) {
+        figures['firstStepLoss'] = metrics.loss as number;
+        checkFirstStep(context, metrics.loss as number);
+      }
+      const seconds = (performance.now() - started) / 1000;
+      metrics.pairsPerSecond = batch.length / seconds;
+      metrics.tokensPerSecond = batch.reduce((sum, pair) => sum + pairTokens(pair), 0) / seconds;
+      const epoch = (step + 1) / stepsPerEpoch(plan.count, plan.batchSize);
+      Object.assign(metrics, figures);
+      report.beat({
+        stage: 'Training',
+        step: step + 1,
+        totalSteps: total,
+        stageStep: step + 1,
+        stageTotal: total,
+        epoch,
+        metrics,
+      });
+    },
+    afterStep: (steps) => {
+      if (steps % evaluation.everySteps === 0 && steps < total) data.evaluate(steps);
+    },
+  });
+}
+
+function accumulate(
+  { learner, report, run }: StageContext,
+  data: PreferenceData,
+  items: readonly number[],
+  at: { step: number; total: number },
+): PairOutcome[] {
+  const batch = items.map((item) => data.pairs[item] as Pair);
+  const outcomes: PairOutcome[] = [];
+  for (const part of splitPairs(batch, run.job.spec.training.microBatchTokens)) {
+    const reference = items
+      .slice(outcomes.length, outcomes.length + part.length)
+      .map((item) => data.reference[item] as Reference[number]);
+    outcomes.push(...learner.accumulatePreference(part, reference, batch.length));
+    report.beat({ stage: 'Training', step: at.step, totalSteps: at.total, stageStep: at.step, stageTotal: at.total });
+  }
+  return outcomes;
+}

@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readSealed, writeSealed } from '../checkpoint/store.ts';
+import type { Pair } from '../data/pair.ts';
+import { splitPairs, type PairLogProbs } from '../model/learner.ts';
+import type { StageContext } from './context.ts';
+
+const storedSchema = z.object({ plan: z.string(), pairs: z.array(z.tuple([z.number(), z.number()])) });
+
+/** Log-probabilities of each pair under the reference, in the order of the pairs. */
+export type Reference = PairLogProbs[];
+
+/**
+ * The reference's log-probabilities, computed once under the present weights, which must be those at the start of the
+ * preference stage, and kept beside the checkpoints: a resumed run reads them back and never computes them anew from
+ * weights that have moved.
+ */
+export function referencePass({ run, learner, plan, report }: StageContext, pairs: readonly Pair[]): Reference {
+  const file = join(run.paths.checkpoints, 'reference.json');
+  const stored = storedSchema.safeParse(readSealed(file));
+  if (stored.success && stored.data.plan === plan && stored.data.pairs.length === pairs.length) {
+    return stored.data.pairs.map(([chosen, rejected]) => ({ chosen, rejected }));
+  }
+  const result: Reference = [];
+  for (const batch of splitPairs(pairs, run.job.spec.training.microBatchTokens)) {
+    result.push(...learner.logProbs(batch));
+    report.beat({ stage: 'Reference', stageStep: result.length, stageTotal: pairs.length });
+  }
+  writeSealed(file, { plan, pairs: result.map(({ chosen, rejected }) => [chosen, rejected]) });
+  return result;
+}
+
+/** Share of pairs whose chosen answer is the likelier one under the reference: what the model preferred before. */
+export function rawPreference(reference: readonly PairLogProbs[]): number {
+  return reference.filter(({ chosen, rejected }) => chosen > rejected).length / reference.length;
+}

@@ -1,0 +1,71 @@
+import { TrainerError } from '../errors.ts';
+import { Stopped, type StageContext } from './context.ts';
+import type { SavedStage } from '../checkpoint/store.ts';
+
+/** A stage that takes optimizer steps. */
+export interface SteppedStage {
+  stage: SavedStage;
+  /** Steps already done (from a checkpoint) and steps in all. */
+  from: number;
+  total: number;
+  /** Takes step `step` (counted from 0) and reports its figures; may throw Stopped before its update. */
+  takeStep: (step: number) => void;
+  /** Called when `steps` are done, before a checkpoint is considered. */
+  afterStep?: (steps: number) => void;
+  /** Figures that a resumed run goes on with. */
+  figures: () => Record<string, number>;
+}
+
+/** Takes a stage's steps; saves by interval, at the end and when stopped. */
+export function runSteps(context: StageContext, stage: SteppedStage): void {
+  const { checkpoint } = context.run.job.spec;
+  let done = stage.from;
+  let savedAt = performance.now();
+  let saved = stage.from;
+  const save = (): void => {
+    if (saved === done && done > 0) return;
+    saveCheckpoint(context, stage, done);
+    [saved, savedAt] = [done, performance.now()];
+  };
+  try {
+    while (done < stage.total) {
+      stage.takeStep(done);
+      done += 1;
+      stage.afterStep?.(done);
+      const due = done % checkpoint.everySteps === 0 || performance.now() - savedAt > checkpoint.everySeconds * 1000;
+      if (due || done === stage.total) save();
+    }
+  } catch (error) {
+    context.learner.dropGradients();
+    // Weights are those after the last whole step: the step that was under way is taken again.
+    if (error instanceof Stopped) save();
+    throw error;
+  }
+}
+
+export function saveCheckpoint(
+  { learner, store, plan, run, report }: StageContext,
+  stage: Pick<SteppedStage, 'stage' | 'figures'>,
+  step: number,
+): void {
+  const state = { stage: stage.stage, step, plan, figures: stage.figures() };
+  const time = store.save(state, learner.state(), run.job.spec.checkpoint.keep);
+  report.info(`checkpoint saved at step ${step} of stage ${stage.stage}`);
+  if (stage.stage === 'Training') noteCheckpoint(report, { step, time });
+}
+
+function noteCheckpoint(report: StageContext['report'], checkpoint: { step: number; time: string }): void {
+  try {
+    report.beat({ checkpoint });
+  } catch (error) {
+    // The next beat stops the run: here everything is saved already, but a stage's end must not be skipped.
+    if (!(error instanceof Stopped)) throw error;
+  }
+}
+
+/** Throws NonFinite that names the rows when the loss or the gradient of a step is not finite. */
+export function checkFinite(what: { loss: number; gradNorm: number; step: number }, rows: readonly number[]): void {
+  if (Number.isFinite(what.loss) && Number.isFinite(what.gradNorm)) return;
+  const message = `step ${what.step}: loss ${what.loss}, gradient norm ${what.gradNorm}; rows ${rows.join(', ')}. Lower the learning rate, or look at these rows`;
+  throw new TrainerError('NonFinite', message);
+}

@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { takeFence } from './checkpoint/fence.ts';
+import { CheckpointStore, type Checkpoint } from './checkpoint/store.ts';
+import type { Run } from './config.ts';
+import type { Pair } from './data/pair.ts';
+import { evaluate, klPairs } from './evaluate.ts';
+import { exportModel } from './export/export.ts';
+import { Learner, splitPairs } from './model/learner.ts';
+import type { Reporter, StageContext } from './stages/context.ts';
+import { loadData, planDigest, type RunData } from './stages/data.ts';
+import { optimisePreference, preferenceSteps } from './stages/preference.ts';
+import { rawPreference, referencePass, type Reference } from './stages/reference.ts';
+import { fineTune, sftSteps } from './stages/sft.ts';
+import { saveCheckpoint } from './stages/steps.ts';
+
+/**
+ * One run from its start, or from where an earlier one stopped, to the exported model:
+ * load -> data -> fine-tuning -> reference log-probabilities -> preference optimization -> evaluation -> export.
+ * Throws Stopped when asked to stop (with a checkpoint saved), else a TrainerError with its reason.
+ */
+export async function train(run: Run, holder: string, report: Reporter): Promise<void> {
+  report.beat({ stage: 'Loading' });
+  const learner = new Learner(run.paths.model, run.job.spec.training);
+  report.info(`model loaded: ${learner.parameterCount} parameters`);
+
+  const data = await loadData(run, report);
+  const plan = planDigest(run, data);
+  const totalSteps = preferenceSteps({ run }, data.train.length);
+  report.beat({
+    stage: 'Data',
+    totalSteps,
+    data: { pairs: data.train.length, heldOut: data.heldOut.length, dropped: data.dropped },
+  });
+
+  const fence = takeFence(run.paths.checkpoints, holder);
+  const store = new CheckpointStore(run.paths.checkpoints, fence, (message) =>
+    report.warn('CheckpointSkipped', message),
+  );
+  const context: StageContext = { run, learner, store, plan, report };
+  const saved = store.newest(plan);
+  if (saved !== undefined) report.info(`resuming at step ${saved.step} of stage ${saved.stage}`);
+
+  tuneOrRestoreStart(context, data, saved);
+  const { reference, heldOut } = prepareReference(context, data);
+  const evaluateAt = (step: number): void => {
+    if (data.heldOut.length === 0) return;
+    const metrics = evaluate(learner, heldOut, () => report.beat({ stage: 'Evaluating', step, totalSteps }));
+    report.beat({ stage: 'Evaluating', step, totalSteps, metrics });
+  };
+
+  learner.startStage();
+  const resumed = saved?.stage === 'Training' ? saved : undefined;
+  if (resumed === undefined) evaluateAt(0);
+  else learner.restore(resumed.read);
+  const from = { step: resumed?.step ?? 0, figures: resumed?.figures ?? {} };
+  saved?.close();
+  optimisePreference(context, { pairs: data.train, reference, evaluate: evaluateAt }, from);
+  evaluateAt(totalSteps);
+
+  report.beat({ stage: 'Exporting', step: totalSteps, totalSteps });
+  const { chatTemplate } = run.job.spec.model;
+  fence.check();
+  const digest = exportModel(run.paths.model, run.paths.output, {
+    raw: learner.network.raw,
+    weights: learner.weights(),
+    chatTemplate,
+  });
+  report.beat({ stage: 'Done', step: totalSteps, totalSteps, output: { source: run.job.spec.output.source, digest } });
+}
+
+/** Weights at the start of the preference stage: fine-tuned now, or as an earlier run left them. */
+function tuneOrRestoreStart(context: StageContext, data: RunData, saved: Checkpoint | undefined): void {
+  const { learner, run } = context;
+  if (run.job.spec.sft === undefined) return;
+  const start = new CheckpointStore(
+    join(run.paths.checkpoints, 'start'),
+    takeFence(join(run.paths.checkpoints, 'start'), run.job.uid),
+    (message) => context.report.warn('CheckpointSkipped', message),
+  );
+  const finished = start.newest(context.plan);
+  if (finished !== undefined) {
+    learner.restore(finished.read);
+    finished.close();
+    return;
+  }
+  learner.startStage();
+  if (saved?.stage === 'SFT') learner.restore(saved.read);
+  fineTune(context, data.examples, saved?.stage === 'SFT' ? saved.step : 0);
+  // Kept for the whole run: the reference is these weights, whatever becomes of the policy.
+  saveCheckpoint(
+    { ...context, store: start },
+    { stage: 'SFT', figures: () => ({}) },
+    sftSteps(context, data.examples.length),
+  );
+}
+
+/** The reference's log-probabilities of all pairs, and what held-out KL needs, from the present weights. */
+function prepareReference(context: StageContext, data: RunData) {
+  const { learner, report, run } = context;
+  const all = referencePass(context, [...data.train, ...data.heldOut]);
+  const reference: Reference = all.slice(0, data.train.length);
+  const ofHeldOut = all.slice(data.train.length);
+  for (const pair of data.heldOut.slice(0, klPairs)) {
+    learner.captureReference([pair]);
+    report.beat({ stage: 'Reference' });
+  }
+  if (ofHeldOut.length > 0) {
+    const share = rawPreference(ofHeldOut);
+    report.info(`the reference finds the chosen answer likelier in ${(100 * share).toFixed(1)} % of held-out pairs`);
+  }
+  const byRow = new Map(data.heldOut.map((pair, i) => [pair.row, ofHeldOut[i] as Reference[number]]));
+  const batches: Pair[][] = splitPairs(data.heldOut, run.job.spec.training.microBatchTokens);
+  return { reference, heldOut: { batches, reference: byRow } };
+}

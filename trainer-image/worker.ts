@@ -1,0 +1,112 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { stages, type Metrics, type Progress } from '../crds/progress.ts';
+import type { Run } from './config.ts';
+import { setEager } from './engine/engine.ts';
+import { TrainerError } from './errors.ts';
+import { Stopped, type ProgressPart, type Reporter } from './stages/context.ts';
+import { train } from './train.ts';
+
+/** What the main thread hands the training thread. */
+export interface WorkerInput {
+  run: Run;
+  podUID: string;
+  eager: boolean;
+  /** One 32-bit flag, not 0 when the run shall stop. */
+  stop: SharedArrayBuffer;
+}
+
+/** What the training thread tells the main thread. */
+export type WorkerMessage =
+  | { kind: 'progress'; progress: Progress }
+  | { kind: 'info'; message: string }
+  | { kind: 'warning'; reason: string; message: string }
+  | { kind: 'end'; reason: string; message: string };
+
+const { run, podUID, eager, stop } = workerData as WorkerInput;
+const flag = new Int32Array(stop);
+const post = (message: WorkerMessage): void => parentPort?.postMessage(message);
+
+/** Keeps the latest of every figure and makes whole records of the parts that the stages tell. */
+function createReporter(): Reporter {
+  const started = performance.now();
+  let progress: Progress = {
+    podUID,
+    attempt: run.job.attempt,
+    heartbeat: 0,
+    time: new Date().toISOString(),
+    stage: 'Loading',
+    step: 0,
+    totalSteps: 0,
+    stageStep: 0,
+    stageTotal: 0,
+    epoch: 0,
+    percent: 0,
+    metrics: { beta: run.job.spec.training.beta },
+    warnings: [],
+  };
+  const first = { percent: -1, at: started };
+  return {
+    beat: (part: ProgressPart = {}) => {
+      const metrics = { ...progress.metrics, ...finite(part.metrics ?? {}) };
+      const time = new Date().toISOString();
+      progress = { ...progress, ...part, metrics, time, heartbeat: progress.heartbeat + 1 };
+      progress.percent = Math.max(progress.percent, percentOf(progress));
+      const eta = etaOf(progress, first);
+      if (eta !== undefined) progress.etaSeconds = eta;
+      post({ kind: 'progress', progress });
+      if (Atomics.load(flag, 0) !== 0) throw new Stopped('stopped on request');
+    },
+    info: (message) => post({ kind: 'info', message }),
+    warn: (reason, message) => {
+      progress = {
+        ...progress,
+        warnings: [...progress.warnings, { reason, message: message.slice(0, 1024) }].slice(-16),
+      };
+      post({ kind: 'warning', reason, message });
+    },
+  };
+}
+
+/** JSON carries no NaN: a figure that is not finite is left out. */
+function finite(metrics: Metrics): Metrics {
+  return Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
+}
+
+/** Share of the run up to the end of each stage, from the runs of the example: an estimate for people. */
+const shares: Record<(typeof stages)[number], [number, number]> = {
+  Loading: [0, 1],
+  Data: [1, 3],
+  SFT: [3, 35],
+  Reference: [35, 42],
+  Training: [42, 97],
+  Evaluating: [42, 97],
+  Exporting: [97, 100],
+  Done: [100, 100],
+};
+
+function percentOf({ stage, stageStep, stageTotal, step, totalSteps }: Progress): number {
+  const [from, to] = shares[stage];
+  const share = stage === 'Evaluating' ? step / Math.max(1, totalSteps) : stageTotal > 0 ? stageStep / stageTotal : 0;
+  return Math.min(100, from + (to - from) * Math.min(1, share));
+}
+
+function etaOf(progress: Progress, first: { percent: number; at: number }): number | undefined {
+  if (progress.stage === 'Done') return 0;
+  if (first.percent < 0) Object.assign(first, { percent: progress.percent, at: performance.now() });
+  const done = progress.percent - first.percent;
+  if (done < 2) return undefined;
+  return Math.round(((performance.now() - first.at) / 1000 / done) * (100 - progress.percent));
+}
+
+try {
+  setEager(eager);
+  await train(run, podUID, createReporter());
+  post({ kind: 'end', reason: 'Complete', message: 'training, evaluation and export are done' });
+} catch (error) {
+  if (error instanceof Stopped) post({ kind: 'end', reason: 'Saved', message: 'stopped on request' });
+  else {
+    const reason = error instanceof TrainerError ? error.reason : 'InternalError';
+    const message = error instanceof TrainerError ? error.message : ((error as Error).stack ?? String(error));
+    post({ kind: 'end', reason, message });
+  }
+}
