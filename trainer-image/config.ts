@@ -59,7 +59,8 @@ export function readJobFile(file: string): RunConfig {
     throw invalid(`${file} is not YAML: ${(error as Error).message}`, error);
   }
   if (job?.kind !== 'DPOJob' || job.metadata?.name === undefined) throw invalid(`${file} holds no DPOJob with a name`);
-  const { name, namespace = 'default' } = job.metadata;
+  const { name } = job.metadata;
+  const namespace = (job.metadata as { namespace?: string }).namespace ?? 'default';
   const uid = createHash('sha256').update(`${namespace}/${name}`).digest('hex').slice(0, 32);
   return { namespace, name, uid, attempt: 1, spec: parseWith(specSchema, job.spec, `${file}: spec`) };
 }

@@ -24,6 +24,7 @@ const usage = `usage: npm run train -- -f JOB.yaml [--volumes DIR] [--port N] [-
   --port N       port of /metrics, /progress and /healthz (default ${trainerPort}; 0: any)
   --eager        run operations one by one, for debugging`;
 
+const defaultVolumes = '.dpo/volumes';
 const display = createDisplay();
 const terminationLog = '/dev/termination-log';
 const inPod = existsSync('/var/run/secrets/kubernetes.io') || process.env[environment.podUID] !== undefined;
@@ -33,7 +34,7 @@ function readOptions() {
     options: {
       file: { type: 'string', short: 'f' },
       'run-config': { type: 'string' },
-      volumes: { type: 'string', default: '.dpo/volumes' },
+      volumes: { type: 'string', default: defaultVolumes },
       port: { type: 'string', default: String(trainerPort) },
       eager: { type: 'boolean', default: false },
     },
@@ -45,6 +46,11 @@ async function resolve(options: ReturnType<typeof readOptions>): Promise<Run> {
   const job =
     options['run-config'] === undefined ? readJobFile(options.file as string) : readRunConfig(options['run-config']);
   await checkAccelerator(job.spec.accelerator.count);
+  if (options.volumes === defaultVolumes) {
+    // The examples' claims, so that `npm run train -- -f crds/examples/quickstart.yaml` works in a fresh clone.
+    const { prepareExamples } = await import('../examples/prepare.ts');
+    prepareExamples(options.volumes);
+  }
   return resolveRun(job, options.volumes);
 }
 

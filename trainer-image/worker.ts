@@ -24,7 +24,7 @@ export type WorkerMessage =
 
 const { run, podUID, eager, stop } = workerData as WorkerInput;
 const flag = new Int32Array(stop);
-const post = (message: WorkerMessage): void => parentPort?.postMessage(message);
+const post = (message: WorkerMessage): void => parentPort?.postMessage(message, []);
 
 /** Keeps the latest of every figure and makes whole records of the parts that the stages tell. */
 function createReporter(): Reporter {

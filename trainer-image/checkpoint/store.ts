@@ -26,8 +26,8 @@ export type CheckpointState = z.infer<typeof stateSchema>;
 /** A checkpoint whose digest has been checked. */
 export interface Checkpoint extends CheckpointState {
   folder: string;
-  read(name: string, shape: readonly number[]): Float32Array;
-  close(): void;
+  read: (name: string, shape: readonly number[]) => Float32Array;
+  close: () => void;
 }
 
 const tensorsFile = 'tensors.safetensors';

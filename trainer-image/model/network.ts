@@ -6,6 +6,7 @@ import { readConfig, type RawConfig } from './config.ts';
 import type { HeadWeights } from './head.ts';
 import { architectureOf } from './models.ts';
 import type { Rotation } from './primitives.ts';
+import { weightShapes } from './weight-shapes.ts';
 import { openWeights } from './weights.ts';
 
 /** A head call's gradients: of x [n, hidden], of the norm and of the projection. */
@@ -31,17 +32,6 @@ function rotationOf({ config }: Architecture, positions: Int32Array): Rotation {
   });
   const shape = [positions.length, half];
   return { cos: tensor(cos, shape), sin: tensor(sin, shape) };
-}
-
-/** All weights of an architecture with their shapes, in checkpoint order. */
-function weightShapes(architecture: Architecture): [string, readonly number[]][] {
-  const { embedding, norm, head, config, prefix, blockShapes } = architecture;
-  const table = [config.vocabSize, config.hiddenSize];
-  const layers = Array.from({ length: config.layers }, (_, layer) =>
-    Object.entries(blockShapes).map(([name, shape]): [string, readonly number[]] => [prefix(layer) + name, shape]),
-  );
-  const last: [string, readonly number[]][] = head === embedding ? [] : [[head, table]];
-  return [[embedding, table], ...layers.flat(), [norm, [config.hiddenSize]], ...last];
 }
 
 function loadVariables(folder: string, architecture: Architecture): Variable[] {
