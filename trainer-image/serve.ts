@@ -16,9 +16,12 @@ export function serve(port: number, metrics: TrainerMetrics, progress: () => Pro
     return [404, 'text/plain', 'see /metrics, /progress and /healthz\n'];
   };
   const server = createServer((request, response) => {
-    void answer((request.url ?? '/').split('?')[0] as string).then(([status, type, body]) => {
+    const path = (request.url ?? '/').split('?')[0] as string;
+    const respond = async (): Promise<void> => {
+      const [status, type, body] = await answer(path);
       response.writeHead(status, { 'content-type': type }).end(body);
-    });
+    };
+    void respond();
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);

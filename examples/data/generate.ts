@@ -71,7 +71,7 @@ export function makeFiles(): Record<string, object[]> {
   return {
     'pairs.jsonl.gz': makePairs(1, 2400, trainTopics),
     'heldout.jsonl.gz': makePairs(2, 160, heldOutTopics),
-    'sft.jsonl.gz': makeExamples(3, 2400),
+    'sft.jsonl.gz': makeExamples(3, 1600),
   };
 }
 

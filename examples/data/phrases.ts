@@ -1,41 +1,18 @@
 /** What the example's conversations are made of. Topics for training and topics that training never sees. */
-export const trainTopics = [
-  ...['my bicycle', 'a leaking tap', 'the garden hedge', 'an old violin', 'a wool jumper', 'the kitchen knife'],
-  ...['a sourdough starter', 'the laptop battery', 'a cast iron pan', 'the balcony tomatoes', 'a squeaky door'],
-  ...[
-    'the washing machine',
-    'a leather bag',
-    'the fish tank',
-    'my running shoes',
-    'a wooden table',
-    'the coffee grinder',
-  ],
-  ...['a photo album', 'the bird feeder', 'my tax papers', 'a rain jacket', 'the attic window', 'a chess opening'],
-  ...[
-    'naïve Bayes',
-    'a résumé',
-    'the crème brûlée',
-    'el jardín',
-    'die Heizung',
-    'une vieille carte',
-    '自転車',
-    'чайник',
-  ],
-  ...['the guitar strings', 'a paper map', 'the compost heap', 'a slow router', 'the apple tree', 'a ceramic vase'],
-];
-export const heldOutTopics = [
-  ...['the telescope', 'a piano lid', 'my tent', 'the letterbox', 'a silk scarf', 'the bread oven', 'an ink printer'],
-  ...[
-    'the rose bush',
-    'a wall clock',
-    'the ski boots',
-    'mein Fahrrad',
-    'la bibliothèque',
-    '辞書',
-    'a train ticket',
-    'the drum kit',
-  ],
-];
+export const trainTopics = (
+  'my bicycle|a leaking tap|the garden hedge|an old violin|a wool jumper|the kitchen knife|' +
+  'a sourdough starter|the laptop battery|a cast iron pan|the balcony tomatoes|a squeaky door|the washing machine|' +
+  'a leather bag|the fish tank|my running shoes|a wooden table|the coffee grinder|a photo album|' +
+  'the bird feeder|my tax papers|a rain jacket|the attic window|a chess opening|naïve Bayes|' +
+  'a résumé|the crème brûlée|el jardín|die Heizung|une vieille carte|自転車|' +
+  'чайник|the guitar strings|a paper map|the compost heap|a slow router|the apple tree|' +
+  'a ceramic vase'
+).split('|');
+export const heldOutTopics = (
+  'the telescope|a piano lid|my tent|the letterbox|a silk scarf|the bread oven|' +
+  'an ink printer|the rose bush|a wall clock|the ski boots|mein Fahrrad|la bibliothèque|' +
+  '辞書|a train ticket|the drum kit'
+).split('|');
 
 export const questions = [
   'How do I take care of {t}?',
@@ -55,16 +32,16 @@ export const followUps = [
 /** Answers that help: they say what to do. */
 export const helpful = [
   'First, clean {t} with a soft cloth and look for damage.',
-  'Check the parts that move and tighten what is loose.',
+  'Check all of the parts that move and tighten what is loose.',
   'Write down what you changed, so that you can undo it.',
-  'Start with a small test and wait one day.',
-  'Use warm water and very little soap.',
-  'Keep {t} dry and away from strong sun.',
-  'Replace the worn part before it breaks.',
-  'Do a little work on it each week.',
-  'Measure twice and note both numbers.',
-  'Ask at a repair shop when the crack is deep.',
-  'Read the short guide and follow its three steps.',
+  'Start with a small test and then wait for one day.',
+  'Use warm water with a drop of soap, no more than that.',
+  'Keep {t} dry and well away from the strong sun.',
+  'Replace the part that is worn before it breaks.',
+  'Do a little of the work on it every single week.',
+  'Measure it twice and write both of the numbers down.',
+  'Ask at a repair shop when a crack looks too deep.',
+  'Read the short guide and follow all its three steps.',
   'Put a reminder for {t} in your calendar.',
 ];
 

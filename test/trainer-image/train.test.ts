@@ -1,0 +1,218 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { exitCodes } from '../../crds/exit-codes.ts';
+import { progressSchema } from '../../crds/progress.ts';
+import { gaugeNames } from '../../trainer-image/metrics/names.ts';
+import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
+import { goldenFolder } from './golden.ts';
+
+/** Runs of the real trainer as its own process, on the tiny Llama and 48 pairs: SFT, reference, training, export. */
+const job = `
+apiVersion: training.dpo-operator.io/v1alpha1
+kind: DPOJob
+metadata: { name: small }
+spec:
+  model: { source: pvc://models/tiny }
+  dataset: { source: pvc://data/pairs.jsonl, holdout: 0.1 }
+  sft: { batchSize: 16 }
+  training: { learningRate: 1e-3, batchSize: 8, microBatchTokens: 300 }
+  evaluation: { everySteps: 2 }
+  checkpoint: { everySteps: 2 }
+  output: { source: pvc://models/out }
+  accelerator: { count: 0 }
+`;
+
+function prepare(spec = job): string {
+  const folder = mkdtempSync(join(tmpdir(), 'train-'));
+  mkdirSync(join(folder, 'data'), { recursive: true });
+  cpSync(`${goldenFolder}/tiny`, join(folder, 'models', 'tiny'), { recursive: true });
+  for (const file of readdirSync(`${goldenFolder}/tokenizer`)) {
+    copyFileSync(`${goldenFolder}/tokenizer/${file}`, join(folder, 'models', 'tiny', file));
+  }
+  const lines = readFileSync(`${goldenFolder}/train-80.jsonl`, 'utf8').split('\n').slice(0, 48);
+  writeFileSync(join(folder, 'data', 'pairs.jsonl'), lines.join('\n'));
+  writeFileSync(join(folder, 'job.yaml'), spec);
+  return folder;
+}
+
+interface Ended {
+  code: number | null;
+  signal: string | null;
+  output: string;
+}
+
+/** Starts the trainer; `watch` sees its output grow and may signal it. */
+function trainer(folder: string, watch: (output: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
+  const args = [
+    'scripts/node',
+    'trainer-image/main.ts',
+    '-f',
+    join(folder, 'job.yaml'),
+    '--volumes',
+    folder,
+    '--port',
+    '0',
+  ];
+  const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const collect = (text: Buffer): void => {
+    output += text.toString();
+    watch(output, child);
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, output })));
+}
+
+const exported = (folder: string): string =>
+  createHash('sha256')
+    .update(readFileSync(join(folder, 'models', 'out', 'model.safetensors')))
+    .digest('hex');
+
+/** Sends the signal once, when the marker has been printed. */
+const signalAt =
+  (marker: RegExp, signal: NodeJS.Signals) =>
+  (output: string, child: ChildProcess): void => {
+    if (marker.test(output) && !child.killed) child.kill(signal);
+  };
+
+describe('a run', () => {
+  let undisturbed: { folder: string; ended: Ended; weights: string };
+  const seen: { metrics: string; progress: unknown; health: string }[] = [];
+
+  beforeAll(async () => {
+    const folder = prepare();
+    let asked = false;
+    const ask = async (port: string): Promise<void> => {
+      const get = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+      const [health, progress, metrics] = [await get('/healthz'), await get('/progress'), await get('/metrics')];
+      seen.push({ health, progress: JSON.parse(progress), metrics });
+    };
+    const ended = await trainer(folder, (output) => {
+      const port = /metrics on port (\d+)/.exec(output)?.[1];
+      if (asked || port === undefined || !/"stage":"Training","stageStep":2/.test(output)) return;
+      asked = true;
+      void ask(port);
+    });
+    undisturbed = { folder, ended, weights: ended.code === 0 ? exported(folder) : '' };
+  }, 120_000);
+
+  test('ends with the exported model, complete', () => {
+    expect([undisturbed.ended.code, undisturbed.ended.output]).toEqual([
+      exitCodes.Complete,
+      expect.stringContaining('"Complete"'),
+    ]);
+    const files = readdirSync(join(undisturbed.folder, 'models', 'out')).toSorted();
+    expect(files).toEqual([
+      'chat_template.jinja',
+      'config.json',
+      'generation_config.json',
+      'model.safetensors',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ]);
+    const [before, after] = [`${goldenFolder}/tiny`, join(undisturbed.folder, 'models', 'out')].map(
+      (folder) => new SafetensorsFile(join(folder, 'model.safetensors')),
+    ) as [SafetensorsFile, SafetensorsFile];
+    expect(after.names.toSorted()).toEqual(before.names.toSorted());
+    for (const name of after.names) expect(after.read(name).shape).toEqual(before.read(name).shape);
+  });
+
+  test('begins with a loss of ln 2 and learns', () => {
+    const last = undisturbed.ended.output.split('\n').findLast((line) => line.includes('"evalLoss"')) as string;
+    const figures = JSON.parse(last) as Record<string, number>;
+    expect(figures['firstStepLoss']).toBeCloseTo(Math.LN2, 4);
+    expect(figures['evalLoss']).toBeLessThan(Math.LN2);
+    expect(figures['evalKL']).toBeGreaterThan(0);
+  });
+
+  test('answers while it trains: health, progress by the contract, metrics by their names', () => {
+    expect(seen).toHaveLength(1);
+    const [{ health, progress, metrics }] = seen as [(typeof seen)[number]];
+    expect(health).toBe('ok\n');
+    expect(progressSchema.parse(progress)).toMatchObject({ stage: expect.any(String), totalSteps: 6 });
+    for (const name of [gaugeNames.loss, gaugeNames.beta, gaugeNames.rewardMargin, gaugeNames.evalKL]) {
+      expect(metrics).toMatch(new RegExp(`^${name}\\{namespace="default",dpojob="small"\\} `, 'm'));
+    }
+  });
+
+  const kills: [string, RegExp, NodeJS.Signals][] = [
+    ['killed while it reads the data', /model loaded/, 'SIGKILL'],
+    ['killed in fine-tuning', /checkpoint saved at step 2 of stage SFT/, 'SIGKILL'],
+    ['stopped in fine-tuning', /checkpoint saved at step 2 of stage SFT/, 'SIGTERM'],
+    ['killed after the reference pass', /the reference finds/, 'SIGKILL'],
+    ['killed in training', /"stage":"Training","stageStep":3/, 'SIGKILL'],
+    ['stopped in training', /"stage":"Training","stageStep":3/, 'SIGTERM'],
+    ['killed at the end of training', /checkpoint saved at step 6 of stage Training/, 'SIGKILL'],
+  ];
+  test.each(kills)(
+    '%s ends, when it is started again, with the same weights bit for bit',
+    async (_, marker, signal) => {
+      const folder = prepare();
+      const first = await trainer(folder, signalAt(marker, signal));
+      if (signal === 'SIGTERM') expect(first.code).toBe(exitCodes.Saved);
+      else expect([first.code, first.signal]).not.toEqual([0, null]);
+      const second = await trainer(folder);
+      expect([second.code, second.output]).toEqual([0, expect.any(String)]);
+      expect(exported(folder)).toBe(undisturbed.weights);
+    },
+    120_000,
+  );
+
+  test('passes over a damaged checkpoint with a message and goes on from the last good one', async () => {
+    const folder = prepare();
+    await trainer(folder, signalAt(/checkpoint saved at step 4 of stage Training/, 'SIGKILL'));
+    const checkpoints = join(folder, 'models', '.dpo', readdirSync(join(folder, 'models', '.dpo'))[0] as string);
+    const newest = readdirSync(checkpoints)
+      .filter((name) => name.startsWith('checkpoint-1'))
+      .toSorted()
+      .at(-1) as string;
+    const file = join(checkpoints, newest, 'tensors.safetensors');
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
+    writeFileSync(file, bytes);
+    const second = await trainer(folder);
+    expect(second.output).toMatch(/passed over: its digest is not the one/);
+    expect([second.code, exported(folder)]).toEqual([0, undisturbed.weights]);
+  }, 120_000);
+
+  test.each([
+    [
+      'another beta',
+      job.replace('learningRate: 1e-3', 'learningRate: 1e-3, beta: 0.5'),
+      exitCodes.CheckpointMismatch,
+      /made with another/,
+    ],
+    [
+      'a missing model',
+      job.replace('models/tiny', 'models/none'),
+      exitCodes.InvalidConfiguration,
+      /spec.model.source: pvc:\/\/models\/none is not there/,
+    ],
+    [
+      'a missing data set',
+      job.replace('pairs.jsonl', 'none.jsonl'),
+      exitCodes.InvalidData,
+      /spec.dataset: .*none.jsonl is not there/,
+    ],
+    [
+      'a wrong field',
+      job.replace('batchSize: 8', 'batchSize: none'),
+      exitCodes.InvalidConfiguration,
+      /training.batchSize/,
+    ],
+    ['no GPU', job.replace('count: 0', 'count: 1'), exitCodes.AcceleratorUnavailable, /finds none/],
+  ])(
+    'with %s ends with the code of its reason',
+    async (_, spec, code, message) => {
+      writeFileSync(join(undisturbed.folder, 'job.yaml'), spec);
+      const ended = await trainer(undisturbed.folder);
+      expect([ended.code, ended.output]).toEqual([code, expect.stringMatching(message)]);
+    },
+    60_000,
+  );
+});
