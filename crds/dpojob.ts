@@ -166,12 +166,14 @@ const acceleratorSchema = z
   })
   .default({ resource: 'nvidia.com/gpu', count: 1 });
 
+/** A Kubernetes quantity: 2, "500m", "16Gi". */
+const quantity = z.union([z.int(), z.string()]).meta({ 'x-kubernetes-int-or-string': true });
+const quantities = z.record(z.string(), quantity);
+
 const resourcesSchema = z
-  .object({
-    limits: z.record(z.string(), z.string()).optional(),
-    requests: z.record(z.string(), z.string()).optional(),
-  })
-  .default({});
+  .object({ limits: quantities.optional(), requests: quantities.optional() })
+  .default({})
+  .describe("The trainer's resources; the accelerator is added to the limits");
 
 export const specSchema = z.object({
   model: modelSchema,

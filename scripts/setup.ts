@@ -2,16 +2,17 @@ import { spawnSync } from 'node:child_process';
 
 /**
  * Installs what a ring of tests needs on a new machine, one heavy build after the other; each is cached outside the
- * project by its content's hash, so that a second run takes seconds. A ring needs what the rings before it need.
+ * project by its content's hash, so that a second run takes seconds.
  */
-const steps: { ring: string; script: string }[] = [{ ring: 'unit', script: 'trainer-image/engine/native/install.ts' }];
+const engine = 'trainer-image/engine/native/install.ts';
+const steps: Record<string, string[]> = {
+  unit: [engine],
+  integration: ['test/cluster/install.ts'],
+  e2e: [engine],
+};
 
-const rings = ['unit', 'integration', 'e2e'];
-const wanted = process.argv[2] ?? 'unit';
-for (const { ring, script } of steps) {
-  if (rings.indexOf(ring) > rings.indexOf(wanted)) continue;
-  const { status } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
-    stdio: 'inherit',
-  });
+for (const script of steps[process.argv[2] ?? 'unit'] ?? []) {
+  const command = ['--disable-warning=ExperimentalWarning', script];
+  const { status } = spawnSync(process.execPath, command, { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }

@@ -1,0 +1,26 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { customResourceDefinitionYaml } from '../crds/generate.ts';
+
+/**
+ * `npm run generate` writes every generated file; `npm run verify` (--check) makes them again and fails, naming the first
+ * line that differs, when a committed one is not up to date.
+ */
+const files: Record<string, () => string> = { 'crds/dpojob.yaml': customResourceDefinitionYaml };
+
+function difference(file: string, expected: string): string | undefined {
+  const found = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  if (found === expected) return undefined;
+  const [a, b] = [found.split('\n'), expected.split('\n')];
+  const line = b.findIndex((text, i) => text !== a[i]);
+  return `${file}, line ${line + 1}: it says "${a[line] ?? ''}", generated is "${b[line] ?? ''}"`;
+}
+
+const check = process.argv.includes('--check');
+for (const [file, make] of Object.entries(files)) {
+  const text = make();
+  if (!check) writeFileSync(file, text);
+  const problem = difference(file, text);
+  if (problem === undefined) continue;
+  console.error(`${problem}\nrun: npm run generate`);
+  process.exitCode = 1;
+}
