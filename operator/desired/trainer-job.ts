@@ -1,0 +1,116 @@
+import type { V1Container, V1Job, V1PodSpec, V1ResourceRequirements } from '@kubernetes/client-node';
+import type { DPOJob, DPOJobSpec } from '../../crds/dpojob.ts';
+import { copiedLabels } from '../../crds/labels.ts';
+import { environment, runConfigPath, trainerPort, trainerPortName, volumesPath } from '../../crds/run-config.ts';
+import { podFailurePolicy, trainerContainer } from './failure-policy.ts';
+import { childLabels, childMetadata, childName } from './naming.ts';
+import { podVolumes } from './volumes.ts';
+
+/** The trainer images that the operator was installed with. */
+export interface TrainerImages {
+  trainer: string;
+  gpu: string;
+}
+
+/** The image of a job: its own, else the one for what it trains on. */
+export function trainerImage(spec: DPOJobSpec, images: TrainerImages): string {
+  return spec.pod.image ?? (spec.accelerator.count > 0 ? images.gpu : images.trainer);
+}
+
+/**
+ * The batch/v1 Job of an attempt. Made once and never applied again: its template is immutable, and a newer operator
+ * must not touch a running job. Deadlines and TTL are not copied: the operator enforces them, since a Job's clock
+ * restarts with each attempt.
+ */
+export function trainerJob(job: DPOJob, attempt: number, images: TrainerImages): V1Job {
+  const metadata = childMetadata(job, attempt);
+  const copied = Object.entries(job.metadata.labels ?? {}).filter(([key]) =>
+    (copiedLabels as readonly string[]).includes(key),
+  );
+  const { pod } = job.spec;
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { ...metadata, labels: { ...Object.fromEntries(copied), ...metadata.labels } },
+    spec: {
+      backoffLimit: job.spec.backoffLimit,
+      podReplacementPolicy: 'Failed',
+      podFailurePolicy: podFailurePolicy(),
+      template: {
+        metadata: {
+          labels: { ...pod.labels, ...childLabels(job, attempt) },
+          ...(pod.annotations === undefined ? {} : { annotations: pod.annotations }),
+        },
+        spec: podSpec(job, attempt, images),
+      },
+    },
+  };
+}
+
+const passedOn = [
+  'imagePullSecrets',
+  'serviceAccountName',
+  'nodeSelector',
+  'tolerations',
+  'affinity',
+  'priorityClassName',
+  'runtimeClassName',
+  'schedulerName',
+] as const;
+
+function podSpec(job: DPOJob, attempt: number, images: TrainerImages): V1PodSpec {
+  const { spec } = job;
+  const { volumes, volumeMounts } = podVolumes(spec, childName(job, attempt));
+  const given = passedOn.filter((key) => spec.pod[key] !== undefined).map((key) => [key, spec.pod[key]] as const);
+  return {
+    ...(Object.fromEntries(given) as Partial<V1PodSpec>),
+    restartPolicy: 'Never',
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: spec.checkpoint.gracePeriodSeconds,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 1000,
+      runAsGroup: 1000,
+      fsGroup: 1000,
+      fsGroupChangePolicy: 'OnRootMismatch',
+      seccompProfile: { type: 'RuntimeDefault' },
+      ...spec.pod.securityContext,
+    },
+    containers: [{ ...container(spec, images), volumeMounts }],
+    volumes,
+  };
+}
+
+function container(spec: DPOJobSpec, images: TrainerImages): V1Container {
+  const fieldRef = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+  return {
+    name: trainerContainer,
+    image: trainerImage(spec, images),
+    ...(spec.pod.imagePullPolicy === undefined ? {} : { imagePullPolicy: spec.pod.imagePullPolicy }),
+    args: ['--run-config', runConfigPath, '--volumes', volumesPath],
+    env: [
+      ...((spec.pod.env ?? []) as object[]),
+      // Last, so that the user's cannot replace them.
+      fieldRef(environment.podUID, 'metadata.uid'),
+      fieldRef(environment.podName, 'metadata.name'),
+    ] as NonNullable<V1Container['env']>,
+    ports: [{ name: trainerPortName, containerPort: trainerPort }],
+    resources: resources(spec),
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+  };
+}
+
+/** The job's resources with its accelerator among the limits. */
+function resources(spec: DPOJobSpec): V1ResourceRequirements {
+  const { resource, count } = spec.accelerator;
+  const limits = { ...spec.resources.limits, ...(count > 0 ? { [resource]: String(count) } : {}) };
+  return {
+    ...(Object.keys(limits).length > 0 ? { limits } : {}),
+    ...(spec.resources.requests === undefined ? {} : { requests: spec.resources.requests }),
+  };
+}

@@ -1,0 +1,90 @@
+import type { V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import type { DPOJobSpec } from '../../crds/dpojob.ts';
+import { runConfigPath, scratchPath, volumesPath } from '../../crds/run-config.ts';
+
+interface Claim {
+  claim: string;
+  path: string;
+}
+
+/** `pvc://claim/some/path` as its parts; a path without leading or trailing slash, empty for the claim's root. */
+export function parseClaimSource(source: string): Claim {
+  const [claim = '', ...rest] = source.slice('pvc://'.length).split('/');
+  return { claim, path: rest.filter((part) => part !== '').join('/') };
+}
+
+/** Every claim source that the job reads. */
+function inputs(spec: DPOJobSpec): Claim[] {
+  const sources = [spec.model.source, spec.dataset.source, spec.dataset.evalSource, spec.sft?.dataset?.source];
+  return sources.filter((source) => source !== undefined).map(parseClaimSource);
+}
+
+const claimVolume = (claim: string): string => `claim-${claim.replaceAll('.', '-')}`.slice(0, 63).replace(/-+$/, '');
+
+/** Volumes of the claims: one per claim however often it is used; the output's root is written, inputs are read-only. */
+function claimVolumes(spec: DPOJobSpec): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
+  const output = parseClaimSource(spec.output.source);
+  const names = [...new Set([output.claim, ...inputs(spec).map(({ claim }) => claim)])];
+  // Numbered where two long claim names would be cut to the same volume name.
+  const volumeName = (claim: string): string => {
+    const same = names.filter((name) => claimVolume(name) === claimVolume(claim));
+    return same.length < 2 ? claimVolume(claim) : `claim-${names.indexOf(claim)}`;
+  };
+  const mounts = new Map<string, V1VolumeMount>();
+  mounts.set(`${volumesPath}/${output.claim}`, {
+    name: volumeName(output.claim),
+    mountPath: `${volumesPath}/${output.claim}`,
+  });
+  for (const { claim, path } of inputs(spec)) {
+    const mountPath = [volumesPath, claim, path].filter((part) => part !== '').join('/');
+    const subPath = path === '' ? {} : { subPath: path };
+    if (!mounts.has(mountPath)) {
+      mounts.set(mountPath, { name: volumeName(claim), mountPath, ...subPath, readOnly: true });
+    }
+  }
+  const volumes = names.map((claimName) => ({
+    name: volumeName(claimName),
+    persistentVolumeClaim: { claimName },
+  }));
+  return { volumes, volumeMounts: [...mounts.values()] };
+}
+
+/** A data set in a ConfigMap, mounted as one read-only folder. */
+function configMapVolume(
+  name: string,
+  folder: string,
+  ref: { name: string } | undefined,
+): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
+  return ref === undefined
+    ? { volumes: [], volumeMounts: [] }
+    : {
+        volumes: [{ name, configMap: { name: ref.name } }],
+        volumeMounts: [{ name, mountPath: folder, readOnly: true }],
+      };
+}
+
+/** All volumes of the trainer's pod and where its container sees them. `configMap` names the one with job.json. */
+export function podVolumes(
+  spec: DPOJobSpec,
+  configMap: string,
+): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
+  const parts = [
+    claimVolumes(spec),
+    configMapVolume('dataset', '/etc/dpo/dataset', spec.dataset.configMapRef),
+    configMapVolume('sft-dataset', '/etc/dpo/sft-dataset', spec.sft?.dataset?.configMapRef),
+    {
+      volumes: [
+        { name: 'run-config', configMap: { name: configMap } },
+        { name: 'scratch', emptyDir: {} },
+      ],
+      volumeMounts: [
+        { name: 'run-config', mountPath: runConfigPath, subPath: 'job.json', readOnly: true },
+        { name: 'scratch', mountPath: scratchPath },
+      ],
+    },
+  ];
+  return {
+    volumes: parts.flatMap(({ volumes }) => volumes),
+    volumeMounts: parts.flatMap(({ volumeMounts }) => volumeMounts),
+  };
+}
