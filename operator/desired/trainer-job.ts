@@ -107,10 +107,13 @@ function container(spec: DPOJobSpec, images: TrainerImages): V1Container {
 
 /** The job's resources with its accelerator among the limits. */
 function resources(spec: DPOJobSpec): V1ResourceRequirements {
+  const quantities = (given: Record<string, string | number> = {}): [string, string][] =>
+    Object.entries(given).map(([name, quantity]) => [name, String(quantity)]);
   const { resource, count } = spec.accelerator;
-  const limits = { ...spec.resources.limits, ...(count > 0 ? { [resource]: String(count) } : {}) };
+  const limits = [...quantities(spec.resources.limits), ...(count > 0 ? [[resource, String(count)]] : [])];
+  const requests = quantities(spec.resources.requests);
   return {
-    ...(Object.keys(limits).length > 0 ? { limits } : {}),
-    ...(spec.resources.requests === undefined ? {} : { requests: spec.resources.requests }),
+    ...(limits.length > 0 ? { limits: Object.fromEntries(limits) as Record<string, string> } : {}),
+    ...(requests.length > 0 ? { requests: Object.fromEntries(requests) } : {}),
   };
 }

@@ -1,0 +1,67 @@
+import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import { exitReason } from '../../crds/exit-codes.ts';
+import { terminationMessageSchema } from '../../crds/progress.ts';
+import type { TerminationMessage } from '../../crds/progress.ts';
+import type { ContainerState, ObservedPod } from './observation.ts';
+
+/** How a pod ended. */
+export interface Ended {
+  pod: string;
+  exitCode: number;
+  reason: string;
+  message: string;
+  startedAt?: string;
+  finishedAt: string;
+  disrupted: boolean;
+  said?: TerminationMessage;
+}
+
+/** Ended containers that did not finish the job, oldest first. */
+export function endedPods(pods: ObservedPod[]): Ended[] {
+  const ended = pods.map(endedPod).filter((one) => one !== undefined);
+  return ended.toSorted((a, b) => Date.parse(a.finishedAt) - Date.parse(b.finishedAt));
+}
+
+function endedPod(pod: ObservedPod): Ended | undefined {
+  const terminated = pod.status?.containerStatuses?.[0]?.state?.terminated;
+  if (terminated?.finishedAt === undefined || terminated.exitCode === 0) {
+    return undefined;
+  }
+  const said = parseTermination(terminated.message);
+  return {
+    pod: pod.metadata.name,
+    exitCode: terminated.exitCode,
+    reason: endReason(terminated, said),
+    message: (said?.message ?? terminated.message ?? pod.status?.message ?? '').slice(0, 1024),
+    ...(terminated.startedAt === undefined ? {} : { startedAt: terminated.startedAt }),
+    finishedAt: terminated.finishedAt,
+    disrupted: (pod.status?.conditions ?? []).some((c) => c.type === 'DisruptionTarget' && c.status === 'True'),
+    ...(said === undefined ? {} : { said }),
+  };
+}
+
+/** The kernel's word (OOMKilled) comes first, then the exit code's name, then what the trainer said. */
+function endReason(
+  terminated: NonNullable<ContainerState['terminated']>,
+  said: TerminationMessage | undefined,
+): string {
+  if (terminated.reason !== undefined && terminated.reason !== 'Error') {
+    return terminated.reason.slice(0, 63);
+  }
+  const spoken = said?.reason === 'Running' ? undefined : said?.reason;
+  return exitReason(terminated.exitCode) ?? spoken ?? 'Error';
+}
+
+/** The trainer's last record, or undefined if it is not one: the pod's word is untrusted. */
+export function parseTermination(message: string | undefined): TerminationMessage | undefined {
+  try {
+    return terminationMessageSchema.safeParse(JSON.parse(message ?? '')).data;
+  } catch {
+    return undefined;
+  }
+}
+
+export function lastFailure(ended: Ended): NonNullable<DPOJobStatus['lastFailure']> {
+  const { reason, exitCode, pod, message, finishedAt: time } = ended;
+  return { reason, exitCode, container: 'trainer', pod, message, time };
+}

@@ -1,0 +1,75 @@
+import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
+import type { Progress } from '../../crds/progress.ts';
+
+/** What is read of a child Job: the JSON of the API server, of which only these fields matter. */
+export interface ObservedJob {
+  metadata: {
+    name: string;
+    uid: string;
+    labels?: Record<string, string>;
+    deletionTimestamp?: string;
+    ownerReferences?: { uid: string; controller?: boolean }[];
+  };
+  spec?: { suspend?: boolean };
+  status?: { conditions?: { type: string; status: string; reason?: string; message?: string }[] };
+}
+
+export interface ContainerState {
+  waiting?: { reason?: string; message?: string };
+  running?: { startedAt?: string };
+  terminated?: { exitCode: number; reason?: string; message?: string; startedAt?: string; finishedAt?: string };
+}
+
+export interface ObservedPod {
+  metadata: { name: string; uid: string; labels?: Record<string, string>; deletionTimestamp?: string };
+  status?: {
+    phase?: string;
+    podIP?: string;
+    reason?: string;
+    message?: string;
+    conditions?: { type: string; status: string; reason?: string; message?: string }[];
+    containerStatuses?: { name: string; state?: ContainerState }[];
+  };
+}
+
+/** The latest answered poll of the trainer. A poll that failed changes none of it: unknown is not stalled. */
+export interface Answer {
+  progress: Progress;
+  /** When it was answered, and the first answer with the same heartbeat; RFC 3339. */
+  answeredAt: string;
+  heartbeatSince: string;
+}
+
+/** Everything about one DPOJob that was read for one reconcile. Children of other owners are left out. */
+export interface Observation {
+  job: DPOJob;
+  jobs: ObservedJob[];
+  /** Pods of the present attempt, ended ones included. */
+  pods: ObservedPod[];
+  answer?: Answer;
+}
+
+export interface Event {
+  type: 'Normal' | 'Warning';
+  reason: string;
+  message: string;
+}
+
+export type Action =
+  | { kind: 'create'; attempt: number }
+  | { kind: 'deleteJob'; name: string; uid: string }
+  | { kind: 'deleteDPOJob'; uid: string };
+
+/** What to do: the status is written first, so that an attempt is known before its Job exists. */
+export interface Decision {
+  status: DPOJobStatus;
+  actions: Action[];
+  events: Event[];
+  /** When to look again, in seconds, if nothing changes before. */
+  requeueAfter?: number;
+}
+
+/** Seconds from one RFC 3339 time to another. */
+export function secondsBetween(from: string, to: string): number {
+  return (Date.parse(to) - Date.parse(from)) / 1000;
+}

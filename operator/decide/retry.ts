@@ -1,0 +1,57 @@
+import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import { freeExitCodes } from '../../crds/exit-codes.ts';
+import { endedPods, lastFailure } from './failure.ts';
+import type { Ended } from './failure.ts';
+import type { ObservedPod } from './observation.ts';
+
+/** Free restarts in a row without a newer checkpoint that fail the job. */
+export const maxRestartsWithoutProgress = 3;
+
+type Restarts = Pick<DPOJobStatus, 'restarts' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'>;
+
+/**
+ * Counts the pods that ended since the last one counted. Pods of a job end one after another (podReplacementPolicy
+ * Failed), so the time of `lastFailure` says which are new, also after a restart of the operator.
+ */
+export function countRestarts(status: DPOJobStatus, pods: ObservedPod[]): Restarts {
+  const counted = status.lastFailure?.time;
+  const fresh = endedPods(pods).filter((e) => counted === undefined || Date.parse(e.finishedAt) > Date.parse(counted));
+  return fresh.reduce(countOne, {
+    restarts: status.restarts ?? 0,
+    restartsWithoutProgress: status.restartsWithoutProgress ?? 0,
+    ...(status.lastFailure === undefined ? {} : { lastFailure: status.lastFailure }),
+    ...(status.checkpoint === undefined ? {} : { checkpoint: status.checkpoint }),
+  });
+}
+
+function countOne(before: Restarts, ended: Ended): Restarts {
+  const checkpoint = newer(before.checkpoint, ended.said?.progress?.checkpoint);
+  return {
+    ...before,
+    restarts: (before.restarts ?? 0) + 1,
+    restartsWithoutProgress: withoutProgress(before, ended, checkpoint),
+    lastFailure: lastFailure(ended),
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+  };
+}
+
+/** Only free exits count, and only after training has begun; a checkpoint made by this pod sets the count to zero. */
+function withoutProgress(before: Restarts, ended: Ended, checkpoint: DPOJobStatus['checkpoint']): number {
+  const count = before.restartsWithoutProgress ?? 0;
+  const saved =
+    checkpoint !== undefined &&
+    ended.startedAt !== undefined &&
+    Date.parse(checkpoint.time) > Date.parse(ended.startedAt) &&
+    checkpoint.step > (before.checkpoint?.step ?? 0);
+  if (saved) {
+    return 0;
+  }
+  const free = (freeExitCodes as readonly number[]).includes(ended.exitCode) && !ended.disrupted;
+  const begun = !['Loading', 'Data'].includes(ended.said?.progress?.stage ?? 'Loading');
+  return free && begun ? count + 1 : count;
+}
+
+/** The checkpoint of the higher step. */
+export function newer(a: DPOJobStatus['checkpoint'], b: DPOJobStatus['checkpoint']): DPOJobStatus['checkpoint'] {
+  return b !== undefined && (a === undefined || b.step >= a.step) ? b : a;
+}
