@@ -1,5 +1,6 @@
-import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJob, DPOJobSpec, DPOJobStatus } from '../../crds/dpojob.ts';
 import type { Progress } from '../../crds/progress.ts';
+import type { TrainerImages } from '../desired/trainer-job.ts';
 
 /** What is read of a child Job: the JSON of the API server, of which only these fields matter. */
 export interface ObservedJob {
@@ -47,6 +48,9 @@ export interface Observation {
   /** Pods of the present attempt, ended ones included. */
   pods: ObservedPod[];
   answer?: Answer;
+  /** The specification that the present attempt runs with, read from its ConfigMap. */
+  attemptSpec?: DPOJobSpec;
+  images: TrainerImages;
 }
 
 export interface Event {

@@ -1,8 +1,9 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import { failureReasons } from '../../crds/conditions.ts';
 import { freeExitCodes } from '../../crds/exit-codes.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
-import type { ObservedPod } from './observation.ts';
+import type { Observation, ObservedPod } from './observation.ts';
 
 /** Free restarts in a row without a newer checkpoint that fail the job. */
 export const maxRestartsWithoutProgress = 3;
@@ -54,4 +55,11 @@ function withoutProgress(before: Restarts, ended: Ended, checkpoint: DPOJobStatu
 /** The checkpoint of the higher step. */
 export function newer(a: DPOJobStatus['checkpoint'], b: DPOJobStatus['checkpoint']): DPOJobStatus['checkpoint'] {
   return b !== undefined && (a === undefined || b.step >= a.step) ? b : a;
+}
+
+/** The reason to give up when free restarts come one after another and none gets further. */
+export function restartsWithoutProgress({ job, pods }: Observation): { reason: string; message: string } | undefined {
+  const count = countRestarts(job.status ?? {}, pods).restartsWithoutProgress ?? 0;
+  const message = `${count} restarts in a row without a newer checkpoint: raise checkpoint.gracePeriodSeconds or save more often`;
+  return count < maxRestartsWithoutProgress ? undefined : { reason: failureReasons.RestartsWithoutProgress, message };
 }

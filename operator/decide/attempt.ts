@@ -1,0 +1,55 @@
+import type { DPOJobSpec } from '../../crds/dpojob.ts';
+import { labels } from '../../crds/labels.ts';
+import type { Event, Observation, ObservedJob } from './observation.ts';
+
+/** Number of the attempt that a child Job belongs to. */
+export const attemptOf = (child: ObservedJob): number => Number(child.metadata.labels?.[labels.attempt] ?? 0);
+
+export interface Attempt {
+  attempt: number;
+  attemptStartTime?: string;
+  startTime?: string;
+}
+
+/**
+ * The attempt that is to run. Its clock stands still from a suspend until the Job of then is gone: so long nothing new
+ * is made, since two trainers must never share a checkpoint folder. The number never falls below what exists.
+ */
+export function presentAttempt({ job, jobs }: Observation, now: string): Attempt {
+  const { attempt: stored, attemptStartTime, startTime = now } = job.status ?? {};
+  const highest = Math.max(stored ?? 0, ...jobs.map(attemptOf));
+  const live = jobs.find(({ metadata }) => metadata.deletionTimestamp === undefined);
+  if (live !== undefined) {
+    return { attempt: highest, attemptStartTime: attemptStartTime ?? now, startTime };
+  }
+  if (jobs.length > 0) {
+    return { attempt: highest, startTime, ...(attemptStartTime === undefined ? {} : { attemptStartTime }) };
+  }
+  const attempt = attemptStartTime === undefined ? highest + 1 : highest;
+  return { attempt, attemptStartTime: attemptStartTime ?? now, startTime };
+}
+
+/** Says once per change that a running attempt keeps the values it was made with. */
+export function keptUntilNextAttempt({ job, jobs, attemptSpec }: Observation): Event[] {
+  const seen = job.status?.observedGeneration;
+  if (attemptSpec === undefined || jobs.length === 0 || seen === undefined || seen === job.metadata.generation) {
+    return [];
+  }
+  const values = (spec: DPOJobSpec): [string, unknown][] => [
+    ['evaluation.everySteps', spec.evaluation.everySteps],
+    ['checkpoint.everySteps', spec.checkpoint.everySteps],
+    ['checkpoint.keep', spec.checkpoint.keep],
+    ['backoffLimit', spec.backoffLimit],
+  ];
+  const before = new Map(values(attemptSpec));
+  const changed = values(job.spec).filter(([name, value]) => before.get(name) !== value);
+  return changed.length === 0
+    ? []
+    : [
+        {
+          type: 'Normal',
+          reason: 'AppliesToNextAttempt',
+          message: `${changed.map(([name]) => name).join(', ')}: the running attempt keeps its values; the next takes the new ones`,
+        },
+      ];
+}

@@ -1,0 +1,27 @@
+import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import { activeSeconds } from './deadline.ts';
+import type { Action, Decision, Observation } from './observation.ts';
+import { nextStatus } from './status.ts';
+
+/** Deletes of every child Job that is not being deleted yet, so that the trainer saves and no pod stays. */
+export function deleteJobs({ jobs }: Observation): Action[] {
+  return jobs
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map(({ metadata: { name, uid } }) => ({ kind: 'deleteJob', name, uid }));
+}
+
+/** Suspending: delete the Job and, once it is gone, say so. Seconds active are banked once, when the delete begins. */
+export function suspend(observation: Observation, now: string): Decision {
+  const gone = observation.jobs.length === 0;
+  const status = nextStatus(observation, { phase: gone ? 'Suspended' : 'Suspending' }, now);
+  const actions = deleteJobs(observation);
+  const events: Decision['events'] =
+    actions.length === 0 ? [] : [{ type: 'Normal', reason: 'Suspended', message: 'saving a checkpoint and stopping' }];
+  return { status: bank(status, observation, now), actions, events };
+}
+
+/** Adds the present attempt's seconds to those of earlier ones and stops its clock. */
+function bank(status: DPOJobStatus, observation: Observation, now: string): DPOJobStatus {
+  const { attemptStartTime: _stopped, ...rest } = status;
+  return { ...rest, activeSeconds: Math.round(activeSeconds(observation, now)) };
+}

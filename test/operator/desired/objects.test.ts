@@ -1,0 +1,81 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { parse, stringify } from 'yaml';
+import type { DPOJobSpecInput } from '../../../crds/dpojob.ts';
+import { permanentExitCodes } from '../../../crds/exit-codes.ts';
+import { runConfigSchema } from '../../../crds/run-config.ts';
+import { runConfigMap } from '../../../operator/desired/run-config.ts';
+import { trainerImage, trainerJob } from '../../../operator/desired/trainer-job.ts';
+import { podVolumes } from '../../../operator/desired/volumes.ts';
+import { aJob, images } from '../observed.ts';
+
+/** Compares with a golden file; `UPDATE_GOLDEN=1` rewrites it, to be read in review. */
+function golden(name: string, object: unknown): void {
+  const file = new URL(`../../golden/objects/${name}.yaml`, import.meta.url);
+  if (process.env['UPDATE_GOLDEN'] === '1') {
+    writeFileSync(file, stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }));
+  }
+  expect(existsSync(file)).toBe(true);
+  expect(JSON.parse(JSON.stringify(object))).toEqual(parse(readFileSync(file, 'utf8')));
+}
+
+const everything: Partial<DPOJobSpecInput> = {
+  dataset: { configMapRef: { name: 'pairs' } },
+  accelerator: { count: 1 },
+  resources: { limits: { memory: '16Gi' }, requests: { cpu: '4' } },
+  pod: {
+    image: 'mine:1',
+    imagePullPolicy: 'Always',
+    nodeSelector: { zone: 'a' },
+    tolerations: [{ key: 'gpu', operator: 'Exists' }],
+    priorityClassName: 'low',
+    env: [{ name: 'A', value: 'b' }],
+    securityContext: { runAsUser: 2000, fsGroup: 2000 },
+    labels: { team: 'x' },
+    annotations: { note: 'y' },
+  },
+};
+
+describe('objects of an attempt', () => {
+  test('the quickstart example: ConfigMap and Job', () => {
+    golden('quickstart-configmap', runConfigMap(aJob(), 1));
+    golden('quickstart-job', trainerJob(aJob(), 1, images));
+  });
+
+  test('every field of spec.pod, an accelerator and a queue', () => {
+    const job = aJob(everything);
+    job.metadata.labels = { 'kueue.x-k8s.io/queue-name': 'main', private: 'stays' };
+    golden('everything-job', trainerJob(job, 3, images));
+  });
+
+  test('job.json is what the trainer parses', () => {
+    const config = runConfigSchema.parse(JSON.parse(runConfigMap(aJob(), 2).data?.['job.json'] ?? ''));
+    expect(config).toEqual({ namespace: 'team', name: 'quickstart', uid: 'job-uid', attempt: 2, spec: aJob().spec });
+  });
+
+  test('permanent exit codes fail the Job', () => {
+    const rules = trainerJob(aJob(), 1, images).spec?.podFailurePolicy?.rules;
+    expect(rules?.[0]).toMatchObject({ action: 'FailJob', onExitCodes: { values: [...permanentExitCodes] } });
+  });
+
+  test.each([
+    [{ accelerator: { count: 0 } }, 'trainer:test'],
+    [{ accelerator: { count: 1 } }, 'trainer-gpu:test'],
+    [{ accelerator: { count: 1 }, pod: { image: 'mine:1' } }, 'mine:1'],
+  ])('the image of %j is %s', (changes, image) => {
+    expect(trainerImage(aJob(changes).spec, images)).toBe(image);
+  });
+
+  test('a claim used more than once is one volume, and no two volumes share a name', () => {
+    const source = (claim: string, path: string): { source: string } => ({ source: `pvc://${claim}/${path}` });
+    const { spec } = aJob({
+      model: source('a.b', 'in'),
+      dataset: source('a-b', 'x.jsonl'),
+      output: source('a.b', 'out'),
+    });
+    const { volumes } = podVolumes(spec, 'c');
+    const claims = volumes.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []);
+    expect(claims.toSorted()).toEqual(['a-b', 'a.b', 'data']);
+    expect(new Set(volumes.map(({ name }) => name)).size).toBe(volumes.length);
+  });
+});

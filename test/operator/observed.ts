@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { specSchema } from '../../crds/dpojob.ts';
+import type { DPOJob, DPOJobSpecInput, DPOJobStatus } from '../../crds/dpojob.ts';
+import { labels } from '../../crds/labels.ts';
+import type { Observation, ObservedJob, ObservedPod } from '../../operator/decide/observation.ts';
+
+export const images = { trainer: 'trainer:test', gpu: 'trainer-gpu:test' };
+export const start = '2026-01-01T00:00:00.000Z';
+
+/** The time so many seconds after `start`. */
+export const after = (seconds: number): string => new Date(Date.parse(start) + seconds * 1000).toISOString();
+
+/** The shipped quickstart example as the API server would store it, with changes. */
+export function aJob(changes: Partial<DPOJobSpecInput> = {}, status?: DPOJobStatus): DPOJob {
+  const file = new URL('../../crds/examples/quickstart.yaml', import.meta.url);
+  const { spec } = parse(readFileSync(file, 'utf8')) as { spec: DPOJobSpecInput };
+  return {
+    apiVersion: 'training.dpo-operator.io/v1alpha1',
+    kind: 'DPOJob',
+    metadata: { name: 'quickstart', namespace: 'team', uid: 'job-uid', generation: 1, creationTimestamp: start },
+    spec: specSchema.parse({ ...spec, ...changes }),
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
+export function aChild(attempt: number, changes: Partial<ObservedJob> = {}): ObservedJob {
+  const metadata = {
+    name: `quickstart-${attempt}`,
+    uid: `child-${attempt}`,
+    labels: { [labels.attempt]: String(attempt) },
+  };
+  return { metadata, ...changes };
+}
+
+/** A child Job that ended, as the Job controller says it. */
+export function endedChild(attempt: number, type: 'Complete' | 'Failed', reason = type as string): ObservedJob {
+  return aChild(attempt, { status: { conditions: [{ type, status: 'True', reason, message: `job ${reason}` }] } });
+}
+
+/** A pod whose trainer ended with an exit code `seconds` after the start. */
+export function endedPod(name: string, exitCode: number, seconds: number, message = ''): ObservedPod {
+  const terminated = {
+    exitCode,
+    reason: exitCode === 0 ? 'Completed' : 'Error',
+    message,
+    startedAt: after(seconds - 5),
+    finishedAt: after(seconds),
+  };
+  return {
+    metadata: { name, uid: `${name}-uid` },
+    status: {
+      phase: exitCode === 0 ? 'Succeeded' : 'Failed',
+      containerStatuses: [{ name: 'trainer', state: { terminated } }],
+    },
+  };
+}
+
+export function runningPod(name: string): ObservedPod {
+  const state = { running: { startedAt: start } };
+  return {
+    metadata: { name, uid: `${name}-uid` },
+    status: { phase: 'Running', podIP: '10.0.0.1', containerStatuses: [{ name: 'trainer', state }] },
+  };
+}
+
+export function observed(job: DPOJob, rest: Partial<Observation> = {}): Observation {
+  return { job, jobs: [], pods: [], images, ...rest };
+}
