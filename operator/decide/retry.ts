@@ -39,17 +39,24 @@ function countOne(before: Restarts, ended: Ended): Restarts {
 /** Only free exits count, and only after training has begun; a checkpoint made by this pod sets the count to zero. */
 function withoutProgress(before: Restarts, ended: Ended, checkpoint: DPOJobStatus['checkpoint']): number {
   const count = before.restartsWithoutProgress ?? 0;
-  const saved =
-    checkpoint !== undefined &&
-    ended.startedAt !== undefined &&
-    Date.parse(checkpoint.time) > Date.parse(ended.startedAt) &&
-    checkpoint.step > (before.checkpoint?.step ?? 0);
-  if (saved) {
+  if (madeCheckpoint(before.checkpoint, ended, checkpoint)) {
     return 0;
   }
   const free = (freeExitCodes as readonly number[]).includes(ended.exitCode) && !ended.disrupted;
   const begun = !['Loading', 'Data'].includes(ended.said?.progress?.stage ?? 'Loading');
   return free && begun ? count + 1 : count;
+}
+
+/** Whether the newest checkpoint was saved while this pod ran. Polls may have reported it already: its time decides. */
+function madeCheckpoint(
+  before: DPOJobStatus['checkpoint'],
+  { startedAt }: Ended,
+  checkpoint: DPOJobStatus['checkpoint'],
+): boolean {
+  if (checkpoint === undefined || startedAt === undefined) {
+    return false;
+  }
+  return checkpoint.step >= (before?.step ?? 0) && Date.parse(checkpoint.time) > Date.parse(startedAt);
 }
 
 /** The checkpoint of the higher step. */

@@ -9,11 +9,11 @@ export function childName(job: DPOJob, attempt: number): string {
 }
 
 /** Metadata of a child: named by the attempt, labelled, and owned by the DPOJob, so that it goes with it. */
-export function childMetadata(job: DPOJob, attempt: number): V1ObjectMeta {
+export function childMetadata(job: DPOJob, attempt: number, extra: Record<string, string> = {}): V1ObjectMeta {
   return {
     name: childName(job, attempt),
     namespace: job.metadata.namespace,
-    labels: childLabels(job, attempt),
+    labels: { ...extra, ...childLabels(job, attempt) },
     ownerReferences: [
       { apiVersion, kind, name: job.metadata.name, uid: job.metadata.uid, controller: true, blockOwnerDeletion: true },
     ],

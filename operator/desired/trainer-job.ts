@@ -1,4 +1,4 @@
-import type { V1Container, V1Job, V1PodSpec, V1ResourceRequirements } from '@kubernetes/client-node';
+import type { V1Container, V1Job, V1PodSpec, V1ResourceRequirements, V1VolumeMount } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobSpec } from '../../crds/dpojob.ts';
 import { copiedLabels } from '../../crds/labels.ts';
 import { environment, runConfigPath, trainerPort, trainerPortName, volumesPath } from '../../crds/run-config.ts';
@@ -23,7 +23,6 @@ export function trainerImage(spec: DPOJobSpec, images: TrainerImages): string {
  * restarts with each attempt.
  */
 export function trainerJob(job: DPOJob, attempt: number, images: TrainerImages): V1Job {
-  const metadata = childMetadata(job, attempt);
   const copied = Object.entries(job.metadata.labels ?? {}).filter(([key]) =>
     (copiedLabels as readonly string[]).includes(key),
   );
@@ -31,7 +30,7 @@ export function trainerJob(job: DPOJob, attempt: number, images: TrainerImages):
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
-    metadata: { ...metadata, labels: { ...Object.fromEntries(copied), ...metadata.labels } },
+    metadata: childMetadata(job, attempt, Object.fromEntries(copied)),
     spec: {
       backoffLimit: job.spec.backoffLimit,
       podReplacementPolicy: 'Failed',
@@ -77,12 +76,12 @@ function podSpec(job: DPOJob, attempt: number, images: TrainerImages): V1PodSpec
       seccompProfile: { type: 'RuntimeDefault' },
       ...spec.pod.securityContext,
     },
-    containers: [{ ...container(spec, images), volumeMounts }],
+    containers: [container(spec, images, volumeMounts)],
     volumes,
   };
 }
 
-function container(spec: DPOJobSpec, images: TrainerImages): V1Container {
+function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1VolumeMount[]): V1Container {
   const fieldRef = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   return {
     name: trainerContainer,
@@ -97,6 +96,7 @@ function container(spec: DPOJobSpec, images: TrainerImages): V1Container {
     ] as NonNullable<V1Container['env']>,
     ports: [{ name: trainerPortName, containerPort: trainerPort }],
     resources: resources(spec),
+    volumeMounts,
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
