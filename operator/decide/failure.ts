@@ -32,12 +32,21 @@ function endedPod(pod: ObservedPod): Ended | undefined {
     pod: pod.metadata.name,
     exitCode: terminated.exitCode,
     reason: endReason(terminated, said),
-    message: (said?.message ?? terminated.message ?? pod.status?.message ?? '').slice(0, 1024),
+    message: lastWords(pod, terminated.message, said),
     ...(terminated.startedAt === undefined ? {} : { startedAt: terminated.startedAt }),
     finishedAt: terminated.finishedAt,
-    disrupted: (pod.status?.conditions ?? []).some((c) => c.type === 'DisruptionTarget' && c.status === 'True'),
+    disrupted: isDisrupted(pod),
     ...(said === undefined ? {} : { said }),
   };
+}
+
+/** The trainer's message, else what the kubelet kept of its output, else why the pod went. */
+function lastWords(pod: ObservedPod, kept: string | undefined, said: TerminationMessage | undefined): string {
+  return (said?.message ?? kept ?? pod.status?.message ?? '').slice(0, 1024);
+}
+
+function isDisrupted({ status }: ObservedPod): boolean {
+  return (status?.conditions ?? []).some((one) => one.type === 'DisruptionTarget' && one.status === 'True');
 }
 
 /** The kernel's word (OOMKilled) comes first, then the exit code's name, then what the trainer said. */

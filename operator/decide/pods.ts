@@ -11,18 +11,26 @@ export function podsReady({ jobs, pods }: Observation): Statement {
   const pod = livePod(pods);
   if (pod === undefined) {
     const queued = jobs.some(({ spec }) => spec?.suspend === true);
-    return { status: 'False', reason: queued ? 'Queued' : 'NoPod', message: queued ? 'the Job is suspended' : '' };
+    return queued ? waitsFor('Queued', 'the Job is suspended') : waitsFor('NoPod');
   }
-  const unscheduled = pod.status?.conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False');
-  if (unscheduled !== undefined) {
-    return { status: 'False', reason: unscheduled.reason ?? 'Unschedulable', message: unscheduled.message ?? '' };
-  }
-  const state = pod.status?.containerStatuses?.[0]?.state;
-  if (state?.waiting !== undefined) {
-    return { status: 'False', reason: state.waiting.reason ?? 'Waiting', message: state.waiting.message ?? '' };
-  }
-  const running = pod.status?.phase === 'Running';
-  return running
-    ? { status: 'True', reason: 'Running', message: `pod ${pod.metadata.name}` }
-    : { status: 'False', reason: 'Starting', message: `pod ${pod.metadata.name}` };
+  return unscheduled(pod) ?? waiting(pod) ?? up(pod);
+}
+
+function waitsFor(reason: string, message = ''): Statement {
+  return { status: 'False', reason, message };
+}
+
+function unscheduled({ status }: ObservedPod): Statement | undefined {
+  const condition = status?.conditions?.find((one) => one.type === 'PodScheduled' && one.status === 'False');
+  return condition && waitsFor(condition.reason ?? 'Unschedulable', condition.message);
+}
+
+function waiting({ status }: ObservedPod): Statement | undefined {
+  const state = status?.containerStatuses?.[0]?.state?.waiting;
+  return state && waitsFor(state.reason ?? 'Waiting', state.message);
+}
+
+function up({ metadata, status }: ObservedPod): Statement {
+  const message = `pod ${metadata.name}`;
+  return status?.phase === 'Running' ? { status: 'True', reason: 'Running', message } : waitsFor('Starting', message);
 }

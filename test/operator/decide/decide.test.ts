@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import { array, assert, constantFrom, property } from 'fast-check';
 import { conditionTypes } from '../../../crds/conditions.ts';
 import { statusSchema } from '../../../crds/dpojob.ts';
 import type { DPOJob, DPOJobStatus } from '../../../crds/dpojob.ts';
@@ -207,9 +207,9 @@ test('a changed interval on a running job is said to wait for the next attempt',
 });
 
 test('whatever users and pods do: at most one Job lives, terminal stays terminal, the attempt never falls', () => {
-  const step = fc.constantFrom('suspend', 'resume', 'gone', 'lost', 'complete', 'fail', 'exit75', 'exit1', 'wait');
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+  const step = constantFrom('suspend', 'resume', 'gone', 'lost', 'complete', 'fail', 'exit75', 'exit1', 'wait');
+  assert(
+    property(array(step, { maxLength: 40 }), (steps) => {
       const world: Observation = observed(aJob());
       let ended: string | undefined;
       steps.forEach((what, index) => {
@@ -241,9 +241,16 @@ function play(world: Observation, what: string, index: number): void {
   } else if (what === 'lost' || (what === 'gone' && child?.metadata.deletionTimestamp !== undefined)) {
     world.jobs = [];
     world.pods = [];
-  } else if (child !== undefined && (what === 'complete' || what === 'fail') && child.status === undefined) {
-    child.status = { conditions: [{ type: what === 'fail' ? 'Failed' : 'Complete', status: 'True' }] };
-  } else if (child !== undefined && what.startsWith('exit')) {
+  } else if (child !== undefined) {
+    end(world, child, what, index);
+  }
+}
+
+/** How a Job or its pod ends. */
+function end(world: Observation, child: ObservedJob, what: string, index: number): void {
+  if (what === 'complete' || what === 'fail') {
+    child.status ??= { conditions: [{ type: what === 'fail' ? 'Failed' : 'Complete', status: 'True' }] };
+  } else if (what.startsWith('exit')) {
     world.pods = [...world.pods, endedPod(`p${index}`, Number(what.slice(4)), index * 20 - 1)];
   }
 }
