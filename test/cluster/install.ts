@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { goCommand } from './go.ts';
 
 /**
  * Builds `kubeall`: etcd, API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one Go program, from
@@ -31,16 +32,15 @@ export function kubeallPath(): string {
   return join(cache, `kubeall-${contentHash()}`, 'kubeall');
 }
 
-function checkGo(): void {
-  const { stdout, error } = spawnSync('go', ['version'], { encoding: 'utf8' });
-  const install = `install Go ${oldestGo.join('.')} or newer (https://go.dev/dl)`;
-  if (error) fail(`Go is missing: ${install}`);
-  const [, major = 0, minor = 0] = (/go(\d+)\.(\d+)/.exec(stdout) ?? []).map(Number);
-  if (major < oldestGo[0] || (major === oldestGo[0] && minor < oldestGo[1]))
-    fail(`${stdout.trim()} is too old: ${install}`);
+function goOrFail(): string {
+  try {
+    return goCommand(oldestGo);
+  } catch (error) {
+    return fail((error as Error).message);
+  }
 }
 
-function build(path: string): void {
+function build(path: string, go: string): void {
   const [, major, minor, patch] = version ?? fail('test/cluster/kubeall/go.mod names no Kubernetes version');
   console.log(`cluster: building Kubernetes ${major}.${minor}.${patch} (about 6 minutes on two cores, once)`);
   const stamp = 'k8s.io/component-base/version';
@@ -50,10 +50,10 @@ function build(path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}`;
   const args = ['build', '-mod=readonly', '-trimpath', '-ldflags', flags, '-o', temporary, './cmd/kubeall'];
-  const { status } = spawnSync('go', args, {
+  const { status } = spawnSync(go, args, {
     cwd: module,
     stdio: 'inherit',
-    env: { ...process.env, CGO_ENABLED: '0' },
+    env: { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local' },
   });
   if (status !== 0) fail('the build failed (see above)');
   renameSync(temporary, path);
@@ -62,8 +62,7 @@ function build(path: string): void {
 if (process.argv[1] === import.meta.filename) {
   const path = kubeallPath();
   if (!existsSync(path)) {
-    checkGo();
-    build(path);
+    build(path, goOrFail());
   }
   if (spawnSync('openssl', ['version']).error) fail('openssl is missing. On Debian: apt-get install openssl');
   console.log(`cluster: Kubernetes ${version?.slice(1).join('.')} is ready`);
