@@ -29,6 +29,7 @@ export class KubectlWorld implements World {
   emit = (_job: DPOJob, event: Event): void => void this.events.push(event);
 
   /** An object or list as JSON, or undefined when it is not there. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- JSON of the API server: the caller knows its kind
   get<T>(...args: string[]): T | undefined {
     const { code, output } = this.plane.kubectl(['get', ...args, '-o', 'json']);
     return code === 0 ? (JSON.parse(output) as T) : undefined;

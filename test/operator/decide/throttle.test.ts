@@ -1,0 +1,18 @@
+import { expect, test } from '@jest/globals';
+import type { DPOJobStatus } from '../../../crds/dpojob.ts';
+import { statusChange } from '../../../operator/decide/throttle.ts';
+import { start } from '../observed.ts';
+
+const progress = { stage: 'Training', step: 1, totalSteps: 9, epoch: 0, percent: 1, updateTime: start } as const;
+const before: DPOJobStatus = { state: 'Running', attempt: 1, progress, metrics: { loss: 0.5, beta: 0.1 } };
+
+test.each<[string, DPOJobStatus, string]>([
+  ['the same in another order', { metrics: { beta: 0.1, loss: 0.5 }, progress, attempt: 1, state: 'Running' }, 'none'],
+  ['a figure', { ...before, metrics: { loss: 0.4, beta: 0.1 } }, 'figures'],
+  ['a step', { ...before, progress: { ...progress, step: 2 } }, 'figures'],
+  ['a stage', { ...before, progress: { ...progress, stage: 'Evaluating' } }, 'state'],
+  ['a state', { ...before, state: 'Restarting' }, 'state'],
+  ['a checkpoint', { ...before, checkpoint: { step: 1, time: start } }, 'state'],
+])('%s', (_what, next, change) => {
+  expect(statusChange(before, next)).toBe(change);
+});
