@@ -34,7 +34,9 @@ function getBody(host: string, port: number): Promise<string> {
         size += chunk.length;
         chunks.push(chunk);
         if (size > maxProgressBytes) {
-          sent.destroy(new Error(`/progress is longer than ${maxProgressBytes} bytes`));
+          // Rejected here, not by destroying alone: the rest of the answer may have arrived already.
+          reject(new Error(`/progress is longer than ${maxProgressBytes} bytes`));
+          sent.destroy();
         }
       });
       response.on('end', () => {
