@@ -1,18 +1,33 @@
 import { spawnSync } from 'node:child_process';
+import { installMissing } from './debian.ts';
 
 /**
- * Installs what a ring of tests needs on a new machine, one heavy build after the other; each is cached outside the
- * project by its content's hash, so that a second run takes seconds.
+ * `setup.ts unit|integration|e2e`: installs what a ring of tests needs on a new machine, one heavy build after the other;
+ * each is cached outside the project by its content's hash, so that a second run takes seconds.
  */
-const engine = 'trainer-image/engine/native/install.ts';
-const steps: Record<string, string[]> = {
-  unit: [engine],
-  integration: ['test/cluster/install.ts'],
-  e2e: [engine],
-};
-
-for (const script of steps[process.argv[2] ?? 'unit'] ?? []) {
-  const command = ['--disable-warning=ExperimentalWarning', script];
-  const { status } = spawnSync(process.execPath, command, { stdio: 'inherit' });
-  if (status !== 0) process.exit(status ?? 1);
+interface Needs {
+  /** Programs and the Debian packages they are in. */
+  programs: Record<string, string>;
+  scripts: string[];
 }
+
+const engine: Needs = {
+  // The binding is compiled against the wheel that pip downloads.
+  programs: { python3: 'python3', pip3: 'python3-pip', 'g++': 'g++' },
+  scripts: ['trainer-image/engine/native/install.ts'],
+};
+const controlPlane: Needs = {
+  programs: { python3: 'python3', pip3: 'python3-pip', openssl: 'openssl' },
+  scripts: ['test/cluster/install.ts'],
+};
+const needs: Record<string, Needs> = { unit: engine, integration: controlPlane, e2e: engine };
+
+const runs = (script: string): boolean =>
+  spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', script], { stdio: 'inherit' }).status === 0;
+
+const wanted = needs[process.argv[2] ?? 'unit'];
+if (!wanted) {
+  console.error(`usage: setup.ts ${Object.keys(needs).join('|')}`);
+  process.exit(2);
+}
+if (!installMissing(wanted.programs) || !wanted.scripts.every(runs)) process.exit(1);
