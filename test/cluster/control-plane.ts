@@ -9,10 +9,20 @@ import { makePki, writeKubeconfig } from './pki.ts';
 
 /** A real control plane: etcd, API server, controller-manager and scheduler on loopback, with ports and a folder of its own. */
 export interface ControlPlane {
+  /** Folder of its certificates, kubeconfigs and logs. */
+  folder: string;
+  server: string;
   kubeconfig: string;
   /** Runs kubectl as admin. Returns what it printed; `code` is its exit status. */
   kubectl(args: readonly string[], input?: string): { code: number; output: string };
   stop(): void;
+}
+
+/** Where it listens and what it is started with beyond what every control plane needs. */
+export interface ControlPlaneOptions {
+  /** Address of the API server; it must be this machine's (or this network namespace's). */
+  address?: string;
+  apiServer?: readonly string[];
 }
 
 /** Ports that are free now. */
@@ -43,7 +53,7 @@ async function waitFor(what: string, folder: string, child: ChildProcess, ready:
 }
 
 /** Brings a control plane up; several live side by side. */
-export async function startControlPlane(): Promise<ControlPlane> {
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const kubeall = kubeallPath();
   if (!existsSync(kubeall))
     throw new Error("Kubernetes is not built: run 'sh scripts/node scripts/setup.ts integration'");
@@ -64,7 +74,8 @@ export async function startControlPlane(): Promise<ControlPlane> {
 
   makePki(folder);
   const [api = 0, client = 0, peer = 0, manager = 0, scheduler = 0] = await freePorts(5);
-  const server = `https://127.0.0.1:${api}`;
+  const { address = '127.0.0.1', apiServer: extra = [] } = options;
+  const server = `https://${address}:${api}`;
   const kubeconfig = writeKubeconfig(folder, server, 'admin');
   const kubectl: ControlPlane['kubectl'] = (args, input = '') => {
     const { status, stdout, stderr } = spawnSync(kubeall, ['kubectl', '--kubeconfig', kubeconfig, ...args], {
@@ -75,7 +86,12 @@ export async function startControlPlane(): Promise<ControlPlane> {
   };
   try {
     start('etcd', etcdFlags(folder, client, peer));
-    const apiServer = start('kube-apiserver', apiServerFlags(folder, api, client));
+    const apiServer = start('kube-apiserver', [
+      ...apiServerFlags(folder, api, client),
+      `--bind-address=${address}`,
+      `--advertise-address=${address}`,
+      ...extra,
+    ]);
     await waitFor('kube-apiserver', folder, apiServer, () => kubectl(['get', '--raw', '/readyz']).output === 'ok');
     // Not before /readyz: it would be refused before RBAC is there, and back off for a minute.
     const config = writeKubeconfig(folder, server, 'controller-manager');
@@ -91,7 +107,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     stop();
     throw error;
   }
-  return { kubeconfig, kubectl, stop };
+  return { folder, server, kubeconfig, kubectl, stop };
 }
 
 function etcdFlags(folder: string, client: number, peer: number): string[] {
@@ -113,8 +129,6 @@ function apiServerFlags(folder: string, port: number, etcd: number): string[] {
   const file = (name: string): string => join(folder, name);
   return [
     `--etcd-servers=http://127.0.0.1:${etcd}`,
-    '--bind-address=127.0.0.1',
-    '--advertise-address=127.0.0.1',
     `--secure-port=${port}`,
     `--tls-cert-file=${file('apiserver.crt')}`,
     `--tls-private-key-file=${file('apiserver.key')}`,
@@ -127,6 +141,9 @@ function apiServerFlags(folder: string, port: number, etcd: number): string[] {
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${file('sa.pub')}`,
     `--service-account-signing-key-file=${file('sa.key')}`,
+    `--kubelet-client-certificate=${file('kubelet-client.crt')}`,
+    `--kubelet-client-key=${file('kubelet-client.key')}`,
+    '--kubelet-preferred-address-types=InternalIP',
     '--endpoint-reconciler-type=none',
     '--allow-privileged=true',
     '--enable-priority-and-fairness=false',
