@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 
 /** Folders beyond PATH where Debian puts programs for root. */
 const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
@@ -14,10 +14,11 @@ function isProgram(path: string): boolean {
   }
 }
 
-const isInstalled = (command: string): boolean => folders.some((folder) => isProgram(join(folder, command)));
+const isInstalled = (command: string): boolean =>
+  isAbsolute(command) ? isProgram(command) : folders.some((folder) => isProgram(join(folder, command)));
 
 /**
- * Installs the Debian packages whose programs are missing; the keys are programs, the values packages. Does nothing when
+ * Installs the Debian packages whose programs are missing; the keys are programs (names or absolute paths), the values packages. Does nothing when
  * all are there. Returns whether all are there in the end, after saying what to install by hand otherwise.
  */
 export function installMissing(packageOf: Readonly<Record<string, string>>): boolean {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { nodePrograms } from '../test/cluster/real-node.ts';
 import { installMissing } from './debian.ts';
 
 /**
@@ -20,7 +21,11 @@ const controlPlane: Needs = {
   programs: { python3: 'python3', pip3: 'python3-pip', openssl: 'openssl' },
   scripts: ['test/cluster/install.ts'],
 };
-const needs: Record<string, Needs> = { unit: engine, integration: controlPlane, e2e: engine };
+const realNode: Needs = {
+  programs: { ...engine.programs, ...controlPlane.programs, ...nodePrograms },
+  scripts: [...engine.scripts, ...controlPlane.scripts],
+};
+const needs: Record<string, Needs> = { unit: engine, integration: controlPlane, e2e: realNode };
 
 const runs = (script: string): boolean =>
   spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', script], { stdio: 'inherit' }).status === 0;
