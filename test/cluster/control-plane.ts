@@ -25,6 +25,17 @@ export interface ControlPlaneOptions {
   apiServer?: readonly string[];
 }
 
+const clock = new Int32Array(new SharedArrayBuffer(4));
+
+/** A zombie, which Node.js has yet to reap, writes no more. */
+function isRunning({ pid }: ChildProcess): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
 /** Ports that are free now. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
@@ -68,6 +79,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const stop = (): void => {
     // The state is thrown away, so there is nothing to end well.
     children.toReversed().forEach((child) => child.kill('SIGKILL'));
+    // One that still ran would write into the folder again.
+    const deadline = Date.now() + 5000;
+    while (children.some(isRunning) && Date.now() < deadline) Atomics.wait(clock, 0, 0, 20);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   };
   process.once('exit', stop);

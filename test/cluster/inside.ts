@@ -93,6 +93,8 @@ async function startNode(plane: ControlPlane): Promise<void> {
 
 coverFolders();
 setUpNetwork();
+// The control plane's folder goes with ours: nobody is left to remove it.
+process.env['TMPDIR'] = folder;
 // The `kubernetes` service needs an address that pods can reach, and the lease reconciler to enter it.
 const plane = await startControlPlane({ address: nodeAddress, apiServer: ['--endpoint-reconciler-type=lease'] });
 await startContainerd();
