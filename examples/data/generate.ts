@@ -42,15 +42,23 @@ function conversation(random: Random, topic: string): Message[] {
 const said = (content: string): Message[] => [{ role: 'assistant', content }];
 const sentencesOf = (random: Random): number => 1 + Math.floor(random.next() * 3);
 
-/** Preference pairs in TRL's conversational form. */
+/**
+ * Preference pairs in TRL's conversational form. Two pairs in a row swap their numbers of sentences, so that each side is
+ * the longer one as often as the other by design and not by luck: a summed log-probability favours the shorter answer.
+ */
 export function makePairs(seed: number, count: number, topics: readonly string[]): object[] {
   const random = new Random(seed);
-  return Array.from({ length: count }, () => {
+  let sentences = { helpful: 0, evasive: 0 };
+  return Array.from({ length: count }, (_, i) => {
     const topic = random.pick(topics);
     const write = random.chance(0.15) ? hardAnswer : answer;
     const prompt = conversation(random, topic);
-    const chosen = said(write(random, topic, 'helpful', sentencesOf(random)));
-    const rejected = said(write(random, topic, 'evasive', sentencesOf(random)));
+    sentences =
+      i % 2 === 0
+        ? { helpful: sentencesOf(random), evasive: sentencesOf(random) }
+        : { helpful: sentences.evasive, evasive: sentences.helpful };
+    const chosen = said(write(random, topic, 'helpful', sentences.helpful));
+    const rejected = said(write(random, topic, 'evasive', sentences.evasive));
     return { prompt, chosen, rejected };
   });
 }

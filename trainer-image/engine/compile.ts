@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { binding } from './binding.ts';
 import { adopt, scope, whileRecording, type Tensor } from './tensor.ts';
 
@@ -10,6 +11,8 @@ interface CompiledFunction {
 const capacity = 256;
 const functions = new Map<string, CompiledFunction>();
 let sequence = 0;
+/** One TensorFlow context serves a whole process, and jest loads this module once per test file: names must not meet. */
+const instance = randomUUID().slice(0, 8);
 let runsEagerly = false;
 
 /** Operations run one by one instead of compiled: for debugging (`--eager`). */
@@ -25,7 +28,7 @@ const signature = (key: string, inputs: readonly Tensor[]): string =>
   `${key}|${inputs.map((input) => `${input.dtype}${input.shape.join('x')}`).join()}`;
 
 function record(key: string, f: (inputs: Tensor[]) => Tensor[], inputs: readonly Tensor[]): CompiledFunction {
-  const name = `f${sequence++}_${key.replaceAll(/[^A-Za-z0-9]/g, '_').slice(0, 64)}`;
+  const name = `f${instance}_${sequence++}_${key.replaceAll(/[^A-Za-z0-9]/g, '_').slice(0, 64)}`;
   try {
     const parameters = binding.recordBegin(inputs.map((input) => input.id));
     return whileRecording(() => {
