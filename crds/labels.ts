@@ -4,6 +4,8 @@ import { group } from './dpojob.ts';
 export const labels = {
   /** Name of the DPOJob. */
   dpojob: `${group}/dpojob`,
+  /** UID of the DPOJob: one of the same name that was deleted before had other objects. */
+  uid: `${group}/dpojob-uid`,
   /** Number of the attempt that the object belongs to. */
   attempt: `${group}/attempt`,
   managedBy: 'app.kubernetes.io/managed-by',

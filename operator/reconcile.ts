@@ -2,7 +2,7 @@ import type { V1ConfigMap, V1Job } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobStatus } from '../crds/dpojob.ts';
 import { decide } from './decide/decide.ts';
 import type { Action, Event, Observation } from './decide/observation.ts';
-import { progressInterval, statusChange } from './decide/throttle.ts';
+import { statusChange } from './decide/throttle.ts';
 import { runConfigMap } from './desired/run-config.ts';
 import { trainerJob } from './desired/trainer-job.ts';
 
@@ -20,8 +20,8 @@ export interface World {
   emit(job: DPOJob, event: Event): void;
   /** RFC 3339. */
   now(): string;
-  /** Seconds since this job's status was last written here; Infinity if never. */
-  sinceLastWrite(uid: string): number;
+  /** Seconds until this job's figures may be written, 0 if now. Changes of state never wait. */
+  untilFigures(uid: string): number;
 }
 
 /** One look at one DPOJob: observe → decide → report → act. Answers when to look again, in seconds. */
@@ -46,8 +46,8 @@ export async function reconcile(world: World, namespace: string, name: string): 
 /** Writes the status once: a change of state at once, figures alone at intervals. Answers the seconds to wait. */
 async function report(world: World, job: DPOJob, status: DPOJobStatus): Promise<number | undefined> {
   const change = statusChange(job.status, status);
-  const wait = progressInterval - world.sinceLastWrite(job.metadata.uid);
-  if (change === 'figures' && wait > 0) {
+  const wait = change === 'figures' ? world.untilFigures(job.metadata.uid) : 0;
+  if (wait > 0) {
     return wait;
   }
   if (change !== 'none') {

@@ -1,8 +1,5 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 
-/** Seconds between two writes of a job that change nothing but its progress and figures. */
-export const progressInterval = 10;
-
 /** What moves while nothing changes state. */
 const moving = new Set<keyof DPOJobStatus>(['progress', 'metrics']);
 

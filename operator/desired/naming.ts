@@ -21,5 +21,11 @@ export function childMetadata(job: DPOJob, attempt: number, extra: Record<string
 }
 
 export function childLabels(job: DPOJob, attempt: number): Record<string, string> {
-  return { [labels.managedBy]: manager, [labels.dpojob]: job.metadata.name, [labels.attempt]: String(attempt) };
+  const { name, uid } = job.metadata;
+  return {
+    [labels.managedBy]: manager,
+    [labels.dpojob]: name,
+    [labels.uid]: uid,
+    [labels.attempt]: String(attempt),
+  };
 }

@@ -25,7 +25,7 @@ export class KubectlWorld implements World {
   }
 
   now = (): string => new Date(Date.now() + this.ahead * 1000).toISOString();
-  sinceLastWrite = (): number => Infinity;
+  untilFigures = (): number => 0;
   emit = (_job: DPOJob, event: Event): void => void this.events.push(event);
 
   /** An object or list as JSON, or undefined when it is not there. */

@@ -1,0 +1,54 @@
+import type { DPOJob } from '../crds/dpojob.ts';
+import type { Stored } from './cluster/cluster.ts';
+import type { ObservedJob, ObservedPod } from './decide/observation.ts';
+
+/** What is kept of the objects that are watched: only the fields that are read, so that thousands fit in memory. */
+export type StoredDPOJob = DPOJob & Stored;
+export type StoredJob = ObservedJob & Stored;
+export type StoredPod = ObservedPod & Stored;
+
+interface Raw {
+  metadata: Stored['metadata'] & {
+    labels?: Record<string, string>;
+    deletionTimestamp?: string;
+    ownerReferences?: { uid: string; controller?: boolean }[];
+  };
+  spec?: { suspend?: boolean };
+  status?: ObservedJob['status'] & ObservedPod['status'];
+}
+
+const defined = <T extends object>(object: T): T =>
+  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T;
+
+function keepMetadata({ metadata }: Raw): Raw['metadata'] {
+  const { name, namespace, uid, resourceVersion, labels, deletionTimestamp } = metadata;
+  return defined({ name, namespace, uid, resourceVersion, labels, deletionTimestamp } as Raw['metadata']);
+}
+
+export function keepDPOJob(object: Stored): StoredDPOJob {
+  const { managedFields: _noise, annotations: _large, ...metadata } = object.metadata as Record<string, unknown>;
+  return { ...object, metadata } as unknown as StoredDPOJob;
+}
+
+export function keepJob(object: Stored): StoredJob {
+  const raw = object as Raw;
+  const owners = raw.metadata.ownerReferences?.map(({ uid, controller }) => defined({ uid, controller }));
+  const conditions = raw.status?.conditions?.map(({ type, status, reason, message }) =>
+    defined({ type, status, reason, message }),
+  );
+  return {
+    metadata: defined({ ...keepMetadata(raw), ownerReferences: owners }),
+    ...(raw.spec?.suspend === undefined ? {} : { spec: { suspend: raw.spec.suspend } }),
+    status: defined({ conditions }),
+  } as StoredJob;
+}
+
+export function keepPod(object: Stored): StoredPod {
+  const raw = object as Raw;
+  const { phase, podIP, reason, message, conditions, containerStatuses } = raw.status ?? {};
+  const states = containerStatuses?.map(({ name, state }) => defined({ name, state }));
+  return {
+    metadata: keepMetadata(raw),
+    status: defined({ phase, podIP, reason, message, conditions, containerStatuses: states }),
+  } as StoredPod;
+}

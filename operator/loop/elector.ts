@@ -1,0 +1,133 @@
+import type { Cluster, Stored } from '../cluster/cluster.ts';
+import { isAlreadyExists, isConflict } from '../cluster/errors.ts';
+import { resources } from '../cluster/resource.ts';
+import { pause } from './backoff.ts';
+
+interface LeaseSpec {
+  holderIdentity?: string;
+  leaseDurationSeconds?: number;
+  acquireTime?: string;
+  renewTime?: string;
+  leaseTransitions?: number;
+}
+type Lease = Stored & { spec: LeaseSpec };
+
+export interface ElectorOptions {
+  cluster: Cluster;
+  namespace: string;
+  name: string;
+  /** Unique among the candidates. */
+  identity: string;
+  warn: (message: string) => void;
+  /** The lease is taken over when it was not renewed for so long. client-go's defaults: 15, 10 and 2 seconds. */
+  leaseSeconds?: number;
+  /** The leader gives up when it could not renew for so long: less than leaseSeconds, so that it stops before another starts. */
+  renewSeconds?: number;
+  retrySeconds?: number;
+}
+
+/** The API's MicroTime has six decimals; one with three is refused. */
+const microTime = (): string => new Date().toISOString().replace('Z', '000Z');
+
+/**
+ * Elects one leader by a Lease. Whether a lease is stale is judged by the local monotonic clock since its record last
+ * changed here, never by comparing clocks of two machines (as client-go does).
+ */
+export class Elector {
+  readonly #options: Required<ElectorOptions>;
+  #seenVersion: string | undefined;
+  #seenAt = 0;
+  #lease: Lease | undefined;
+
+  constructor(options: ElectorOptions) {
+    this.#options = { leaseSeconds: 15, renewSeconds: 10, retrySeconds: 2, ...options };
+  }
+
+  /** Resolves with true when this one leads, with false when stopped before. */
+  async acquire(signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted) {
+      if (await this.#attempt()) return true;
+      await pause(this.#options.retrySeconds, signal);
+    }
+    return false;
+  }
+
+  /** Holds the lease. Resolves when stopped or lost: after that nothing may be written in the leader's name. */
+  async hold(signal: AbortSignal): Promise<'stopped' | 'lost'> {
+    let renewed = performance.now();
+    while (!signal.aborted) {
+      await pause(this.#options.retrySeconds, signal);
+      const asked = performance.now();
+      if (signal.aborted) break;
+      if (await this.#attempt()) renewed = asked;
+      else if (performance.now() - renewed > this.#options.renewSeconds * 1000) return 'lost';
+      else if (this.#heldByAnother()) return 'lost';
+    }
+    return 'stopped';
+  }
+
+  /** Gives the lease back, so that another need not wait for its end. */
+  async release(): Promise<void> {
+    if (this.#lease === undefined || this.#heldByAnother()) return;
+    const spec = { ...this.#lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() };
+    await this.#replace({ ...this.#lease, spec });
+  }
+
+  /** Takes or renews the lease; false when another has it or the API server does not answer. */
+  async #attempt(): Promise<boolean> {
+    try {
+      return await this.#takeOrRenew();
+    } catch (error) {
+      if (!isConflict(error) && !isAlreadyExists(error)) this.#options.warn(`lease: ${(error as Error).message}`);
+      return false;
+    }
+  }
+
+  async #takeOrRenew(): Promise<boolean> {
+    const { cluster, namespace, name, identity, leaseSeconds } = this.#options;
+    const found = (await cluster.get(resources.leases, namespace, name, this.#deadline())) as Lease | undefined;
+    const times = { leaseDurationSeconds: leaseSeconds, renewTime: microTime() };
+    if (found === undefined) {
+      const spec: LeaseSpec = { ...times, holderIdentity: identity, acquireTime: times.renewTime, leaseTransitions: 0 };
+      const object = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name, namespace }, spec };
+      this.#lease = (await cluster.create(resources.leases, namespace, object, this.#deadline())) as Lease;
+      return true;
+    }
+    this.#look(found);
+    if (found.spec.holderIdentity === identity) {
+      await this.#replace({ ...found, spec: { ...found.spec, ...times } });
+      return true;
+    }
+    if (!this.#isStale(found)) return false;
+    const leaseTransitions = (found.spec.leaseTransitions ?? 0) + 1;
+    const spec = { ...times, holderIdentity: identity, acquireTime: times.renewTime, leaseTransitions };
+    await this.#replace({ ...found, spec });
+    return true;
+  }
+
+  async #replace(lease: Lease): Promise<void> {
+    this.#lease = (await this.#options.cluster.replace(resources.leases, lease, this.#deadline())) as Lease;
+  }
+
+  #look(lease: Lease): void {
+    this.#lease = lease;
+    if (this.#seenVersion === lease.metadata.resourceVersion) return;
+    this.#seenVersion = lease.metadata.resourceVersion;
+    this.#seenAt = performance.now();
+  }
+
+  #isStale({ spec }: Lease): boolean {
+    if (!spec.holderIdentity) return true;
+    const seconds = spec.leaseDurationSeconds ?? this.#options.leaseSeconds;
+    return performance.now() - this.#seenAt > seconds * 1000;
+  }
+
+  #heldByAnother(): boolean {
+    const holder = this.#lease?.spec.holderIdentity;
+    return holder !== undefined && holder !== this.#options.identity;
+  }
+
+  #deadline(): AbortSignal {
+    return AbortSignal.timeout((this.#options.renewSeconds * 1000) / 2);
+  }
+}

@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto';
+import { Registry } from 'prom-client';
+import type { Logger } from 'winston';
+import { loadKubeConfig } from './cluster/kube-config.ts';
+import { RestCluster } from './cluster/rest-cluster.ts';
+import { readConfig, type OperatorConfig } from './config.ts';
+import { Controller } from './controller.ts';
+import { makeLog } from './log.ts';
+import { Elector } from './loop/elector.ts';
+import { Recorder } from './loop/recorder.ts';
+import { ControllerMetrics } from './serve/controller-metrics.ts';
+import { registerJobMetrics } from './serve/job-metrics.ts';
+import { serve, type Listening } from './serve/server.ts';
+import { ClusterWorld, Stores } from './world.ts';
+
+/** Name of the Lease, one per namespace that an operator is installed in. */
+const leaseName = 'dpo-operator';
+
+/** Wires the parts and runs until stopped. Answers the exit code: 1 when the lease was lost, so that the pod restarts. */
+async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Promise<number> {
+  const registry = new Registry();
+  const metrics = new ControllerMetrics(registry);
+  const cluster = new RestCluster(loadKubeConfig(), metrics.requested);
+  // Two pods never have one name, but a container that restarts in its pod must not take its forerunner's lease for its own.
+  const identity = `${config.identity}_${randomUUID()}`;
+  const warn = (message: string): void => void log.warn(message);
+  const stores = new Stores();
+  const world = new ClusterWorld(cluster, stores, new Recorder(cluster, identity, warn), config.images);
+  const namespaces = config.watchNamespaces;
+  const controller = new Controller({ cluster, world, metrics, log, namespaces });
+  const elector = new Elector({ cluster, namespace: config.namespace, name: leaseName, identity, warn });
+
+  let leads = false;
+  let ready = false;
+  registerJobMetrics(
+    registry,
+    () => stores.dpojobs.all(),
+    () => leads,
+  );
+  const servers = await listen(config, registry, () => ready);
+  log.info('started', { metricsPort: servers[0]?.port, healthPort: servers[1]?.port, identity });
+
+  const watching = controller.watch(signal);
+  void controller.synced().then(() => (ready = true));
+  const lead = async (leading: AbortSignal): Promise<void> => {
+    await Promise.race([controller.synced(), aborted(leading)]);
+    // Only now: a leader shows the jobs' figures once it knows them all.
+    leads = true;
+    metrics.setLeader(true);
+    log.info('leading');
+    await controller.lead(leading);
+  };
+  if ((await elect(elector, lead, signal)) === 'lost') {
+    // Writes that are under way end with the process: another leads now.
+    log.error('lost the lease');
+    return 1;
+  }
+  await elector.release().catch((error: Error) => warn(`lease: ${error.message}`));
+  await watching;
+  await Promise.all(servers.map((server) => server.close()));
+  log.info('stopped');
+  return 0;
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve())));
+
+/** Leads once elected, and for as long as the lease is held. */
+async function elect(
+  elector: Elector,
+  lead: (leading: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<'stopped' | 'lost'> {
+  if (!(await elector.acquire(signal))) return 'stopped';
+  const leadership = new AbortController();
+  const working = lead(AbortSignal.any([signal, leadership.signal]));
+  const end = await elector.hold(signal);
+  leadership.abort();
+  if (end === 'stopped') await working;
+  return end;
+}
+
+function listen(config: OperatorConfig, registry: Registry, ready: () => boolean): Promise<Listening[]> {
+  const ok = async (): Promise<{ status: number; body: string }> => ({ status: 200, body: 'ok\n' });
+  const readyz = async (): Promise<{ status: number; body: string }> =>
+    ready() ? ok() : { status: 503, body: 'the watches have not caught up yet\n' };
+  const metrics = async (): Promise<{ status: number; body: string; type: string }> => ({
+    status: 200,
+    body: await registry.metrics(),
+    type: registry.contentType,
+  });
+  return Promise.all([
+    serve(config.metricsPort, { '/metrics': metrics }),
+    serve(config.healthPort, { '/healthz': ok, '/readyz': readyz }),
+  ]);
+}
+
+const stop = new AbortController();
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+try {
+  const config = readConfig(process.env);
+  process.exit(await run(config, makeLog(config.logLevel), stop.signal));
+} catch (error) {
+  console.error((error as Error).message);
+  process.exit(1);
+}

@@ -1,0 +1,72 @@
+import { Gauge, type Registry } from 'prom-client';
+import type { DPOJob } from '../../crds/dpojob.ts';
+import { metricsSchema, type Metrics } from '../../crds/progress.ts';
+import { jobGaugeNames, jobRunNames } from './names.ts';
+
+const labelNames = ['namespace', 'dpojob'] as const;
+const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state'>, string> = {
+  step: 'Optimizer steps done in the preference stage',
+  totalSteps: 'Optimizer steps of the preference stage',
+  epoch: 'Epochs done in the preference stage',
+  percent: 'Share of the whole run that is done, in percent',
+  restarts: 'Pods that ended without finishing the job',
+  acceleratorSeconds: 'Seconds active times accelerators held',
+  checkpointTime: 'When the newest checkpoint was saved, seconds since 1970',
+};
+
+/** Seconds a job has been active up to now: of earlier attempts and of the present one, whose clock ends with the job. */
+function activeSeconds({ status }: DPOJob): number {
+  const { activeSeconds: earlier = 0, attemptStartTime, completionTime } = status ?? {};
+  if (attemptStartTime === undefined) return earlier;
+  const end = completionTime === undefined ? Date.now() : Date.parse(completionTime);
+  return earlier + Math.max(0, (end - Date.parse(attemptStartTime)) / 1000);
+}
+
+function runFigures(job: DPOJob): Record<keyof typeof runHelp, number | undefined> {
+  const { progress, restarts, checkpoint } = job.status ?? {};
+  const { step, totalSteps, epoch, percent } = progress ?? {};
+  const acceleratorSeconds = activeSeconds(job) * job.spec.accelerator.count;
+  const checkpointTime = checkpoint === undefined ? undefined : Date.parse(checkpoint.time) / 1000;
+  return { step, totalSteps, epoch, percent, restarts, acceleratorSeconds, checkpointTime };
+}
+
+/**
+ * The gauges of every DPOJob, read from the stored status at each scrape: what Prometheus has is what `kubectl get`
+ * shows, a new leader has it all at once, and a series goes with its DPOJob. Only the leader shows them.
+ */
+export function registerJobMetrics(registry: Registry, jobs: () => Iterable<DPOJob>, leads: () => boolean): void {
+  const shown = (): Iterable<DPOJob> => (leads() ? jobs() : []);
+  const gauge = (name: string, help: string, value: (job: DPOJob) => number | undefined): void => {
+    const made: Gauge<(typeof labelNames)[number]> = new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect: () => {
+        made.reset();
+        for (const job of shown()) {
+          const found = value(job);
+          if (found !== undefined) made.set({ namespace: job.metadata.namespace, dpojob: job.metadata.name }, found);
+        }
+      },
+    });
+  };
+  for (const [figure, name] of Object.entries(jobGaugeNames) as [keyof Metrics, string][]) {
+    gauge(name, metricsSchema.shape[figure].description ?? name, ({ status }) => status?.metrics?.[figure]);
+  }
+  for (const [figure, help] of Object.entries(runHelp) as [keyof typeof runHelp, string][]) {
+    gauge(jobRunNames[figure], help, (job) => runFigures(job)[figure]);
+  }
+  const state: Gauge<'namespace' | 'dpojob' | 'state'> = new Gauge({
+    name: jobRunNames.state,
+    help: '1 for the present state of a DPOJob',
+    labelNames: [...labelNames, 'state'],
+    registers: [registry],
+    collect: () => {
+      state.reset();
+      for (const { metadata, status } of shown()) {
+        state.set({ namespace: metadata.namespace, dpojob: metadata.name, state: status?.state ?? 'Pending' }, 1);
+      }
+    },
+  });
+}

@@ -1,0 +1,143 @@
+import type { V1ConfigMap, V1Job } from '@kubernetes/client-node';
+import type { DPOJob, DPOJobSpec, DPOJobStatus } from '../crds/dpojob.ts';
+import { labels } from '../crds/labels.ts';
+import type { Cluster, Stored } from './cluster/cluster.ts';
+import { isAlreadyExists } from './cluster/errors.ts';
+import { resources } from './cluster/resource.ts';
+import type { Event, Observation, ObservedJob, ObservedPod } from './decide/observation.ts';
+import { childName } from './desired/naming.ts';
+import type { TrainerImages } from './desired/trainer-job.ts';
+import { keepDPOJob, keepJob, type StoredDPOJob, type StoredJob, type StoredPod } from './keep.ts';
+import { FiguresBudget } from './loop/figures-budget.ts';
+import type { Recorder } from './loop/recorder.ts';
+import { Store } from './loop/store.ts';
+import { Answers } from './observe.ts';
+import type { World } from './reconcile.ts';
+
+const controllerOf = (references: ObservedJob['metadata']['ownerReferences']): string | undefined =>
+  references?.find(({ controller }) => controller === true)?.uid;
+
+/** The objects that the operator watches. */
+export class Stores {
+  readonly dpojobs = new Store<StoredDPOJob>();
+  /** By the UID of the DPOJob that owns them. */
+  readonly jobs = new Store<StoredJob>(({ metadata }) => controllerOf(metadata.ownerReferences));
+  /** By the UID of the DPOJob whose child's they are. */
+  readonly pods = new Store<StoredPod>(({ metadata }) => metadata.labels?.[labels.uid]);
+}
+
+/** The world as an API server shows it: reads come from the watched stores, writes go to the server and into the stores. */
+export class ClusterWorld implements World {
+  readonly stores: Stores;
+  readonly answers = new Answers();
+  readonly #cluster: Cluster;
+  readonly #recorder: Recorder;
+  readonly #images: TrainerImages;
+  readonly #budget = new FiguresBudget();
+  /** Pods that were deleted before a reconcile read how they ended, by the DPOJob's UID. */
+  readonly #departed = new Map<string, StoredPod[]>();
+
+  constructor(cluster: Cluster, stores: Stores, recorder: Recorder, images: TrainerImages) {
+    this.#cluster = cluster;
+    this.stores = stores;
+    this.#recorder = recorder;
+    this.#images = images;
+    stores.pods.onChange((before, after) => {
+      const uid = before?.metadata.labels?.[labels.uid];
+      if (before === undefined || uid === undefined || after?.metadata.uid === before.metadata.uid) return;
+      this.#departed.set(uid, [...(this.#departed.get(uid) ?? []), before]);
+    });
+    stores.dpojobs.onChange((before, after) => {
+      if (before !== undefined && before.metadata.uid !== after?.metadata.uid) this.#forget(before.metadata.uid);
+    });
+  }
+
+  now = (): string => new Date().toISOString();
+  untilFigures = (uid: string): number => this.#budget.until(uid);
+  emit = (job: DPOJob, event: Event): void => this.#recorder.emit(job, event);
+
+  async observe(namespace: string, name: string): Promise<Observation | undefined> {
+    const job = this.stores.dpojobs.get(namespace, name);
+    if (job === undefined) return undefined;
+    const { uid } = job.metadata;
+    const jobs = this.stores.jobs.byIndex(uid);
+    const pods = this.#podsOf(uid, job.status?.attempt ?? 0);
+    const answer = this.answers.of(uid, pods);
+    const attemptSpec = jobs.length > 0 ? await this.#attemptSpec(job) : undefined;
+    return {
+      job,
+      jobs,
+      pods,
+      images: this.#images,
+      ...(answer === undefined ? {} : { answer }),
+      ...(attemptSpec === undefined ? {} : { attemptSpec }),
+    };
+  }
+
+  /** Called after a reconcile succeeded: the ends of pods that it read are in status now. */
+  settle(job: StoredDPOJob | undefined, read: ReadonlySet<string>): void {
+    if (job === undefined) return;
+    const { uid } = job.metadata;
+    const left = (this.#departed.get(uid) ?? []).filter((pod) => !read.has(pod.metadata.uid));
+    if (left.length === 0) this.#departed.delete(uid);
+    else this.#departed.set(uid, left);
+  }
+
+  /** UIDs of the deleted pods of a DPOJob whose end is still to be read. */
+  departed(uid: string): ReadonlySet<string> {
+    return new Set(this.#departed.get(uid)?.map((pod) => pod.metadata.uid));
+  }
+
+  async applyStatus(job: DPOJob, status: DPOJobStatus): Promise<void> {
+    const { apiVersion, kind } = job;
+    // The version makes the write fail when the decision rests on an old view, the UID when it is another object.
+    const { name, namespace, uid, resourceVersion } = (job as StoredDPOJob).metadata;
+    const object = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
+    this.stores.dpojobs.put(keepDPOJob(await this.#cluster.applyStatus(resources.dpojobs, object)));
+    this.#budget.wrote(uid);
+  }
+
+  async create(child: V1ConfigMap | V1Job): ReturnType<World['create']> {
+    const resource = child.kind === 'Job' ? resources.jobs : resources.configMaps;
+    const { namespace = '', name = '' } = child.metadata ?? {};
+    try {
+      const made = await this.#cluster.create(resource, namespace, child);
+      if (child.kind === 'Job') this.stores.jobs.put(keepJob(made));
+      return { created: true };
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      const there = await this.#cluster.get(resource, namespace, name);
+      return { created: false, ownerUID: there && controllerOf((there as StoredJob).metadata.ownerReferences) };
+    }
+  }
+
+  deleteJob(namespace: string, name: string, uid: string): Promise<void> {
+    return this.#cluster.delete(resources.jobs, namespace, name, uid);
+  }
+
+  deleteDPOJob(namespace: string, name: string, uid: string): Promise<void> {
+    return this.#cluster.delete(resources.dpojobs, namespace, name, uid);
+  }
+
+  #podsOf(uid: string, attempt: number): ObservedPod[] {
+    const ofAttempt = ({ metadata }: StoredPod): boolean => metadata.labels?.[labels.attempt] === String(attempt);
+    return [...this.stores.pods.byIndex(uid), ...(this.#departed.get(uid) ?? [])].filter(ofAttempt);
+  }
+
+  /** What the present attempt runs with: read only when the specification changed since the status was written. */
+  async #attemptSpec({ metadata, status, ...rest }: StoredDPOJob): Promise<DPOJobSpec | undefined> {
+    if (status?.attempt === undefined || status.observedGeneration === metadata.generation) return undefined;
+    const name = childName({ metadata, ...rest }, status.attempt);
+    const found = (await this.#cluster.get(resources.configMaps, metadata.namespace, name)) as
+      | (Stored & { data?: Record<string, string> })
+      | undefined;
+    const text = found?.data?.['job.json'];
+    return text === undefined ? undefined : (JSON.parse(text) as { spec: DPOJobSpec }).spec;
+  }
+
+  #forget(uid: string): void {
+    this.answers.forget(uid);
+    this.#budget.forget(uid);
+    this.#departed.delete(uid);
+  }
+}
