@@ -50,7 +50,9 @@ export class Recorder {
       await this.#cluster.create(resources.events, namespace, { ...object, firstTimestamp: seen.first });
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
-      await this.#cluster.mergePatch(resources.events, namespace, eventName, times);
+      // Written before a restart of the operator, it counts at least two now.
+      seen.count = Math.max(2, seen.count);
+      await this.#cluster.mergePatch(resources.events, namespace, eventName, { ...times, count: seen.count });
     }
   }
 

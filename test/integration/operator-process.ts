@@ -1,0 +1,70 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+
+/** A running operator: the program itself, as its image starts it. */
+export interface OperatorProcess {
+  /** Its log, an object a line. */
+  log: Record<string, unknown>[];
+  metrics(): Promise<string>;
+  ready(): Promise<boolean>;
+  leads(): Promise<boolean>;
+  /** Resolves with the exit code once it has ended; null when a signal ended it. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Starts an operator against a control plane, with its own ports; resolves when it listens. */
+export async function startOperator(
+  plane: ControlPlane,
+  name: string,
+  environment: Record<string, string> = {},
+): Promise<OperatorProcess> {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'operator/main.ts'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      ...process.env,
+      KUBECONFIG: plane.kubeconfig,
+      TRAINER_IMAGE: 'trainer:test',
+      POD_NAME: name,
+      METRICS_PORT: '0',
+      HEALTH_PORT: '0',
+      ...environment,
+    },
+  });
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const log = follow(child);
+  const ports = await started(log, ended);
+  const get = (port: unknown, path: string): Promise<Response> => fetch(`http://127.0.0.1:${String(port)}${path}`);
+  const metrics = async (): Promise<string> => (await get(ports['metricsPort'], '/metrics')).text();
+  process.once('exit', () => child.kill('SIGKILL'));
+  return {
+    log,
+    metrics,
+    ready: async () => (await get(ports['healthPort'], '/readyz')).ok,
+    leads: async () => (await metrics()).includes('leader_election_master_status{name="dpo-operator"} 1'),
+    stop: (signal = 'SIGTERM') => {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+function follow(child: ChildProcess): Record<string, unknown>[] {
+  const log: Record<string, unknown>[] = [];
+  if (child.stdout !== null) {
+    createInterface(child.stdout).on('line', (line) => log.push(JSON.parse(line) as Record<string, unknown>));
+  }
+  return log;
+}
+
+async function started(log: Record<string, unknown>[], ended: Promise<unknown>): Promise<Record<string, unknown>> {
+  let alive = true;
+  void ended.then(() => (alive = false));
+  for (;;) {
+    const line = log.find(({ message }) => message === 'started');
+    if (line !== undefined) return line;
+    if (!alive) throw new Error(`the operator ended before it listened: ${JSON.stringify(log)}`);
+    await sleep(50);
+  }
+}

@@ -1,0 +1,73 @@
+import { expect, test } from '@jest/globals';
+import { Registry } from 'prom-client';
+import type { DPOJob } from '../../../crds/dpojob.ts';
+import { registerJobMetrics } from '../../../operator/serve/job-metrics.ts';
+import { ControllerMetrics } from '../../../operator/serve/controller-metrics.ts';
+import { controllerNames, jobGaugeNames, jobRunNames } from '../../../operator/serve/names.ts';
+import { serve } from '../../../operator/serve/server.ts';
+import { aJob } from '../observed.ts';
+
+const running = (): DPOJob => ({
+  ...aJob({ accelerator: { count: 1 } }),
+  status: {
+    state: 'Running',
+    metrics: { loss: 0.5, beta: 0.1, rewardMargin: 1.25 },
+    activeSeconds: 100,
+    attemptStartTime: '2026-01-01T00:00:00Z',
+    completionTime: '2026-01-01T00:00:50Z',
+  },
+});
+
+test("the leader shows each job's figures; they go with the job and are the leader's only", async () => {
+  const registry = new Registry();
+  let jobs = [running()];
+  let leads = false;
+  registerJobMetrics(
+    registry,
+    () => jobs,
+    () => leads,
+  );
+  expect(await registry.metrics()).not.toContain('dpojob=');
+  leads = true;
+  const text = await registry.metrics();
+  const labels = 'namespace="team",dpojob="quickstart"';
+  expect(text).toContain(`dpo_job_loss{${labels}} 0.5\n`);
+  expect(text).toContain(`dpo_job_beta{${labels}} 0.1\n`);
+  expect(text).toContain(`dpo_job_reward_margin{${labels}} 1.25\n`);
+  expect(text).toContain(`dpo_job_accelerator_seconds{${labels}} 150\n`);
+  expect(text).toContain(`dpo_job_state{${labels},state="Running"} 1\n`);
+  expect(text).not.toContain(`dpo_job_eval_loss{`);
+  jobs = [];
+  expect(await registry.metrics()).not.toContain('dpojob=');
+});
+
+test('every name is registered once, and names of the tables are all there are', async () => {
+  const registry = new Registry();
+  const metrics = new ControllerMetrics(registry);
+  registerJobMetrics(
+    registry,
+    () => [],
+    () => true,
+  );
+  metrics.reconciled('error', 0.1);
+  metrics.requested('GET', 200, 0.1);
+  metrics.beat('pods');
+  const text = await registry.metrics();
+  const names = [jobGaugeNames, jobRunNames, controllerNames].flatMap((table) => Object.values(table));
+  for (const name of names) expect(text).toContain(`# HELP ${name} `);
+  expect(text).toContain('controller_runtime_reconcile_errors_total{controller="dpojob"} 1');
+  expect(text).toMatch(/dpo_operator_watch_last_event_age_seconds\{resource="pods"\} 0/);
+});
+
+test('the server answers its paths only', async () => {
+  const server = await serve(0, {
+    '/healthz': async () => ({ status: 200, body: 'ok' }),
+    '/bad': () => Promise.reject(new Error('broken')),
+  });
+  const get = async (path: string, method = 'GET'): Promise<number> =>
+    (await fetch(`http://127.0.0.1:${server.port}${path}`, { method })).status;
+  expect([await get('/healthz?a=b'), await get('/'), await get('/bad'), await get('/healthz', 'POST')]).toEqual([
+    200, 404, 500, 404,
+  ]);
+  await server.close();
+});

@@ -1,0 +1,100 @@
+import { expect, test } from '@jest/globals';
+import { labels } from '../../crds/labels.ts';
+import type { Cluster, Stored } from '../../operator/cluster/cluster.ts';
+import { ApiError } from '../../operator/cluster/errors.ts';
+import { keepDPOJob, keepPod, type StoredPod } from '../../operator/keep.ts';
+import { Recorder } from '../../operator/loop/recorder.ts';
+import { ClusterWorld, Stores } from '../../operator/world.ts';
+import { aJob, images } from './observed.ts';
+
+const identity = { uid: 'job-uid', name: 'quickstart' };
+const stored = (status: object = { attempt: 1 }): ReturnType<typeof keepDPOJob> => {
+  const job = aJob();
+  return { ...job, metadata: { ...job.metadata, resourceVersion: '5' }, status } as ReturnType<typeof keepDPOJob>;
+};
+const pod = (uid: string, attempt = 1, owner = identity.uid): StoredPod =>
+  keepPod({
+    metadata: {
+      name: uid,
+      namespace: 'team',
+      uid,
+      resourceVersion: '7',
+      labels: { [labels.uid]: owner, [labels.dpojob]: identity.name, [labels.attempt]: String(attempt) },
+    },
+    status: { phase: 'Running' },
+  } as unknown as Stored);
+
+function worldOver(calls: Partial<Cluster>): ClusterWorld {
+  const cluster = calls as Cluster;
+  const world = new ClusterWorld(cluster, new Stores(), new Recorder(cluster, 'me', () => undefined), images);
+  world.stores.dpojobs.put(stored());
+  return world;
+}
+const podsSeen = async (world: ClusterWorld): Promise<string[]> =>
+  ((await world.observe('team', 'quickstart'))?.pods ?? []).map(({ metadata }) => metadata.uid);
+
+test('pods of the present attempt are seen, not those of another attempt or an earlier job of the same name', async () => {
+  const world = worldOver({});
+  world.stores.pods.put(pod('now'));
+  world.stores.pods.put(pod('earlier', 0));
+  world.stores.pods.put(pod('namesake', 1, 'deleted-job-uid'));
+  expect(await podsSeen(world)).toEqual(['now']);
+});
+
+test('a deleted pod stays to be seen until a reconcile has read how it ended', async () => {
+  const world = worldOver({});
+  world.stores.pods.put(pod('a'));
+  world.stores.pods.delete(pod('a'));
+  expect(await podsSeen(world)).toEqual(['a']);
+  const read = world.departed(identity.uid);
+  world.stores.pods.put(pod('b'));
+  world.stores.pods.delete(pod('b'));
+  world.settle(stored(), read);
+  expect(await podsSeen(world)).toEqual(['b']);
+});
+
+test('a status is applied to the very version that was read, and is seen at once', async () => {
+  const applied: Stored[] = [];
+  const world = worldOver({
+    applyStatus: async (_resource, object) => {
+      applied.push(object);
+      return { ...object, metadata: { ...object.metadata, resourceVersion: '6' } };
+    },
+  });
+  await world.applyStatus(stored(), { attempt: 2 });
+  expect(applied[0]?.metadata).toEqual({ namespace: 'team', ...identity, resourceVersion: '5' });
+  expect(world.stores.dpojobs.get('team', 'quickstart')?.status).toEqual({ attempt: 2 });
+  expect(world.untilFigures(identity.uid)).toBeGreaterThan(9);
+});
+
+test("a child that exists is answered with its owner's UID", async () => {
+  const ownerReferences = [{ uid: 'someone', controller: true }];
+  const world = worldOver({
+    create: () => Promise.reject(new ApiError(409, 'AlreadyExists', 'there')),
+    get: async () => ({ metadata: { ...stored().metadata, ownerReferences } }) as Stored,
+  });
+  const child = { kind: 'Job' as const, metadata: { name: 'quickstart-1', namespace: 'team' } };
+  expect(await world.create(child)).toEqual({ created: false, ownerUID: 'someone' });
+});
+
+test('the same event again counts up', async () => {
+  const made: object[] = [];
+  const patched: object[] = [];
+  const cluster: Partial<Cluster> = {
+    create: async (_resource, _namespace, object) => {
+      if (made.length > 0) throw new ApiError(409, 'AlreadyExists', 'there');
+      made.push(object);
+      return object as Stored;
+    },
+    mergePatch: async (_resource, _namespace, _name, patch) => (patched.push(patch), patch as Stored),
+  };
+  const event = { type: 'Normal' as const, reason: 'Started', message: 'attempt 1' };
+  for (const _again of [1, 2]) {
+    const recorder = new Recorder(cluster as Cluster, 'me', () => undefined);
+    recorder.emit(stored(), event);
+    recorder.emit(stored(), event);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(made).toMatchObject([{ count: 1, reason: 'Started', involvedObject: { kind: 'DPOJob', uid: 'job-uid' } }]);
+  expect(patched).toMatchObject([{ count: 2 }]);
+});
