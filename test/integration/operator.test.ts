@@ -70,6 +70,17 @@ function setPod(name: string, status: object): void {
   const pod = podsOf(name)[0]?.metadata.name ?? '';
   kubectl.run(['patch', 'pod', pod, '--subresource=status', '--type=merge', '-p', JSON.stringify({ status })]);
 }
+/** Plays the scheduler, which has no node here: the only pod is bound to one. */
+function bindPod(name: string): void {
+  const pod = podsOf(name)[0]?.metadata.name ?? '';
+  const binding = {
+    apiVersion: 'v1',
+    kind: 'Binding',
+    metadata: { name: pod },
+    target: { kind: 'Node', name: 'node' },
+  };
+  kubectl.run(['create', '--raw', `/api/v1/namespaces/default/pods/${pod}/binding`, '-f', '-'], binding);
+}
 const container = (state: object): object[] => [
   { name: 'trainer', image: 'i', imageID: '', ready: false, restartCount: 0, state },
 ];
@@ -111,11 +122,11 @@ test('a job runs from apply to Complete: Job, polled figures, status, metrics, E
   await until('a pod', () => podsOf('whole').length === 1);
   const uid = podsOf('whole')[0]?.metadata.uid ?? '';
   const trainer = await trainerAt('127.0.0.7', () => progressOf(uid));
+  bindPod('whole');
   setPod('whole', {
     phase: 'Running',
     podIP: '127.0.0.7',
     podIPs: [{ ip: '127.0.0.7' }],
-    conditions: [{ type: 'PodScheduled', status: 'True' }],
     containerStatuses: container({ running: { startedAt: new Date().toISOString() } }),
   });
   await until('figures', () => stored('whole')?.status?.metrics?.loss !== undefined);
