@@ -1,0 +1,58 @@
+# One file, three images: `operator` (no TensorFlow in it), `trainer` (CPU) and `trainer-gpu`. `npm run images` builds
+# them; any builder that knows stages does. BASE: a Debian 12, the public slim image unless another is given.
+ARG BASE=docker.io/library/debian:12-slim
+
+# npm and the lists of packages; what is installed here stays here.
+FROM ${BASE} AS tools
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm ca-certificates \
+ && update-ca-certificates
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+COPY operator/package.json operator/
+COPY trainer-image/package.json trainer-image/
+
+# Packages of one workspace, without development's, and of Node.js the program alone.
+FROM tools AS operator-packages
+RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace operator \
+ && cp node_modules/node-linux-*/bin/node . && rm -rf node_modules/node-linux-*
+
+FROM tools AS trainer-packages
+RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace trainer-image \
+ && cp node_modules/node-linux-*/bin/node . && rm -rf node_modules/node-linux-*
+
+# The binding is compiled against the libraries in PyPI's TensorFlow wheel.
+FROM trainer-packages AS compiler
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends g++ python3 python3-pip
+COPY trainer-image/engine trainer-image/engine
+
+FROM compiler AS engine
+RUN ./node --disable-warning=ExperimentalWarning trainer-image/engine/native/install.ts --prefix /engine
+
+FROM compiler AS engine-gpu
+RUN ./node --disable-warning=ExperimentalWarning trainer-image/engine/native/install.ts --gpu --prefix /engine
+
+FROM ${BASE} AS operator
+COPY --from=operator-packages /app /app
+COPY crds /app/crds
+COPY operator /app/operator
+USER 65532:65532
+ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "/app/operator/main.ts"]
+
+FROM ${BASE} AS trainer
+COPY --from=trainer-packages /app /app
+COPY --from=engine /engine /app/node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8
+COPY crds /app/crds
+COPY trainer-image /app/trainer-image
+USER 1000:1000
+ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "/app/trainer-image/main.ts"]
+
+FROM ${BASE} AS trainer-gpu
+COPY --from=trainer-packages /app /app
+COPY --from=engine-gpu /engine /app/node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8
+COPY crds /app/crds
+COPY trainer-image /app/trainer-image
+USER 1000:1000
+# What the container runtime of NVIDIA is to give the container.
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "/app/trainer-image/main.ts"]
