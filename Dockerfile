@@ -5,21 +5,23 @@ ARG BASE=docker.io/library/debian:12-slim
 # npm and the lists of packages; what is installed here stays here.
 FROM ${BASE} AS tools
 RUN apt-get update -qq \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm ca-certificates \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm ca-certificates binutils \
  && update-ca-certificates
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY operator/package.json operator/
 COPY trainer-image/package.json trainer-image/
 
-# Packages of one workspace, without development's, and of Node.js the program alone.
+# Packages of one workspace, without development's, types and source maps; of Node.js the program alone, without symbols.
 FROM tools AS operator-packages
 RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace operator \
- && cp node_modules/node-linux-*/bin/node . && rm -rf node_modules/node-linux-*
+ && strip -o node node_modules/node-linux-*/bin/node && rm -rf node_modules/node-linux-* \
+ && find node_modules \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.map' \) -delete
 
 FROM tools AS trainer-packages
 RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace trainer-image \
- && cp node_modules/node-linux-*/bin/node . && rm -rf node_modules/node-linux-*
+ && strip -o node node_modules/node-linux-*/bin/node && rm -rf node_modules/node-linux-* \
+ && find node_modules \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.map' \) -delete
 
 # The binding is compiled against the libraries in PyPI's TensorFlow wheel.
 FROM trainer-packages AS compiler

@@ -152,8 +152,17 @@ export function customResourceDefinition(): Schema {
   };
 }
 
-/** crds/dpojob.yaml. */
-export function customResourceDefinitionYaml(): string {
+function yaml(object: Schema): string {
   const notice = '# Generated from crds/dpojob.ts by `npm run generate`: do not edit.\n';
-  return notice + stringify(customResourceDefinition(), { aliasDuplicateObjects: false, lineWidth: 120 });
+  return notice + stringify(object, { aliasDuplicateObjects: false, lineWidth: 120 });
+}
+
+/** crds/dpojob.yaml. */
+export const customResourceDefinitionYaml = (): string => yaml(customResourceDefinition());
+
+/** The chart's copy: it stays when the chart is uninstalled, since every DPOJob would go with it. */
+export function chartCustomResourceDefinitionYaml(): string {
+  const crd = customResourceDefinition();
+  const annotations = { 'helm.sh/resource-policy': 'keep' };
+  return yaml({ ...crd, metadata: { ...(crd['metadata'] as object), annotations } });
 }

@@ -1,11 +1,14 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { customResourceDefinitionYaml } from '../crds/generate.ts';
+import { chartCustomResourceDefinitionYaml, customResourceDefinitionYaml } from '../crds/generate.ts';
 
 /**
  * `npm run generate` writes every generated file; `npm run verify` (--check) makes them again and fails, naming the first
  * line that differs, when a committed one is not up to date.
  */
-const files: Record<string, () => string> = { 'crds/dpojob.yaml': customResourceDefinitionYaml };
+const files: Record<string, () => string> = {
+  'crds/dpojob.yaml': customResourceDefinitionYaml,
+  'charts/dpo-operator/files/dpojob.yaml': chartCustomResourceDefinitionYaml,
+};
 
 function difference(file: string, expected: string): string | undefined {
   const found = existsSync(file) ? readFileSync(file, 'utf8') : '';

@@ -1,0 +1,45 @@
+{{- define "dpo.name" -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "dpo.labels" -}}
+{{ include "dpo.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "dpo.selector" -}}
+app.kubernetes.io/name: dpo-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "dpo.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "dpo.name" .) -}}
+{{- end -}}
+
+{{/* Rights in the namespaces whose DPOJobs are run. No Secrets, no wildcard, nothing that the operator does not do. */}}
+{{- define "dpo.rules" -}}
+- apiGroups: [training.dpo-operator.io]
+  resources: [dpojobs]
+  verbs: [get, list, watch, delete]
+- apiGroups: [training.dpo-operator.io]
+  resources: [dpojobs/status]
+  verbs: [patch]
+# An owner reference that blocks the owner's deletion asks for this where the admission plugin is on.
+- apiGroups: [training.dpo-operator.io]
+  resources: [dpojobs/finalizers]
+  verbs: [update]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: ['']
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: ['']
+  resources: [configmaps]
+  verbs: [get, create]
+- apiGroups: ['']
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
