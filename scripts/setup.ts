@@ -9,26 +9,27 @@ import { installMissing } from './debian.ts';
 interface Needs {
   /** Programs and the Debian packages they are in. */
   programs: Record<string, string>;
-  scripts: string[];
+  /** Run in this order, each with its arguments. */
+  scripts: string[][];
 }
 
 const engine: Needs = {
   // The binding is compiled against the wheel that pip downloads.
   programs: { python3: 'python3', pip3: 'python3-pip', 'g++': 'g++' },
-  scripts: ['trainer-image/engine/native/install.ts'],
+  scripts: [['trainer-image/engine/native/install.ts']],
 };
 const controlPlane: Needs = {
   programs: { python3: 'python3', pip3: 'python3-pip', openssl: 'openssl' },
-  scripts: ['test/cluster/install.ts'],
+  scripts: [['test/cluster/install.ts']],
 };
 const realNode: Needs = {
   programs: { ...engine.programs, ...controlPlane.programs, ...nodePrograms },
-  scripts: [...engine.scripts, ...controlPlane.scripts],
+  scripts: [...engine.scripts, ['test/cluster/install.ts', '--all'], ['scripts/images.ts']],
 };
 const needs: Record<string, Needs> = { unit: engine, integration: controlPlane, e2e: realNode };
 
-const runs = (script: string): boolean =>
-  spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', script], { stdio: 'inherit' }).status === 0;
+const runs = (script: string[]): boolean =>
+  spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', ...script], { stdio: 'inherit' }).status === 0;
 
 const wanted = needs[process.argv[2] ?? 'unit'];
 if (!wanted) {

@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { packImage } from './image-archive.ts';
-import { kubeallPath } from './install.ts';
+import { helmPath, kubeallPath } from './install.ts';
 import { pauseImage, shellImage } from './node-config.ts';
 
 /** A real cluster: control plane, containerd, kubelet and kube-proxy in private namespaces; pods are real containers. */
 export interface Cluster {
   kubectl(args: readonly string[], input?: string): { code: number; output: string };
+  helm(args: readonly string[]): { code: number; output: string };
   /** Makes a claim, bound to a new folder that user and group 1000 own; returns the folder. */
   claim(name: string): string;
   /** The node says that it has that many GPUs; nothing stands behind them. */
@@ -83,11 +84,15 @@ function firstProcess(unshare: ChildProcess): string {
 }
 
 function faces(folder: string, pid: string, kubeconfig: string): Omit<Cluster, 'stop'> {
-  const kubectl: Cluster['kubectl'] = (args, input = '') => {
-    const enter = ['-t', pid, '-n', '-m', '-p', '-u', kubeallPath(), 'kubectl', `--kubeconfig=${kubeconfig}`];
-    const { status, stdout, stderr } = spawnSync('nsenter', [...enter, ...args], { input, encoding: 'utf8' });
+  const enter = ['-t', pid, '-n', '-m', '-p', '-u', `--wd=${process.cwd()}`];
+  const run = (command: string[], input = ''): { code: number; output: string } => {
+    const env = { ...process.env, HELM_CACHE_HOME: folder, HELM_CONFIG_HOME: folder, HELM_DATA_HOME: folder };
+    const { status, stdout, stderr } = spawnSync('nsenter', [...enter, ...command], { input, env, encoding: 'utf8' });
     return { code: status ?? 1, output: stdout + stderr };
   };
+  const kubectl: Cluster['kubectl'] = (args, input) =>
+    run([kubeallPath(), 'kubectl', `--kubeconfig=${kubeconfig}`, ...args], input);
+  const helm: Cluster['helm'] = (args) => run([helmPath(), `--kubeconfig=${kubeconfig}`, ...args]);
   const must = (args: string[], input?: string): void => {
     const { code, output } = kubectl(args, input);
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${output}`);
@@ -104,7 +109,7 @@ function faces(folder: string, pid: string, kubeconfig: string): Omit<Cluster, '
     const patch = JSON.stringify([at('capacity'), at('allocatable')]);
     must(['patch', 'node', 'node1', '--subresource=status', '--type=json', '-p', patch]);
   };
-  return { kubectl, claim, fakeGpus };
+  return { kubectl, helm, claim, fakeGpus };
 }
 
 function volumeOf(name: string, path: string): string {

@@ -1,0 +1,155 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { parse } from 'yaml';
+import type { DPOJob } from '../../crds/dpojob.ts';
+import { environment } from '../../crds/run-config.ts';
+import { prepareExamples } from '../../examples/prepare.ts';
+import { archiveOf, imageName } from '../../scripts/images.ts';
+import { startCluster, type Cluster } from '../cluster/real-node.ts';
+
+/** The whole way on a real node: images from our Dockerfile, the chart by helm, jobs by kubectl, the trainer in pods. */
+jest.setTimeout(600_000);
+let cluster: Cluster;
+let models = '';
+
+const kubectl = (args: string[], input?: object): string => {
+  const { code, output } = cluster.kubectl(args, input === undefined ? '' : JSON.stringify(input));
+  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${output}`);
+  return output;
+};
+const stored = (name: string): DPOJob => JSON.parse(kubectl(['get', 'dpojob', name, '-o', 'json'])) as DPOJob;
+const small = parse(readFileSync('test/fixtures/small-job.yaml', 'utf8')) as DPOJob;
+
+beforeAll(async () => {
+  cluster = await startCluster({ images: [archiveOf('operator'), archiveOf('trainer')] });
+  models = cluster.claim('models');
+  const data = cluster.claim('data');
+  prepareExamples(join(models, '..'));
+  execFileSync('chown', ['-R', '1000:1000', models, data]);
+  const repository = imageName('operator').replace(/:[^:]*$/, '');
+  const set = [`image.repository=${repository}`, `trainer.image=${imageName('trainer')}`];
+  const values = [...set, 'replicas=2', 'image.pullPolicy=Never'].flatMap((value) => ['--set', value]);
+  const where = ['--namespace', 'dpo-system', '--create-namespace', '--wait', '--timeout', '180s'];
+  const { code, output } = cluster.helm(['install', 'dpo', 'charts/dpo-operator', ...where, ...values]);
+  const pods = code === 0 ? '' : cluster.kubectl(['describe', 'pods', '-n', 'dpo-system']).output;
+  if (code !== 0) throw new Error(`helm install: ${output}\n${pods}`);
+}, 300_000);
+afterAll(() => cluster?.stop());
+
+/** Applies the small job under a name, with an output of its own. */
+function apply(name: string, changes: Partial<DPOJob['spec']> = {}): void {
+  const spec = {
+    ...small.spec,
+    output: { source: `pvc://models/${name}` },
+    pod: { imagePullPolicy: 'Never' },
+    ...changes,
+  };
+  kubectl(['apply', '--server-side', '-f', '-'], { ...small, metadata: { name }, spec });
+}
+
+async function until(name: string, what: string, holds: (job: DPOJob) => boolean, seconds = 240): Promise<DPOJob> {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const job = stored(name);
+    if (holds(job)) return job;
+    const failed = job.status?.state === 'Failed' && what !== 'Failed';
+    if (failed || Date.now() > deadline) {
+      const logs = cluster.kubectl(['logs', '-l', `training.dpo-operator.io/dpojob=${name}`, '--tail=20']).output;
+      const operator = cluster.kubectl([
+        'logs',
+        '-n',
+        'dpo-system',
+        '-l',
+        'app.kubernetes.io/name=dpo-operator',
+      ]).output;
+      throw new Error(`${name} is not ${what}: ${JSON.stringify(job.status, null, 1)}\n${logs}\n${operator}`);
+    }
+    await sleep(500);
+  }
+}
+const complete = (name: string): Promise<DPOJob> =>
+  until(name, 'Complete', ({ status }) => status?.state === 'Complete');
+const inTraining = (name: string): Promise<DPOJob> =>
+  until(name, 'training', ({ status }) => status?.progress?.stage === 'Training' && status.progress.step > 5);
+const podOf = (name: string): string =>
+  kubectl([
+    'get',
+    'pods',
+    '-l',
+    `training.dpo-operator.io/dpojob=${name}`,
+    '--field-selector=status.phase=Running',
+    '-o',
+    'name',
+  ]).trim();
+const weights = (name: string): string =>
+  createHash('sha256')
+    .update(readFileSync(join(models, name, 'model.safetensors')))
+    .digest('hex');
+
+describe('an applied DPOJob', () => {
+  test('trains in a pod to Complete; status, log and metrics say the same', async () => {
+    apply('undisturbed');
+    const { status } = await complete('undisturbed');
+    expect(status?.metrics).toMatchObject({ beta: 0.1, loss: expect.any(Number), rewardMargin: expect.any(Number) });
+    expect(status?.restarts ?? 0).toBe(0);
+    expect(status?.output?.digest).toBe(`sha256:${weights('undisturbed')}`);
+    const columns = kubectl(['get', 'dpoj', 'undisturbed']);
+    expect(columns).toMatch(/STATE +STEP +LOSS +MARGIN +ACCURACY/);
+    const leader = kubectl([
+      'get',
+      'lease',
+      'dpo-operator',
+      '-n',
+      'dpo-system',
+      '-o',
+      'jsonpath={.spec.holderIdentity}',
+    ]);
+    const pod = leader.split('_')[0] ?? '';
+    const text = kubectl(['get', '--raw', `/api/v1/namespaces/dpo-system/pods/${pod}:8080/proxy/metrics`]);
+    for (const [name, value] of [
+      ['dpo_job_loss', status?.metrics?.loss],
+      ['dpo_job_beta', 0.1],
+      ['dpo_job_reward_margin', status?.metrics?.rewardMargin],
+    ] as const) {
+      expect(text).toContain(`${name}{namespace="default",dpojob="undisturbed"} ${value}\n`);
+    }
+  });
+
+  test('whose pod is deleted in mid-training, and whose trainer is killed in another, ends with the same weights bit for bit', async () => {
+    apply('deleted');
+    await inTraining('deleted');
+    kubectl(['delete', podOf('deleted'), '--wait=false']);
+    const deleted = await complete('deleted');
+    expect(deleted.status?.restarts).toBe(1);
+    expect(weights('deleted')).toBe(weights('undisturbed'));
+
+    apply('killed');
+    await inTraining('killed');
+    // The container's first process, seen from this machine: SIGKILL from inside would not reach it.
+    execFileSync('pkill', ['-KILL', '-f', 'trainer-image/main.ts --run-config']);
+    const killed = await complete('killed');
+    expect(killed.status?.lastFailure).toMatchObject({ exitCode: 137 });
+    expect(weights('killed')).toBe(weights('undisturbed'));
+  });
+
+  test('that asks for a GPU is Pending without one, and runs once the node has it', async () => {
+    apply('gpu', {
+      accelerator: { resource: 'nvidia.com/gpu', count: 1 },
+      pod: {
+        imagePullPolicy: 'Never',
+        env: [{ name: environment.accelerator, value: 'true' }],
+      } as DPOJob['spec']['pod'],
+    });
+    const unschedulable = (job: DPOJob): boolean =>
+      job.status?.conditions?.some(({ message }) => message.includes('Insufficient nvidia.com/gpu')) ?? false;
+    const { status } = await until('gpu', 'unschedulable', unschedulable, 60);
+    expect(status?.state).toBe('Pending');
+    cluster.fakeGpus(1);
+    await until('gpu', 'running', ({ status: now }) => now?.state === 'Running', 60);
+    kubectl(['delete', 'dpojob', 'gpu']);
+  });
+});
