@@ -101,23 +101,21 @@ const leftOut = [
   '/usr/share/lintian/*',
 ];
 
-/**
- * Essential packages and apt: mmdebstrap's `minbase` adds those of priority `required`, with which all of Perl comes
- * (127 MB instead of 80), and the operator's image would pass its 250 MB.
- */
 function makeBase(): string {
   if (buildah(['images', '--quiet', '--filter', `reference=${localBase}`], true) !== '') return localBase;
   console.log('images: making a Debian base (about a minute, once)');
   const archive = join(cacheRoot, 'buildah', 'base.tar');
+  // The package `usrmerge` would bring all of Perl (45 MB) to move folders that the hook makes right from the start.
+  const merged = ['--include=usr-is-merged', '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr'];
   const excludes = leftOut.map((path) => `--dpkgopt=path-exclude=${path}`);
   const options = [
-    '--variant=apt',
+    '--variant=minbase',
     '--mode=root',
     '--quiet',
     ...excludes,
     '--dpkgopt=path-include=/usr/share/doc/*/copyright',
   ];
-  const { status } = spawnSync('mmdebstrap', [...options, 'bookworm', archive], { stdio: 'inherit' });
+  const { status } = spawnSync('mmdebstrap', [...options, ...merged, 'bookworm', archive], { stdio: 'inherit' });
   if (status !== 0) fail('mmdebstrap failed (see above)');
   const container = buildah(['from', 'scratch'], true);
   buildah(['add', container, archive, '/'], true);
