@@ -1,4 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dashboardJson } from '../charts/monitoring/dashboard.ts';
+import { rulesYaml } from '../charts/monitoring/rules.ts';
 import { chartCustomResourceDefinitionYaml, customResourceDefinitionYaml } from '../crds/generate.ts';
 
 /**
@@ -8,6 +10,8 @@ import { chartCustomResourceDefinitionYaml, customResourceDefinitionYaml } from 
 const files: Record<string, () => string> = {
   'crds/dpojob.yaml': customResourceDefinitionYaml,
   'charts/dpo-operator/files/dpojob.yaml': chartCustomResourceDefinitionYaml,
+  'charts/dpo-operator/files/dashboard.json': dashboardJson,
+  'charts/dpo-operator/files/rules.yaml': rulesYaml,
 };
 
 function difference(file: string, expected: string): string | undefined {

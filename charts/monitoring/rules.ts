@@ -1,0 +1,119 @@
+import { stringify } from 'yaml';
+import { controllerNames, jobGaugeNames, jobRunNames } from '../../operator/serve/names.ts';
+import { gaugeNames } from '../../trainer-image/metrics/names.ts';
+
+interface Alert {
+  alert: string;
+  expr: string;
+  for: string;
+  severity: 'info' | 'warning' | 'critical';
+  summary: string;
+  /** What it means and what to do. */
+  description: string;
+}
+
+const which = '{{ $labels.namespace }}/{{ $labels.dpojob }}';
+const running = `and on (namespace, dpojob) ${jobRunNames.state}{state="Running"} == 1`;
+const { evalLoss, loss, evalLogpsChosen, rewardAccuracy, rewardMargin } = jobGaugeNames;
+
+export const alerts: Alert[] = [
+  {
+    alert: 'DPOJobStalled',
+    expr: `changes(${jobRunNames.percent}[15m]) == 0 ${running}`,
+    for: '5m',
+    severity: 'warning',
+    summary: `${which} makes no progress`,
+    description:
+      'Running, but nothing moved for 15 minutes. Look at the pod’s log; progressDeadlineSeconds ends such jobs.',
+  },
+  {
+    alert: 'DPOJobNotScheduled',
+    expr: `${jobRunNames.state}{state=~"Pending|Queued"} == 1`,
+    for: '30m',
+    severity: 'warning',
+    summary: `${which} has waited for half an hour`,
+    description:
+      'No node or quota for it: kubectl describe dpojob tells the reason. startDeadlineSeconds ends such jobs.',
+  },
+  {
+    alert: 'DPOLossNotFinite',
+    expr: `${gaugeNames.loss} != ${gaugeNames.loss} or abs(${gaugeNames.loss}) == Inf`,
+    for: '0m',
+    severity: 'critical',
+    summary: `${which}: the loss is not a number`,
+    description: 'Lower training.learningRate or training.maxGradNorm, and look at the rows that the log names.',
+  },
+  {
+    alert: 'DPOFirstStepLoss',
+    expr: `abs(${jobGaugeNames.firstStepLoss} - ln(2)) > 0.01`,
+    for: '0m',
+    severity: 'warning',
+    summary: `${which}: the first loss is not ln 2`,
+    description: 'Policy and reference should be equal at the first step. Is `reference` another model than intended?',
+  },
+  {
+    alert: 'DPOMarginRunaway',
+    expr: `${rewardMargin} > 10 and ${rewardAccuracy} == 1 ${running}`,
+    for: '5m',
+    severity: 'warning',
+    summary: `${which}: margin runs away with accuracy 1`,
+    description:
+      'Nothing is left to learn from these pairs and the policy moves on: fewer epochs, more data or a higher beta.',
+  },
+  {
+    alert: 'DPOLikelihoodDisplacement',
+    expr: `${evalLogpsChosen} - max_over_time(${evalLogpsChosen}[6h]) < -0.2 * abs(max_over_time(${evalLogpsChosen}[6h])) ${running}`,
+    for: '5m',
+    severity: 'warning',
+    summary: `${which}: chosen answers lose likelihood`,
+    description: 'The held-out log-probability of chosen answers fell by a fifth. A higher beta, or SFT on them first.',
+  },
+  {
+    alert: 'DPOHeldOutLossRising',
+    expr: `delta(${evalLoss}[1h]) > 0.02 and on (namespace, dpojob) delta(${loss}[1h]) < 0 ${running}`,
+    for: '5m',
+    severity: 'warning',
+    summary: `${which} overfits`,
+    description: 'Held-out loss rises while the training loss falls: stop here, train fewer epochs or raise beta.',
+  },
+  {
+    alert: 'DPOCheckpointTooOld',
+    expr: `time() - ${jobRunNames.checkpointTime} > 3600 ${running}`,
+    for: '5m',
+    severity: 'warning',
+    summary: `${which}: the newest checkpoint is over an hour old`,
+    description: 'So much would be lost with the pod: lower checkpoint.everySteps, or look whether the volume is full.',
+  },
+  {
+    alert: 'DPOOperatorNoLeader',
+    expr: `sum(${controllerNames.leader}{name="dpo-operator"}) < 1 or absent(${controllerNames.leader}{name="dpo-operator"})`,
+    for: '2m',
+    severity: 'critical',
+    summary: 'No DPO operator leads',
+    description:
+      'No DPOJob is looked after; running trainers go on. Look at the operator’s pods and the Lease dpo-operator.',
+  },
+  {
+    alert: 'DPOOperatorWatchStale',
+    expr: `${controllerNames.watchAge} > 300`,
+    for: '5m',
+    severity: 'critical',
+    summary: 'The DPO operator hears nothing of {{ $labels.resource }}',
+    description: 'Bookmarks come every minute: the connection to the API server is broken.',
+  },
+];
+
+/** The groups of a PrometheusRule or a rule file. */
+export function ruleGroups(): object {
+  const rules = alerts.map(({ alert, expr, for: time, severity, summary, description }) => ({
+    alert,
+    expr,
+    for: time,
+    labels: { severity },
+    annotations: { summary, description },
+  }));
+  return { groups: [{ name: 'dpo-operator', rules }] };
+}
+
+export const rulesYaml = (): string =>
+  `# Generated from charts/monitoring/rules.ts by \`npm run generate\`: do not edit.\n${stringify(ruleGroups(), { lineWidth: 0 })}`;

@@ -1,0 +1,3 @@
+module dpo-operator/test/cluster/prometheus
+
+go 1.25.0
