@@ -20,7 +20,7 @@ const engine: Needs = {
 };
 const controlPlane: Needs = {
   programs: { python3: 'python3', pip3: 'python3-pip', openssl: 'openssl' },
-  scripts: [['test/cluster/install.ts']],
+  scripts: [['test/cluster/install.ts', '--tools']],
 };
 const realNode: Needs = {
   programs: { ...engine.programs, ...controlPlane.programs, ...nodePrograms },

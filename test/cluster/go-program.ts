@@ -39,16 +39,20 @@ export function programPath(program: GoProgram): string {
   return join(cache, `${program.name}-${contentHash(program)}`, program.name);
 }
 
+/** `go`, at least as new; stops with what to install where there is none. */
+export function goOrFail(oldest: readonly [number, number]): string {
+  try {
+    return goCommand(oldest);
+  } catch (error) {
+    return fail((error as Error).message);
+  }
+}
+
 /** Builds the program unless it is there. */
 export function buildProgram(program: GoProgram): void {
   const path = programPath(program);
   if (existsSync(path)) return;
-  let go = '';
-  try {
-    go = goCommand(program.oldestGo);
-  } catch (error) {
-    fail((error as Error).message);
-  }
+  const go = goOrFail(program.oldestGo);
   console.log(`cluster: building ${program.about}`);
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}`;

@@ -1,5 +1,15 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -11,6 +21,15 @@ import { pauseImage, shellImage } from './node-config.ts';
 export interface Cluster {
   kubectl(args: readonly string[], input?: string): { code: number; output: string };
   helm(args: readonly string[]): { code: number; output: string };
+  /** Runs a command beside the node's programs: in its network, with its view of files. */
+  run(command: readonly string[], input?: string): { code: number; output: string };
+  /** Starts a command there; it ends with the cluster at the latest. */
+  start(command: readonly string[], log: string): ChildProcess;
+  /** What `run` puts before a command, for people who want to look around. */
+  readonly enter: readonly string[];
+  readonly kubeconfig: string;
+  /** Folder of the cluster's files; it goes with the cluster. */
+  readonly folder: string;
   /** Makes a claim, bound to a new folder that user and group 1000 own; returns the folder. */
   claim(name: string): string;
   /** The node says that it has that many GPUs; nothing stands behind them. */
@@ -84,11 +103,17 @@ function firstProcess(unshare: ChildProcess): string {
 }
 
 function faces(folder: string, pid: string, kubeconfig: string): Omit<Cluster, 'stop'> {
-  const enter = ['-t', pid, '-n', '-m', '-p', '-u', `--wd=${process.cwd()}`];
-  const run = (command: string[], input = ''): { code: number; output: string } => {
-    const env = { ...process.env, HELM_CACHE_HOME: folder, HELM_CONFIG_HOME: folder, HELM_DATA_HOME: folder };
-    const { status, stdout, stderr } = spawnSync('nsenter', [...enter, ...command], { input, env, encoding: 'utf8' });
+  const enter = ['nsenter', '-t', pid, '-n', '-m', '-p', '-u', `--wd=${process.cwd()}`];
+  const env = { ...process.env, HELM_CACHE_HOME: folder, HELM_CONFIG_HOME: folder, HELM_DATA_HOME: folder };
+  const run: Cluster['run'] = (command, input = '') => {
+    const [program = '', ...args] = [...enter, ...command];
+    const { status, stdout, stderr } = spawnSync(program, args, { input, env, encoding: 'utf8', maxBuffer: 1 << 28 });
     return { code: status ?? 1, output: stdout + stderr };
+  };
+  const start: Cluster['start'] = (command, log) => {
+    const [program = '', ...args] = [...enter, ...command];
+    const output = openSync(join(folder, log), 'a');
+    return spawn(program, args, { env, stdio: ['ignore', output, output] });
   };
   const kubectl: Cluster['kubectl'] = (args, input) =>
     run([kubeallPath(), 'kubectl', `--kubeconfig=${kubeconfig}`, ...args], input);
@@ -109,7 +134,7 @@ function faces(folder: string, pid: string, kubeconfig: string): Omit<Cluster, '
     const patch = JSON.stringify([at('capacity'), at('allocatable')]);
     must(['patch', 'node', 'node1', '--subresource=status', '--type=json', '-p', patch]);
   };
-  return { kubectl, helm, claim, fakeGpus };
+  return { kubectl, helm, run, start, enter, kubeconfig, folder, claim, fakeGpus };
 }
 
 function volumeOf(name: string, path: string): string {

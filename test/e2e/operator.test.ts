@@ -7,8 +7,10 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { parse } from 'yaml';
 import type { DPOJob } from '../../crds/dpojob.ts';
 import { environment } from '../../crds/run-config.ts';
+import { dashboard } from '../../charts/monitoring/dashboard.ts';
 import { prepareExamples } from '../../examples/prepare.ts';
 import { archiveOf, imageName } from '../../scripts/images.ts';
+import { applyMonitoringCrds, ask, startPrometheus, type Sample } from '../cluster/prometheus.ts';
 import { startCluster, type Cluster } from '../cluster/real-node.ts';
 
 /** The whole way on a real node: images from our Dockerfile, the chart by helm, jobs by kubectl, the trainer in pods. */
@@ -30,13 +32,18 @@ beforeAll(async () => {
   const data = cluster.claim('data');
   prepareExamples(join(models, '..'));
   execFileSync('chown', ['-R', '1000:1000', models, data]);
+  applyMonitoringCrds(cluster);
   const repository = imageName('operator').replace(/:[^:]*$/, '');
   const set = [`image.repository=${repository}`, `trainer.image=${imageName('trainer')}`];
-  const values = [...set, 'replicas=2', 'image.pullPolicy=Never'].flatMap((value) => ['--set', value]);
+  const values = [...set, 'replicas=2', 'image.pullPolicy=Never', 'monitoring.interval=2s'].flatMap((value) => [
+    '--set',
+    value,
+  ]);
   const where = ['--namespace', 'dpo-system', '--create-namespace', '--wait', '--timeout', '180s'];
   const { code, output } = cluster.helm(['install', 'dpo', 'charts/dpo-operator', ...where, ...values]);
   const pods = code === 0 ? '' : cluster.kubectl(['describe', 'pods', '-n', 'dpo-system']).output;
   if (code !== 0) throw new Error(`helm install: ${output}\n${pods}`);
+  await startPrometheus(cluster);
 }, 300_000);
 afterAll(() => cluster?.stop());
 
@@ -90,6 +97,25 @@ const weights = (name: string): string =>
     .update(readFileSync(join(models, name, 'model.safetensors')))
     .digest('hex');
 
+/** Asks Prometheus until it has an answer: its next scrape may be seconds away. */
+async function answered(expression: string): Promise<Sample[]> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const samples = ask(cluster, expression);
+    if (samples.length > 0) return samples;
+    if (Date.now() > deadline) throw new Error(`Prometheus has nothing for ${expression}`);
+    await sleep(500);
+  }
+}
+interface Panel {
+  targets?: { expr: string }[];
+  panels?: Panel[];
+}
+const queries = (): { expr: string }[] =>
+  ((dashboard().panels ?? []) as unknown as Panel[])
+    .flatMap((one) => [one, ...(one.panels ?? [])])
+    .flatMap(({ targets = [] }) => targets);
+
 describe('an applied DPOJob', () => {
   test('trains in a pod to Complete; status, log and metrics say the same', async () => {
     apply('undisturbed');
@@ -99,24 +125,54 @@ describe('an applied DPOJob', () => {
     expect(status?.output?.digest).toBe(`sha256:${weights('undisturbed')}`);
     const columns = kubectl(['get', 'dpoj', 'undisturbed']);
     expect(columns).toMatch(/STATE +STEP +LOSS +MARGIN +ACCURACY/);
-    const leader = kubectl([
-      'get',
-      'lease',
-      'dpo-operator',
-      '-n',
-      'dpo-system',
-      '-o',
-      'jsonpath={.spec.holderIdentity}',
-    ]);
-    const pod = leader.split('_')[0] ?? '';
-    const text = kubectl(['get', '--raw', `/api/v1/namespaces/dpo-system/pods/${pod}:8080/proxy/metrics`]);
-    for (const [name, value] of [
-      ['dpo_job_loss', status?.metrics?.loss],
-      ['dpo_job_beta', 0.1],
-      ['dpo_job_reward_margin', status?.metrics?.rewardMargin],
+  });
+
+  test('stands in Prometheus with loss, beta and margin: the same figures as in status and in the trainer’s own log', async () => {
+    const { status } = stored('undisturbed');
+    const last = kubectl(['logs', 'job/undisturbed-1'])
+      .split('\n')
+      .filter((line) => line.includes('"loss"'))
+      .map((line) => JSON.parse(line) as Record<string, number>)
+      .at(-1);
+    for (const [metric, figure] of [
+      ['loss', 'loss'],
+      ['beta', 'beta'],
+      ['reward_margin', 'rewardMargin'],
     ] as const) {
-      expect(text).toContain(`${name}{namespace="default",dpojob="undisturbed"} ${value}\n`);
+      const [sample] = await answered(`dpo_job_${metric}{dpojob="undisturbed"}`);
+      expect(sample?.metric['namespace']).toBe('default');
+      expect(sample?.value).toBe(status?.metrics?.[figure]);
+      if (figure !== 'beta') expect(last?.[figure]).toBeCloseTo(sample?.value ?? Number.NaN, 5);
     }
+    // The trainer's own series, scraped from its pod while it ran.
+    const [scraped] = await answered('count_over_time(dpo_train_loss{dpojob="undisturbed"}[30m])');
+    expect(scraped?.value).toBeGreaterThan(1);
+  });
+
+  test('fills every panel of the dashboard', async () => {
+    const empty: string[] = [];
+    for (const { expr } of queries()) {
+      const filled = expr.replaceAll('$namespace', 'default').replaceAll('$dpojob', 'undisturbed');
+      if (ask(cluster, filled).length === 0) empty.push(filled);
+    }
+    expect(empty).toEqual([]);
+  });
+
+  test('keeps its figures when it is Complete and the leader is killed', async () => {
+    const before = (await answered('dpo_job_loss{dpojob="undisturbed"}'))[0]?.value;
+    const holder = (): string =>
+      kubectl(['get', 'lease', 'dpo-operator', '-n', 'dpo-system', '-o', 'jsonpath={.spec.holderIdentity}']);
+    const first = holder();
+    const [pod = ''] = first.split('_');
+    kubectl(['delete', 'pod', pod, '-n', 'dpo-system', '--grace-period=0', '--force']);
+    const deadline = Date.now() + 60_000;
+    while (holder() === first || holder() === '') {
+      if (Date.now() > deadline) throw new Error('nobody took over');
+      await sleep(500);
+    }
+    const [next = ''] = holder().split('_');
+    const [after] = await answered(`dpo_job_loss{dpojob="undisturbed",pod="${next}"}`);
+    expect(after?.value).toBe(before);
   });
 
   test('whose pod is deleted in mid-training, and whose trainer is killed in another, ends with the same weights bit for bit', async () => {

@@ -1,0 +1,169 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DPOJob } from '../crds/dpojob.ts';
+import { kubeallPath } from '../test/cluster/install.ts';
+import { ask } from '../test/cluster/prometheus.ts';
+import { findState, logFile, stateFile, type QuickstartState } from './quickstart-state.ts';
+
+/**
+ * `npm run quickstart`: from a fresh Debian 12 to a trained model. Builds what the machine lacks, brings a real cluster of
+ * one node up, installs the chart, applies the example, and shows how it goes. `-- --down` removes the cluster.
+ */
+const example = 'crds/examples/quickstart.yaml';
+const name = 'quickstart';
+const say = (message: string): void => console.log(message);
+
+function checkMachine(): void {
+  if (process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/etc/debian_version')) return;
+  say('quickstart brings up containers and a network of its own: it needs Debian Linux and root.');
+  say('Without them, the trainer runs alone:\n');
+  say(`  npm run engine && npm run train -- -f ${example}`);
+  process.exit(1);
+}
+
+function setUp(): void {
+  const first = !existsSync(kubeallPath());
+  say(
+    first
+      ? '1/4 Building what this machine lacks: about 25 minutes on two cores, once.'
+      : '1/4 Looking for what is built.',
+  );
+  const started = performance.now();
+  const args = ['--disable-warning=ExperimentalWarning', 'scripts/setup.ts', 'e2e'];
+  if (spawnSync(process.execPath, args, { stdio: 'inherit' }).status !== 0) process.exit(1);
+  say(`    done in ${Math.round((performance.now() - started) / 1000)} s`);
+}
+
+async function bringUp(): Promise<QuickstartState> {
+  const running = findState();
+  if (running !== undefined) {
+    say('2/4 The cluster is up already.');
+    return running;
+  }
+  say('2/4 Bringing the cluster up: about a minute.');
+  mkdirSync(dirname(logFile), { recursive: true });
+  rmSync(logFile, { force: true });
+  rmSync(stateFile, { force: true });
+  const log = openSync(logFile, 'a');
+  const args = ['--disable-warning=ExperimentalWarning', 'scripts/quickstart-cluster.ts'];
+  const holder = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] });
+  let told = 0;
+  for (;;) {
+    const lines = readFileSync(logFile, 'utf8').split('\n');
+    for (const line of lines.slice(told, -1)) say(`    ${line}`);
+    told = lines.length - 1;
+    const state = findState();
+    if (state !== undefined) {
+      holder.unref();
+      return state;
+    }
+    if (holder.exitCode !== null) {
+      say(`the cluster did not come up: see ${logFile}`);
+      process.exit(1);
+    }
+    await sleep(500);
+  }
+}
+
+interface Commands {
+  run(command: readonly string[]): { code: number; output: string };
+  kubectl(...args: string[]): string;
+}
+
+function commandsOf({ enter, kubeconfig }: QuickstartState): Commands {
+  const run: Commands['run'] = (command) => {
+    const [program = '', ...args] = [...enter, ...command];
+    const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+    return { code: status ?? 1, output: stdout + stderr };
+  };
+  const kubectl: Commands['kubectl'] = (...args) => {
+    const { code, output } = run([kubeallPath(), 'kubectl', `--kubeconfig=${kubeconfig}`, ...args]);
+    if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${output}`);
+    return output;
+  };
+  return { run, kubectl };
+}
+
+const cell = (value: number | string | undefined, width: number): string =>
+  (typeof value === 'number' ? String(Number(value.toPrecision(4))) : (value ?? '')).padEnd(width);
+
+function rowOf({ status = {} }: DPOJob): string {
+  const { state, progress, metrics } = status;
+  const step = progress === undefined ? '' : `${progress.step}/${progress.totalSteps}`;
+  const stage = state === 'Running' ? (progress?.stage ?? '') : '';
+  const figures = [metrics?.loss, metrics?.rewardMargin, metrics?.rewardAccuracy].map((one) => cell(one, 10));
+  return `    ${cell(state, 12)}${cell(stage, 12)}${cell(step, 10)}${figures.join('')}`;
+}
+
+/** Shows a line for each change until the job has ended. */
+async function follow({ kubectl }: Commands): Promise<DPOJob> {
+  say(
+    `    ${['State', 'Stage'].map((one) => cell(one, 12)).join('')}${['Step', 'Loss', 'Margin', 'Accuracy'].map((one) => cell(one, 10)).join('')}`,
+  );
+  let last = '';
+  for (;;) {
+    const job = JSON.parse(kubectl('get', 'dpojob', name, '-o', 'json')) as DPOJob;
+    const row = rowOf(job);
+    if (row !== last) say(row);
+    last = row;
+    if (job.status?.state === 'Complete' || job.status?.state === 'Failed') return job;
+    await sleep(2000);
+  }
+}
+
+async function askUntil(run: Commands['run'], expression: string): Promise<number | undefined> {
+  for (let i = 0; i < 30; i++) {
+    const [sample] = ask({ run }, expression);
+    if (sample !== undefined) return sample.value;
+    await sleep(1000);
+  }
+  return undefined;
+}
+
+function tellMore({ enter, kubeconfig }: QuickstartState): void {
+  const kubectl = `${enter.join(' ')} ${kubeallPath()} kubectl --kubeconfig=${kubeconfig}`;
+  say(`
+How to look further:
+  alias k='${kubectl}'
+  k get dpojobs
+  k describe dpojob ${name}
+  k logs job/${name}-1
+Prometheus listens on 127.0.0.1:9090 in the cluster's network (${enter.join(' ')} COMMAND).
+The trained model is on the claim \`models\`, folder starter-dpo.
+Remove everything:  npm run quickstart -- --down`);
+}
+
+async function up(): Promise<void> {
+  checkMachine();
+  setUp();
+  const state = await bringUp();
+  const commands = commandsOf(state);
+  say(`3/4 Applying ${example}: about five minutes on two cores.`);
+  commands.kubectl('delete', 'dpojob', name, '--ignore-not-found', '--cascade=foreground');
+  commands.kubectl('apply', '--server-side', '-f', example);
+  const job = await follow(commands);
+  say('4/4 What stands in Prometheus:');
+  for (const metric of ['dpo_job_loss', 'dpo_job_beta', 'dpo_job_reward_margin']) {
+    const expression = `${metric}{dpojob="${name}"}`;
+    say(`    ${expression} = ${await askUntil(commands.run, expression)}`);
+  }
+  say(`\n${commands.kubectl('get', 'dpojob', name)}`);
+  tellMore(state);
+  process.exitCode = job.status?.state === 'Complete' ? 0 : 1;
+}
+
+async function down(): Promise<void> {
+  const state = findState();
+  if (state === undefined) {
+    say('There is no cluster of quickstart.');
+    return;
+  }
+  process.kill(state.pid, 'SIGTERM');
+  while (existsSync(`/proc/${state.pid}`)) await sleep(100);
+  rmSync(stateFile, { force: true });
+  say('The cluster is gone. What was built stays in the cache (~/.cache/dpo-operator).');
+}
+
+await (process.argv.includes('--down') ? down() : up());
