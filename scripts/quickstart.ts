@@ -68,8 +68,8 @@ async function bringUp(): Promise<QuickstartState> {
 }
 
 interface Commands {
-  run(command: readonly string[]): { code: number; output: string };
-  kubectl(...args: string[]): string;
+  run: (command: readonly string[]) => { code: number; output: string };
+  kubectl: (...args: string[]) => string;
 }
 
 function commandsOf({ enter, kubeconfig }: QuickstartState): Commands {

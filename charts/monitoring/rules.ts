@@ -45,7 +45,8 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOFirstStepLoss',
-    expr: `abs(${jobGaugeNames.firstStepLoss} - ln(2)) > 0.01`,
+    // ln 2; PromQL's ln() takes no scalar.
+    expr: `abs(${jobGaugeNames.firstStepLoss} - ${Math.LN2.toFixed(6)}) > 0.01`,
     for: '0m',
     severity: 'warning',
     summary: `${which}: the first loss is not ln 2`,

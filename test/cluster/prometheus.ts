@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monitoringCrdsFolder } from './monitoring-crds.ts';
@@ -37,7 +37,10 @@ export async function startPrometheus(cluster: Cluster): Promise<void> {
   );
   const deadline = Date.now() + 60_000;
   while (cluster.run([promtoolPath(), 'check', 'ready', `--url=http://${address}`]).code !== 0) {
-    if (Date.now() > deadline) throw new Error('Prometheus did not come up: see prometheus.log');
+    if (Date.now() > deadline) {
+      const log = readFileSync(join(cluster.folder, 'prometheus.log'), 'utf8');
+      throw new Error(`Prometheus did not come up:\n${log.slice(-2000)}`);
+    }
     await sleep(300);
   }
 }
