@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dashboardJson } from '../charts/monitoring/dashboard.ts';
 import { rulesYaml } from '../charts/monitoring/rules.ts';
 import { chartCustomResourceDefinitionYaml, customResourceDefinitionYaml } from '../crds/generate.ts';
+import { apiDocs, metricsDocs } from './reference-docs.ts';
 
 /**
  * `npm run generate` writes every generated file; `npm run verify` (--check) makes them again and fails, naming the first
@@ -12,6 +13,8 @@ const files: Record<string, () => string> = {
   'charts/dpo-operator/files/dpojob.yaml': chartCustomResourceDefinitionYaml,
   'charts/dpo-operator/files/dashboard.json': dashboardJson,
   'charts/dpo-operator/files/rules.yaml': rulesYaml,
+  'docs/api.md': apiDocs,
+  'docs/metrics.md': metricsDocs,
 };
 
 function difference(file: string, expected: string): string | undefined {
