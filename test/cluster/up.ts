@@ -11,10 +11,11 @@ const [argument, mode] = process.argv.slice(2);
 const name = nameArgument(argument);
 
 async function hold(): Promise<void> {
-  const { kubeconfig } = await startControlPlane();
-  // startControlPlane ends its programs when this process exits.
+  const { kubeconfig, stop } = await startControlPlane();
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
+      // down.ts waits for the name to be forgotten, which says that everything is gone.
+      stop();
       forget(name);
       process.exit(0);
     });

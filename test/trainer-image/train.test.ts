@@ -1,7 +1,5 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { exitCodes } from '../../crds/exit-codes.ts';
@@ -9,69 +7,7 @@ import { progressSchema } from '../../crds/progress.ts';
 import { gaugeNames } from '../../trainer-image/metrics/names.ts';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { goldenFolder } from './golden.ts';
-
-/** Runs of the real trainer as its own process, on the tiny Llama and 48 pairs: SFT, reference, training, export. */
-const job = `
-apiVersion: training.dpo-operator.io/v1alpha1
-kind: DPOJob
-metadata: { name: small }
-spec:
-  model: { source: pvc://models/tiny }
-  dataset: { source: pvc://data/pairs.jsonl, holdout: 0.1 }
-  sft: { batchSize: 16 }
-  training: { learningRate: 1e-3, batchSize: 8, microBatchTokens: 300 }
-  evaluation: { everySteps: 2 }
-  checkpoint: { everySteps: 2 }
-  output: { source: pvc://models/out }
-  accelerator: { count: 0 }
-`;
-
-function prepare(spec = job): string {
-  const folder = mkdtempSync(join(tmpdir(), 'train-'));
-  mkdirSync(join(folder, 'data'), { recursive: true });
-  cpSync(`${goldenFolder}/tiny`, join(folder, 'models', 'tiny'), { recursive: true });
-  for (const file of readdirSync(`${goldenFolder}/tokenizer`)) {
-    copyFileSync(`${goldenFolder}/tokenizer/${file}`, join(folder, 'models', 'tiny', file));
-  }
-  const lines = readFileSync(`${goldenFolder}/train-80.jsonl`, 'utf8').split('\n').slice(0, 48);
-  writeFileSync(join(folder, 'data', 'pairs.jsonl'), lines.join('\n'));
-  writeFileSync(join(folder, 'job.yaml'), spec);
-  return folder;
-}
-
-interface Ended {
-  code: number | null;
-  signal: string | null;
-  output: string;
-}
-
-/** Starts the trainer; `watch` sees its output grow and may signal it. */
-function trainer(folder: string, watch: (output: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
-  const args = [
-    'scripts/node',
-    'trainer-image/main.ts',
-    '-f',
-    join(folder, 'job.yaml'),
-    '--volumes',
-    folder,
-    '--port',
-    '0',
-  ];
-  const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  const collect = (text: Buffer): void => {
-    output += text.toString();
-    watch(output, child);
-  };
-  child.stdout.on('data', collect);
-  child.stderr.on('data', collect);
-  return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, output })));
-}
-
-const exported = (folder: string): string =>
-  createHash('sha256')
-    .update(readFileSync(join(folder, 'models', 'out', 'model.safetensors')))
-    .digest('hex');
+import { exported, job, prepare, trainer, type Ended } from './small-run.ts';
 
 /** Sends the signal once, when the marker has been printed. */
 const signalAt =
