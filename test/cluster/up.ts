@@ -11,15 +11,15 @@ const [argument, mode] = process.argv.slice(2);
 const name = nameArgument(argument);
 
 async function hold(): Promise<void> {
-  const { kubeconfig, stop } = await startControlPlane();
+  const plane = await startControlPlane();
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
       // down.ts waits for the name to be forgotten, which says that everything is gone.
-      stop();
+      plane.stop();
       forget(name);
       process.exit(0);
     });
-  remember(name, { pid: process.pid, kubeconfig });
+  remember(name, { pid: process.pid, kubeconfig: plane.kubeconfig });
 }
 
 async function up(): Promise<void> {
