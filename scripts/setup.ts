@@ -24,7 +24,7 @@ const controlPlane: Needs = {
 };
 const realNode: Needs = {
   programs: { ...engine.programs, ...controlPlane.programs, ...nodePrograms },
-  scripts: [...engine.scripts, ['test/cluster/install.ts', '--all'], ['scripts/images.ts']],
+  scripts: [...engine.scripts, ['test/cluster/install.ts', '--all'], ['scripts/images.ts'], ['test/python/install.ts']],
 };
 const needs: Record<string, Needs> = { unit: engine, integration: controlPlane, e2e: realNode };
 
