@@ -2,7 +2,7 @@ import { customResourceDefinition } from '../crds/generate.ts';
 import { metricsSchema, type Metrics } from '../crds/progress.ts';
 import { exitCodes } from '../crds/exit-codes.ts';
 import { jobGaugeNames, jobRunNames, controllerNames } from '../operator/serve/names.ts';
-import { gaugeNames, runGaugeNames, droppedRowsName } from '../trainer-image/metrics/names.ts';
+import { counters, droppedRowsName, gaugeNames, histograms, runGaugeNames } from '../trainer-image/metrics/names.ts';
 
 /** docs/api.md and docs/metrics.md, from the sources that the product itself reads. */
 interface Schema {
@@ -89,6 +89,9 @@ function metricsTable(names: Record<string, string>, meaning: (key: string) => s
   return `| metric | meaning |\n| --- | --- |\n${lines.join('\n')}\n`;
 }
 
+const described = (metrics: readonly { name: string; help: string }[]): string =>
+  metricsTable(Object.fromEntries(metrics.map(({ name, help }) => [help, name])), (help) => help);
+
 export function metricsDocs(): string {
   const figure = (key: string): string => metricsSchema.shape[key as keyof Metrics]?.description ?? '';
   const words = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
@@ -100,6 +103,9 @@ Labels of all that concerns a job: \`namespace\` and \`dpojob\`.
 
 ${metricsTable(gaugeNames, figure)}
 ${metricsTable({ ...runGaugeNames, droppedRows: droppedRowsName }, words)}
+Counters, and histograms of seconds, by the label \`stage\` (\`SFT\` or \`Training\`):
+
+${described([...Object.values(counters), ...Object.values(histograms)])}
 ## Operator: figures of every DPOJob, from its status
 
 They stay until the DPOJob is deleted; only the leader shows them.

@@ -116,7 +116,8 @@ async function runWorker(
         metrics.update(latest);
         display.progress(latest);
         writeTerminationMessage('Running', '', latest);
-      } else if (message.kind === 'end') finish(message.reason as ExitReason, message.message);
+      } else if (message.kind === 'work') metrics.observe(message.work);
+      else if (message.kind === 'end') finish(message.reason as ExitReason, message.message);
       else if (message.kind === 'warning') display.line('warn', message.message, { reason: message.reason });
       else display.line('info', message.message);
     });

@@ -44,7 +44,9 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   const { reference, heldOut } = prepareReference(context, data);
   const evaluateAt = (step: number): void => {
     if (data.heldOut.length === 0) return;
+    const started = performance.now();
     const metrics = evaluate(learner, heldOut, () => report.beat({ stage: 'Evaluating', step, totalSteps }));
+    report.observe({ kind: 'evaluation', stage: 'Training', seconds: (performance.now() - started) / 1000 });
     report.beat({ stage: 'Evaluating', step, totalSteps, metrics });
   };
 

@@ -3,6 +3,7 @@ import { stages, type Metrics, type Progress } from '../crds/progress.ts';
 import type { Run } from './config.ts';
 import { setEager } from './engine/engine.ts';
 import { TrainerError } from './errors.ts';
+import type { Work } from './metrics/names.ts';
 import { Stopped, type ProgressPart, type Reporter } from './stages/context.ts';
 import { train } from './train.ts';
 
@@ -18,6 +19,7 @@ export interface WorkerInput {
 /** What the training thread tells the main thread. */
 export type WorkerMessage =
   | { kind: 'progress'; progress: Progress }
+  | { kind: 'work'; work: Work }
   | { kind: 'info'; message: string }
   | { kind: 'warning'; reason: string; message: string }
   | { kind: 'end'; reason: string; message: string };
@@ -56,6 +58,7 @@ function createReporter(): Reporter {
       post({ kind: 'progress', progress });
       if (Atomics.load(flag, 0) !== 0) throw new Stopped('stopped on request');
     },
+    observe: (work) => post({ kind: 'work', work }),
     info: (message) => post({ kind: 'info', message }),
     warn: (reason, message) => {
       progress = {

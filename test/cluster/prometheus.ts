@@ -15,7 +15,7 @@ export interface Sample {
 }
 
 /** Makes the kinds ServiceMonitor, PodMonitor and PrometheusRule known, as an installed Prometheus Operator would. */
-export function applyMonitoringCrds(cluster: Cluster): void {
+export function applyMonitoringCrds(cluster: Pick<Cluster, 'kubectl'>): void {
   for (const file of readdirSync(monitoringCrdsFolder())) {
     const { code, output } = cluster.kubectl(['apply', '--server-side', '-f', join(monitoringCrdsFolder(), file)]);
     if (code !== 0) throw new Error(output);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { exitCodes } from '../../crds/exit-codes.ts';
 import { progressSchema } from '../../crds/progress.ts';
-import { gaugeNames } from '../../trainer-image/metrics/names.ts';
+import { counters, gaugeNames, histograms } from '../../trainer-image/metrics/names.ts';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { goldenFolder } from './golden.ts';
 import { exported, job, prepare, trainer, type Ended } from './small-run.ts';
@@ -73,6 +73,9 @@ describe('a run', () => {
     expect(progressSchema.parse(progress)).toMatchObject({ stage: expect.any(String), totalSteps: 6 });
     for (const name of [gaugeNames.loss, gaugeNames.beta, gaugeNames.rewardMargin, gaugeNames.evalKL]) {
       expect(metrics).toMatch(new RegExp(`^${name}\\{namespace="default",dpojob="small"\\} `, 'm'));
+    }
+    for (const name of [counters.tokens.name, counters.checkpoints.name, `${histograms.step.name}_count`]) {
+      expect(metrics).toMatch(new RegExp(`^${name}\\{[^}]*stage="SFT"[^}]*\\} [1-9]`, 'm'));
     }
   });
 

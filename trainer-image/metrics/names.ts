@@ -34,5 +34,38 @@ export const runGaugeNames = {
   percent: 'dpo_train_progress_percent',
 } as const;
 
+/** A unit of work that took its time: what the counters and histograms are fed with. */
+export interface Work {
+  kind: 'step' | 'checkpoint' | 'evaluation';
+  /** Stage of the run: SFT or Training. */
+  stage: string;
+  seconds: number;
+  pairs?: number;
+  tokens?: number;
+}
+
+/** A metric with its meaning. */
+interface Described {
+  name: string;
+  help: string;
+}
+
+/** Histograms of seconds, by the kind of work; label `stage`. */
+export const histograms: Record<Work['kind'], Described> = {
+  step: { name: 'dpo_train_step_seconds', help: 'Seconds of an optimizer step' },
+  checkpoint: { name: 'dpo_train_checkpoint_seconds', help: 'Seconds until a checkpoint is whole on disk' },
+  evaluation: { name: 'dpo_eval_seconds', help: 'Seconds of a held-out evaluation' },
+};
+
+/** Counters since the process began; label `stage`. */
+export const counters: Record<'pairs' | 'tokens' | 'checkpoints', Described> = {
+  pairs: { name: 'dpo_train_pairs_total', help: 'Preference pairs trained on since the process began' },
+  tokens: {
+    name: 'dpo_train_tokens_total',
+    help: 'Tokens trained on since the process began; a shared prompt counts once',
+  },
+  checkpoints: { name: 'dpo_train_checkpoints_total', help: 'Checkpoints written since the process began' },
+};
+
 /** Rows left out of the data, by the label `reason`. */
 export const droppedRowsName = 'dpo_train_dropped_rows';

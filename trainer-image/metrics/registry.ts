@@ -1,6 +1,6 @@
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { metricsSchema, type Metrics, type Progress } from '../../crds/progress.ts';
-import { droppedRowsName, gaugeNames, runGaugeNames } from './names.ts';
+import { counters, droppedRowsName, gaugeNames, histograms, runGaugeNames, type Work } from './names.ts';
 
 const runHelp: Record<keyof typeof runGaugeNames, string> = {
   step: 'Optimizer steps done in the preference stage',
@@ -9,11 +9,16 @@ const runHelp: Record<keyof typeof runGaugeNames, string> = {
   percent: 'Share of the whole run that is done, in percent',
 };
 
+/** From a small model's step to a large one's checkpoint. */
+const buckets = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+
 /** The trainer's metrics; a figure has a series from the moment it is known. */
 export class TrainerMetrics {
   readonly registry = new Registry();
   private readonly gauges = new Map<string, Gauge>();
   private readonly dropped: Gauge;
+  private readonly seconds = new Map<string, Histogram>();
+  private readonly counters = new Map<string, Counter>();
 
   constructor(labels: { namespace: string; dpojob: string }) {
     this.registry.setDefaultLabels(labels);
@@ -25,6 +30,13 @@ export class TrainerMetrics {
       const help = runHelp[figure as keyof typeof runGaugeNames];
       this.gauges.set(figure, new Gauge({ name, help, registers: [this.registry] }));
     }
+    const common = { labelNames: ['stage'], registers: [this.registry] };
+    for (const [kind, described] of Object.entries(histograms)) {
+      this.seconds.set(kind, new Histogram({ ...described, ...common, buckets }));
+    }
+    for (const [what, described] of Object.entries(counters)) {
+      this.counters.set(what, new Counter({ ...described, ...common }));
+    }
     const help = 'Rows of the data set that were left out';
     this.dropped = new Gauge({ name: droppedRowsName, help, labelNames: ['reason'], registers: [this.registry] });
   }
@@ -35,6 +47,14 @@ export class TrainerMetrics {
       if (value !== undefined) this.show(figure, value);
     }
     for (const [reason, rows] of Object.entries(progress.data?.dropped ?? {})) this.dropped.set({ reason }, rows);
+  }
+
+  /** Counts a unit of work and notes how long it took. */
+  observe({ kind, stage, seconds, pairs, tokens }: Work): void {
+    this.seconds.get(kind)?.observe({ stage }, seconds);
+    if (kind === 'checkpoint') this.counters.get('checkpoints')?.inc({ stage });
+    if (pairs !== undefined) this.counters.get('pairs')?.inc({ stage }, pairs);
+    if (tokens !== undefined) this.counters.get('tokens')?.inc({ stage }, tokens);
   }
 
   private show(figure: string, value: number): void {

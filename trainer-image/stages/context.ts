@@ -1,6 +1,7 @@
 import type { Metrics, Progress } from '../../crds/progress.ts';
 import type { CheckpointStore } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
+import type { Work } from '../metrics/names.ts';
 import type { Learner } from '../model/learner.ts';
 
 /** What a stage tells of itself; the worker makes the whole record of it. */
@@ -12,6 +13,8 @@ export type ProgressPart = Partial<Omit<Progress, 'podUID' | 'attempt' | 'time' 
 export interface Reporter {
   /** Notes progress. Throws Stopped when the run shall stop: called after every unit of work in every stage. */
   beat(part?: ProgressPart): void;
+  /** Counts a unit of work that is done, for the metrics. */
+  observe(work: Work): void;
   warn(reason: string, message: string): void;
   info(message: string): void;
 }

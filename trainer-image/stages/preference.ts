@@ -72,7 +72,9 @@ export function optimisePreference(
       }
       const seconds = (performance.now() - started) / 1000;
       metrics.pairsPerSecond = batch.length / seconds;
-      metrics.tokensPerSecond = batch.reduce((sum, pair) => sum + pairTokens(pair), 0) / seconds;
+      const tokens = batch.reduce((sum, pair) => sum + pairTokens(pair), 0);
+      metrics.tokensPerSecond = tokens / seconds;
+      report.observe({ kind: 'step', stage: 'Training', seconds, pairs: batch.length, tokens });
       const epoch = (step + 1) / stepsPerEpoch(plan.count, plan.batchSize);
       Object.assign(metrics, figures);
       report.beat({

@@ -42,12 +42,13 @@ export function fineTune(context: StageContext, examples: readonly Example[], fr
         batch.map(({ row }) => row),
       );
       const seconds = (performance.now() - started) / 1000;
-      const tokensPerSecond = batch.reduce((all, example) => all + exampleTokens(example), 0) / seconds;
+      const trained = batch.reduce((all, example) => all + exampleTokens(example), 0);
+      report.observe({ kind: 'step', stage: 'SFT', seconds, tokens: trained });
       report.beat({
         stage: 'SFT',
         stageStep: step + 1,
         stageTotal: total,
-        metrics: { sftLoss, gradNorm, learningRate, tokensPerSecond },
+        metrics: { sftLoss, gradNorm, learningRate, tokensPerSecond: trained / seconds },
       });
     },
   });

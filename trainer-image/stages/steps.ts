@@ -49,7 +49,9 @@ export function saveCheckpoint(
   step: number,
 ): void {
   const state = { stage: stage.stage, step, plan, figures: stage.figures() };
+  const started = performance.now();
   const time = store.save(state, learner.state(), run.job.spec.checkpoint.keep);
+  report.observe({ kind: 'checkpoint', stage: stage.stage, seconds: (performance.now() - started) / 1000 });
   report.info(`checkpoint saved at step ${step} of stage ${stage.stage}`);
   if (stage.stage === 'Training') noteCheckpoint(report, { step, time });
 }
