@@ -37,7 +37,7 @@ function isRunning({ pid }: ChildProcess): boolean {
 }
 
 /** Ports that are free now. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const ports: number[] = [];
   for (const server of servers) {
@@ -95,6 +95,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const { status, stdout, stderr } = spawnSync(kubeall, ['kubectl', '--kubeconfig', kubeconfig, ...args], {
       input,
       encoding: 'utf8',
+      maxBuffer: 1 << 28,
     });
     return { code: status ?? 1, output: stdout + stderr };
   };

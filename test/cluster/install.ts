@@ -6,7 +6,7 @@ import { fetchMonitoringCrds } from './monitoring-crds.ts';
 
 /**
  * Builds the cluster's programs from pinned Go modules, one after another, where they are not built yet: `kubeall` (etcd,
- * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` promtool; with `--all`
+ * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` promtool and kwok; with `--all`
  * also helm, Prometheus and the Prometheus Operator's CRDs.
  */
 const goMod = readFileSync(join(import.meta.dirname, 'kubeall', 'go.mod'), 'utf8');
@@ -39,6 +39,14 @@ const helm: GoProgram = {
   about: 'helm (about 4 minutes on two cores, once)',
   oldestGo: [1, 24],
 };
+const kwok: GoProgram = {
+  name: 'kwok',
+  module: 'kwok',
+  sources: ['go.mod', 'go.sum'],
+  package: 'sigs.k8s.io/kwok/cmd/kwok',
+  about: 'kwok (about 3 minutes on two cores, once)',
+  oldestGo: [1, 26],
+};
 
 const prometheusModule = {
   module: 'prometheus',
@@ -62,13 +70,14 @@ const promtool: GoProgram = {
 
 export const kubeallPath = (): string => programPath(kubeall);
 export const helmPath = (): string => programPath(helm);
+export const kwokPath = (): string => programPath(kwok);
 export const prometheusPath = (): string => programPath(prometheus);
 export const promtoolPath = (): string => programPath(promtool);
 
 if (process.argv[1] === import.meta.filename) {
   buildProgram(kubeall);
   const all = process.argv.includes('--all');
-  if (all || process.argv.includes('--tools')) buildProgram(promtool);
+  if (all || process.argv.includes('--tools')) [promtool, kwok].forEach(buildProgram);
   if (all) {
     buildProgram(helm);
     buildProgram(prometheus);

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { parse } from 'yaml';
+import type { DPOJob } from '../../crds/dpojob.ts';
+import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
+import { startKwok } from '../cluster/kwok.ts';
+import { KubectlWorld } from './kubectl-world.ts';
+import { startOperator, type OperatorProcess } from './operator-process.ts';
+
+/** Many jobs at once, on nodes that kwok plays, which have fewer GPUs than the jobs ask for. */
+jest.setTimeout(300_000);
+const count = 100;
+let plane: ControlPlane;
+let kubectl: KubectlWorld;
+let operator: OperatorProcess;
+let stopKwok = (): void => {};
+
+interface Named {
+  metadata: { name: string; ownerReferences?: { name: string }[] };
+}
+
+/** A claim that is bound, so that pods which use it are scheduled. */
+function claim(name: string): object[] {
+  const accessModes = ['ReadWriteMany'];
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolume',
+      metadata: { name },
+      spec: {
+        accessModes,
+        capacity: { storage: '1Gi' },
+        hostPath: { path: `/nowhere/${name}` },
+        claimRef: { namespace: 'default', name },
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name },
+      spec: {
+        accessModes,
+        storageClassName: '',
+        volumeName: name,
+        resources: { requests: { storage: '1Gi' } },
+      },
+    },
+  ];
+}
+
+const create = (items: object[]): string =>
+  kubectl.run(['create', '-f', '-'], { apiVersion: 'v1', kind: 'List', items });
+
+beforeAll(async () => {
+  plane = await startControlPlane();
+  kubectl = new KubectlWorld(plane);
+  kubectl.run(['apply', '--server-side', '-f', 'crds/dpojob.yaml']);
+  kubectl.run(['wait', '--for=condition=Established', 'crd/dpojobs.training.dpo-operator.io', '--timeout=60s']);
+  stopKwok = await startKwok(plane, { count: 4, accelerators: 8 });
+  create([...claim('models'), ...claim('data')]);
+  operator = await startOperator(plane, 'one');
+});
+afterAll(async () => {
+  await operator?.stop('SIGKILL');
+  stopKwok();
+  plane?.stop();
+});
+
+test(`${count} jobs applied at once get one Job and one pod each, and all end Complete`, async () => {
+  const minimal = parse(readFileSync('crds/examples/minimal.yaml', 'utf8')) as DPOJob;
+  const names = Array.from({ length: count }, (_, i) => `many-${String(i).padStart(3, '0')}`);
+  const output = (name: string) => ({ source: `pvc://models/${name}` });
+  create(names.map((name) => ({ ...minimal, metadata: { name }, spec: { ...minimal.spec, output: output(name) } })));
+
+  const states = (): string[] =>
+    (kubectl.get<{ items: DPOJob[] }>('dpojobs')?.items ?? []).map(({ status }) => status?.state ?? 'none');
+  const deadline = Date.now() + 240_000;
+  while (states().some((state) => state !== 'Complete')) {
+    if (Date.now() > deadline) throw new Error(`${states().join(' ')}\n${JSON.stringify(operator.log.slice(-5))}`);
+    await sleep(500);
+  }
+
+  const owners = (kind: string): string[] =>
+    (kubectl.get<{ items: Named[] }>(kind)?.items ?? [])
+      .map(({ metadata }) => metadata.ownerReferences?.[0]?.name ?? 'nobody')
+      .toSorted((a, b) => a.localeCompare(b));
+  expect(owners('jobs')).toEqual(names);
+  expect(owners('pods')).toEqual(names.map((name) => `${name}-1`));
+});
