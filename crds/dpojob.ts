@@ -143,19 +143,6 @@ const checkpointSchema = z
     everySeconds: seconds(1).default(600).describe('A checkpoint is saved when either interval has passed'),
     keep: z.int().min(1).max(100).default(2).describe('Newest checkpoints kept'),
     gracePeriodSeconds: seconds(1).default(120).describe("The pod's grace period, in which it saves when stopped"),
-    volume: z
-      .object({
-        type: z.enum(['Claim', 'Ephemeral']).default('Claim').describe('Ephemeral: nothing survives the pod'),
-        size: z
-          .string()
-          .max(32)
-          .regex(/^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$/)
-          .default('10Gi'),
-        storageClassName: z.string().max(253).optional(),
-        accessMode: z.enum(['ReadWriteOnce', 'ReadWriteOncePod', 'ReadWriteMany']).default('ReadWriteOnce'),
-      })
-      .optional()
-      .describe('The claim made for checkpoints when the output is not a claim'),
   })
   .default({ everySteps: 100, everySeconds: 600, keep: 2, gracePeriodSeconds: 120 });
 
