@@ -12,7 +12,7 @@ const fixed = ['model', 'dataset', 'sft', 'training', 'output', 'accelerator', '
 /** May change while `suspend: true` is stored. */
 const whileSuspended = ['resources', 'pod'];
 /** Parts of `checkpoint` that are immutable; everySteps and keep take effect at the next attempt. */
-const fixedInCheckpoint = ['everySeconds', 'gracePeriodSeconds', 'volume'];
+const fixedInCheckpoint = ['everySeconds', 'gracePeriodSeconds'];
 
 const unchanged = (path: string): string =>
   `has(self.${path}) == has(oldSelf.${path}) && (!has(self.${path}) || self.${path} == oldSelf.${path})`;
