@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { podSchema } from './pod.ts';
-import { metricsSchema, stages } from './progress.ts';
+import { maxWarnings, metricsSchema, stages, warningSchema } from './progress.ts';
 
 /**
  * The DPOJob API, once: types, defaults, validation, the CRD's schema (generate.ts) and its documentation come from here.
@@ -245,6 +245,12 @@ export const statusSchema = z.object({
   data: z.object({ pairs: count, heldOut: count, dropped: z.record(z.string(), count).optional() }).optional(),
   checkpoint: z.object({ step: count, time }).optional(),
   output: z.object({ source: text, digest: z.string().max(128) }).optional(),
+  warnings: z
+    .array(warningSchema)
+    .max(maxWarnings)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['reason'] })
+    .optional()
+    .describe('What the trainer warned of, once per reason; each was an Event'),
   lastFailure: z
     .object({
       reason: z.string().max(63),

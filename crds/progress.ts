@@ -39,6 +39,19 @@ export type Metrics = z.infer<typeof metricsSchema>;
 
 const count = z.int().min(0);
 
+/** Warnings that one record carries; each is short enough that all of them fit in `maxProgressBytes`. */
+export const maxWarnings = 16;
+export const maxWarningLength = 512;
+
+/** Something a user should look at: the reason is the Event's. */
+export const warningSchema = z.object({
+  reason: z
+    .string()
+    .max(63)
+    .regex(/^[A-Z][A-Za-z0-9]*$/),
+  message: z.string().max(maxWarningLength),
+});
+
 export const progressSchema = z.object({
   podUID: z.string().max(64),
   attempt: count,
@@ -62,10 +75,7 @@ export const progressSchema = z.object({
     .optional(),
   checkpoint: z.object({ step: count, time: z.iso.datetime() }).optional(),
   output: z.object({ source: z.string().max(1024), digest: z.string().max(128) }).optional(),
-  warnings: z
-    .array(z.object({ reason: z.string().max(63), message: z.string().max(1024) }))
-    .max(16)
-    .default([]),
+  warnings: z.array(warningSchema).max(maxWarnings).default([]),
 });
 export type Progress = z.infer<typeof progressSchema>;
 

@@ -67,14 +67,26 @@ async function checkAccelerator(count: number): Promise<void> {
   throw new TrainerError('AcceleratorUnavailable', message);
 }
 
+/** The fullest record that fits: figures matter more than warnings, which /progress has told meanwhile. */
+function terminationMessage(reason: string, message: string, progress: Progress | undefined): string {
+  const end = { reason, message: message.slice(0, 1024) };
+  const records =
+    progress === undefined
+      ? []
+      : [
+          { ...end, progress },
+          { ...end, progress: { ...progress, warnings: [] } },
+        ];
+  const bodies = records.map((record) => JSON.stringify(record));
+  return bodies.find((body) => Buffer.byteLength(body) <= maxTerminationBytes) ?? JSON.stringify(end);
+}
+
 /** Rewritten with each step and last with the reason of the end; the operator reads it when the pod is gone. */
 function writeTerminationMessage(reason: string, message: string, progress: Progress | undefined): void {
   if (!inPod) return;
   try {
     accessSync(terminationLog, constants.W_OK);
-    const body = JSON.stringify({ reason, message: message.slice(0, 1024), ...(progress && { progress }) });
-    const short = JSON.stringify({ reason, message: message.slice(0, 1024) });
-    writeFileSync(terminationLog, Buffer.byteLength(body) <= maxTerminationBytes ? body : short);
+    writeFileSync(terminationLog, terminationMessage(reason, message, progress));
   } catch {
     // Only a convenience: the exit code says the same.
   }

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { stages, type Metrics, type Progress } from '../crds/progress.ts';
+import { maxWarningLength, maxWarnings, stages, type Metrics, type Progress } from '../crds/progress.ts';
 import type { Run } from './config.ts';
 import { setEager } from './engine/engine.ts';
 import { TrainerError } from './errors.ts';
@@ -61,10 +61,9 @@ function createReporter(): Reporter {
     observe: (work) => post({ kind: 'work', work }),
     info: (message) => post({ kind: 'info', message }),
     warn: (reason, message) => {
-      progress = {
-        ...progress,
-        warnings: [...progress.warnings, { reason, message: message.slice(0, 1024) }].slice(-16),
-      };
+      const others = progress.warnings.filter((warning) => warning.reason !== reason);
+      const warnings = [...others, { reason, message: message.slice(0, maxWarningLength) }].slice(-maxWarnings);
+      progress = { ...progress, warnings };
       post({ kind: 'warning', reason, message });
     },
   };

@@ -8,6 +8,7 @@ import { countRestarts, restartsWithoutProgress } from './retry.ts';
 import { nextStatus } from './status.ts';
 import { deleteJobs, suspend } from './suspend.ts';
 import { ttlLeft } from './ttl.ts';
+import { warningEvents } from './warnings.ts';
 
 /** What to do about one DPOJob now. Pure: `now` (RFC 3339) is the only clock. */
 export function decide(observation: Observation, now: string): Decision {
@@ -18,11 +19,9 @@ export function decide(observation: Observation, now: string): Decision {
   if (isTrue(job, 'Complete') || isTrue(job, 'Failed')) {
     return terminal(observation, now);
   }
-  const outcome = jobOutcome(observation, now);
-  if (outcome !== undefined) {
-    return outcome;
-  }
-  return job.spec.suspend ? suspend(observation, now) : run(observation, now);
+  const active = job.spec.suspend ? suspend : run;
+  const decision = jobOutcome(observation, now) ?? active(observation, now);
+  return { ...decision, events: [...warningEvents(observation), ...decision.events] };
 }
 
 /** Terminal stays terminal: nothing is made again; only the TTL and a Job that still runs are left to end. */

@@ -6,6 +6,7 @@ import type { Observation } from './observation.ts';
 import { podsReady } from './pods.ts';
 import { hasBegun, reported } from './progress.ts';
 import { countRestarts, newer } from './retry.ts';
+import { newWarnings } from './warnings.ts';
 
 /** How far the job is, as the decision sees it. */
 export type Phase =
@@ -20,6 +21,7 @@ export function nextStatus(observation: Observation, phase: Phase, now: string):
   const said = reported(observation);
   const counted = countRestarts(job.status ?? {}, observation.pods);
   const checkpoint = newer(counted.checkpoint, said.checkpoint);
+  const warnings = [...(job.status?.warnings ?? []), ...newWarnings(observation)];
   const statements = stateAll(observation, phase);
   const finished = phase.phase === 'Complete' || phase.phase === 'Failed';
   return {
@@ -27,6 +29,7 @@ export function nextStatus(observation: Observation, phase: Phase, now: string):
     ...said,
     ...counted,
     ...(checkpoint === undefined ? {} : { checkpoint }),
+    ...(warnings.length === 0 ? {} : { warnings }),
     conditions: conditions(job, statements, now),
     observedGeneration: job.metadata.generation ?? 0,
     state: stateWord(observation, phase, counted.restarts ?? 0),

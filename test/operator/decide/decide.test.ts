@@ -158,6 +158,50 @@ test('figures are kept to 6 significant digits, and none that is not finite', ()
   expect(condition(status, 'Training')).toBe('True');
 });
 
+describe('a warning of the trainer', () => {
+  const warned = (...warnings: { reason: string; message: string }[]): Observation['answer'] => ({
+    progress: { ...anAnswer(7), warnings },
+    heartbeatSince: start,
+    answeredAt: after(7),
+  });
+  const duplicates = { reason: 'DuplicateRows', message: '3 of 9 rows' };
+  const bias = { reason: 'LengthBias', message: 'the longer answer' };
+  const look = (status: DPOJobStatus, answer: Observation['answer']): ReturnType<typeof decide> =>
+    decide(
+      observed(aJob({}, status), { jobs: [aChild(1)], pods: [runningPod('a')], ...(answer && { answer }) }),
+      after(8),
+    );
+
+  test('becomes an Event and stands in status', () => {
+    const { events, status } = look(begun(), warned(duplicates));
+    expect(events).toEqual([{ type: 'Warning', ...duplicates }]);
+    expect(statusSchema.parse(status).warnings).toEqual([duplicates]);
+  });
+
+  test('is an Event once per reason, also when a restarted trainer says it again in other words', () => {
+    const first = look(begun(), warned(duplicates)).status;
+    expect(look(first, warned({ ...duplicates, message: '4 of 9 rows' }, bias)).events).toEqual([
+      { type: 'Warning', ...bias },
+    ]);
+    expect(look(first, undefined)).toMatchObject({ events: [], status: { warnings: [duplicates] } });
+  });
+
+  test('that only the termination message of the last pod carries is not lost', () => {
+    const record = { ...anAnswer(9), metrics: {}, warnings: [duplicates] };
+    const pods = [endedPod('a', 65, 10, JSON.stringify({ reason: 'InvalidData', message: 'no', progress: record }))];
+    const jobs = [endedChild(1, 'Failed', 'PodFailurePolicy')];
+    const { events } = decide(observed(aJob({}, begun()), { jobs, pods }), after(11));
+    expect(events.map(({ reason }) => reason)).toEqual(['DuplicateRows', 'InvalidData']);
+  });
+
+  test('beyond the sixteenth reason is left out: status stays small', () => {
+    const many = Array.from({ length: 16 }, (_, i) => ({ reason: `Reason${i}`, message: '' }));
+    const full = look(begun(), warned(...many)).status;
+    const { events, status } = look(full, warned(bias));
+    expect([events, status.warnings?.length]).toEqual([[], 16]);
+  });
+});
+
 describe('a pod that ended', () => {
   test('is counted once, with its exit code, name and words', () => {
     const said = JSON.stringify({ reason: 'InternalError', message: 'block 3 failed' });

@@ -1,0 +1,25 @@
+import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import { maxWarnings } from '../../crds/progress.ts';
+import type { Progress } from '../../crds/progress.ts';
+import type { Event, Observation } from './observation.ts';
+import { latestProgress } from './progress.ts';
+
+type Warnings = NonNullable<DPOJobStatus['warnings']>;
+
+/** What the trainer warned of for the first time: once per reason, whatever it says again after a restart. */
+function fresh(before: Warnings, said: Progress['warnings']): Warnings {
+  const known = new Set(before.map(({ reason }) => reason));
+  return said
+    .filter(({ reason }) => !known.has(reason) && known.add(reason))
+    .slice(0, Math.max(0, maxWarnings - before.length));
+}
+
+/** Warnings of the trainer that status does not have yet. */
+export function newWarnings(observation: Observation): Warnings {
+  return fresh(observation.job.status?.warnings ?? [], latestProgress(observation)?.warnings ?? []);
+}
+
+/** The same as Events. Status remembers their reasons, so that each is told once in a job's life. */
+export function warningEvents(observation: Observation): Event[] {
+  return newWarnings(observation).map((warning) => ({ type: 'Warning', ...warning }));
+}
