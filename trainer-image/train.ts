@@ -6,7 +6,7 @@ import type { Pair } from './data/pair.ts';
 import { evaluate, klPairs } from './evaluate.ts';
 import { exportModel } from './export/export.ts';
 import { Learner, splitPairs } from './model/learner.ts';
-import type { Reporter, StageContext } from './stages/context.ts';
+import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { loadData, planDigest, type RunData } from './stages/data.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
 import { rawPreference, referencePass, type Reference } from './stages/reference.ts';
@@ -67,7 +67,8 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
     weights: learner.weights(),
     chatTemplate,
   });
-  report.beat({ stage: 'Done', step: totalSteps, totalSteps, output: { source: run.job.spec.output.source, digest } });
+  // The model is there: a stop that comes now comes too late.
+  note(report, { stage: 'Done', step: totalSteps, totalSteps, output: { source: run.job.spec.output.source, digest } });
 }
 
 /** Weights at the start of the preference stage: fine-tuned now, or as an earlier run left them. */

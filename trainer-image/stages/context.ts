@@ -22,6 +22,15 @@ export interface Reporter {
 /** Thrown by `beat` when the run was asked to stop: whoever has a state saves it on the way out. */
 export class Stopped extends Error {}
 
+/** Notes progress where a stop must not cut in, because all is saved already: the next beat stops the run. */
+export function note(report: Reporter, part: ProgressPart): void {
+  try {
+    report.beat(part);
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+  }
+}
+
 /** What the stages that train work with. */
 export interface StageContext {
   run: Run;

@@ -77,15 +77,8 @@ export function optimisePreference(
       report.observe({ kind: 'step', stage: 'Training', seconds, pairs: batch.length, tokens });
       const epoch = (step + 1) / stepsPerEpoch(plan.count, plan.batchSize);
       Object.assign(metrics, figures);
-      report.beat({
-        stage: 'Training',
-        step: step + 1,
-        totalSteps: total,
-        stageStep: step + 1,
-        stageTotal: total,
-        epoch,
-        metrics,
-      });
+      const steps = { step: step + 1, totalSteps: total, stageStep: step + 1, stageTotal: total };
+      return { stage: 'Training', ...steps, epoch, metrics };
     },
     afterStep: (steps) => {
       if (steps % evaluation.everySteps === 0 && steps < total) data.evaluate(steps);

@@ -44,12 +44,8 @@ export function fineTune(context: StageContext, examples: readonly Example[], fr
       const seconds = (performance.now() - started) / 1000;
       const trained = batch.reduce((all, example) => all + exampleTokens(example), 0);
       report.observe({ kind: 'step', stage: 'SFT', seconds, tokens: trained });
-      report.beat({
-        stage: 'SFT',
-        stageStep: step + 1,
-        stageTotal: total,
-        metrics: { sftLoss, gradNorm, learningRate, tokensPerSecond: trained / seconds },
-      });
+      const metrics = { sftLoss, gradNorm, learningRate, tokensPerSecond: trained / seconds };
+      return { stage: 'SFT', stageStep: step + 1, stageTotal: total, metrics };
     },
   });
 }

@@ -1,5 +1,5 @@
 import { TrainerError } from '../errors.ts';
-import { Stopped, type StageContext } from './context.ts';
+import { note, Stopped, type ProgressPart, type StageContext } from './context.ts';
 import type { SavedStage } from '../checkpoint/store.ts';
 
 /** A stage that takes optimizer steps. */
@@ -8,8 +8,11 @@ export interface SteppedStage {
   /** Steps already done (from a checkpoint) and steps in all. */
   from: number;
   total: number;
-  /** Takes step `step` (counted from 0) and reports its figures; may throw Stopped before its update. */
-  takeStep: (step: number) => void;
+  /**
+   * Takes step `step` (counted from 0) and returns what is to be told of it. It may throw Stopped before its update and
+   * never after: the weights must be those of the steps that are counted.
+   */
+  takeStep: (step: number) => ProgressPart;
   /** Called when `steps` are done, before a checkpoint is considered. */
   afterStep?: (steps: number) => void;
   /** Figures that a resumed run goes on with. */
@@ -29,15 +32,16 @@ export function runSteps(context: StageContext, stage: SteppedStage): void {
   };
   try {
     while (done < stage.total) {
-      stage.takeStep(done);
+      const progress = stage.takeStep(done);
       done += 1;
+      context.report.beat(progress);
       stage.afterStep?.(done);
       const due = done % checkpoint.everySteps === 0 || performance.now() - savedAt > checkpoint.everySeconds * 1000;
       if (due || done === stage.total) save();
     }
   } catch (error) {
     context.learner.dropGradients();
-    // Weights are those after the last whole step: the step that was under way is taken again.
+    // Weights are those after `done` steps: a step that was under way is taken again.
     if (error instanceof Stopped) save();
     throw error;
   }
@@ -53,16 +57,7 @@ export function saveCheckpoint(
   const time = store.save(state, learner.state(), run.job.spec.checkpoint.keep);
   report.observe({ kind: 'checkpoint', stage: stage.stage, seconds: (performance.now() - started) / 1000 });
   report.info(`checkpoint saved at step ${step} of stage ${stage.stage}`);
-  if (stage.stage === 'Training') noteCheckpoint(report, { step, time });
-}
-
-function noteCheckpoint(report: StageContext['report'], checkpoint: { step: number; time: string }): void {
-  try {
-    report.beat({ checkpoint });
-  } catch (error) {
-    // The next beat stops the run: here everything is saved already, but a stage's end must not be skipped.
-    if (!(error instanceof Stopped)) throw error;
-  }
+  if (stage.stage === 'Training') note(report, { checkpoint: { step, time } });
 }
 
 /** Throws NonFinite that names the rows when the loss or the gradient of a step is not finite. */

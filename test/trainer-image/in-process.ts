@@ -1,0 +1,92 @@
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readJobFile, resolveRun, type Run } from '../../trainer-image/config.ts';
+import { architectureOf } from '../../trainer-image/model/models.ts';
+import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
+import { weightShapes } from '../../trainer-image/model/weight-shapes.ts';
+import { Stopped, type ProgressPart, type Reporter } from '../../trainer-image/stages/context.ts';
+import { goldenFolder } from './golden.ts';
+
+/** Runs in the test's own process: a Llama of 68,000 parameters, 12 pairs, every stage; a second or less each. */
+export const tinyJob = `
+apiVersion: training.dpo-operator.io/v1alpha1
+kind: DPOJob
+metadata: { name: tiny }
+spec:
+  model: { source: pvc://models/tiny }
+  dataset: { source: pvc://data/pairs.jsonl, holdout: 0.2 }
+  sft: { batchSize: 6, learningRate: 1e-2 }
+  training: { learningRate: 1e-2, batchSize: 6, microBatchTokens: 200 }
+  evaluation: { everySteps: 1 }
+  checkpoint: { everySteps: 100 }
+  output: { source: pvc://models/out }
+  accelerator: { count: 0 }
+`;
+
+const tinyConfig = {
+  model_type: 'llama',
+  vocab_size: 4096,
+  hidden_size: 16,
+  intermediate_size: 32,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  head_dim: 8,
+  tie_word_embeddings: true,
+};
+
+/** A checkpoint folder with weights between -0.1 and 0.1 that only `seed` decides, and the golden tokenizer. */
+export function writeTinyModel(folder: string, seed = 1): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(tinyConfig));
+  const weights = weightShapes(architectureOf(tinyConfig)).map(([name, shape], at) => {
+    const count = shape.reduce((product, size) => product * size, 1);
+    const read = (): Float32Array =>
+      Float32Array.from({ length: count }, (_, i) => 0.1 * Math.sin(1.7 * i * i + 13 * (at + seed)));
+    return { name, shape, read };
+  });
+  writeSafetensors(join(folder, 'model.safetensors'), weights);
+  for (const file of readdirSync(`${goldenFolder}/tokenizer`)) {
+    copyFileSync(`${goldenFolder}/tokenizer/${file}`, join(folder, file));
+  }
+}
+
+/** The claims of a run in a folder of their own, and its job as `spec` says it. */
+export function prepareTiny(spec = tinyJob): { folder: string; run: Run } {
+  const folder = mkdtempSync(join(tmpdir(), 'tiny-'));
+  mkdirSync(join(folder, 'data'));
+  writeTinyModel(join(folder, 'models', 'tiny'));
+  const lines = readFileSync(`${goldenFolder}/train-80.jsonl`, 'utf8').split('\n').slice(0, 12);
+  writeFileSync(join(folder, 'data', 'pairs.jsonl'), lines.join('\n'));
+  return { folder, run: tinyRun(folder, spec) };
+}
+
+/** The run of a job in claims that are there. */
+export function tinyRun(folder: string, spec = tinyJob): Run {
+  writeFileSync(join(folder, 'job.yaml'), spec);
+  return resolveRun(readJobFile(join(folder, 'job.yaml')), folder);
+}
+
+/** What a run told, and a reporter that stops it from its `stopAt`th beat on (counted from 1). */
+export interface Heard extends Reporter {
+  beats: ProgressPart[];
+  warnings: [reason: string, message: string][];
+  infos: string[];
+}
+
+export function listen(stopAt = Infinity): Heard {
+  const heard: Heard = {
+    beats: [],
+    warnings: [],
+    infos: [],
+    beat: (part = {}) => {
+      heard.beats.push(part);
+      if (heard.beats.length >= stopAt) throw new Stopped('stopped on request');
+    },
+    observe: () => {},
+    warn: (reason, message) => void heard.warnings.push([reason, message]),
+    info: (message) => void heard.infos.push(message),
+  };
+  return heard;
+}
