@@ -33,8 +33,18 @@ const modelSchema = z.object({
   chatTemplate: z.string().min(1).max(65_536).optional().describe("Jinja template used instead of the model's own"),
 });
 
+/** Formats of data files. */
+export const datasetFormats = ['jsonl', 'json', 'parquet'] as const;
+export type DatasetFormat = (typeof datasetFormats)[number];
+
 const datasetSource = {
-  source: claimSource.optional().describe('JSONL or JSONL.gz file of preference pairs: pvc://claim/path'),
+  source: claimSource.optional().describe('File of preference pairs, or folder of such files: pvc://claim/path'),
+  format: z
+    .enum(datasetFormats)
+    .optional()
+    .describe(
+      'By default from the name: .jsonl, .json (an array of objects) or .parquet, else jsonl; gzip and zstd are told by their content',
+    ),
   configMapRef: z
     .object({ name: z.string().min(1).max(253), key: z.string().min(1).max(253).default('data.jsonl') })
     .optional()
@@ -242,7 +252,14 @@ export const statusSchema = z.object({
     })
     .optional(),
   metrics: metricsSchema.optional(),
-  data: z.object({ pairs: count, heldOut: count, dropped: z.record(z.string(), count).optional() }).optional(),
+  data: z
+    .object({
+      pairs: count,
+      heldOut: count,
+      dropped: z.record(z.string(), count).optional(),
+      truncated: count.optional().describe('Pairs of which an answer lost its end to training.maxLength'),
+    })
+    .optional(),
   checkpoint: z.object({ step: count, time }).optional(),
   output: z.object({ source: text, digest: z.string().max(128) }).optional(),
   warnings: z

@@ -71,6 +71,7 @@ export const progressSchema = z.object({
       pairs: count,
       heldOut: count,
       dropped: z.record(z.string().max(63), count).describe('Rows left out, by reason'),
+      truncated: count.optional().describe('Pairs of which an answer lost its end to training.maxLength'),
     })
     .optional(),
   checkpoint: z.object({ step: count, time: z.iso.datetime() }).optional(),

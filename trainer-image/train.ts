@@ -29,7 +29,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   report.beat({
     stage: 'Data',
     totalSteps,
-    data: { pairs: data.train.length, heldOut: data.heldOut.length, dropped: data.dropped },
+    data: { pairs: data.train.length, heldOut: data.heldOut.length, dropped: data.dropped, truncated: data.truncated },
   });
 
   const fence = takeFence(run.paths.checkpoints, holder);

@@ -4,7 +4,7 @@ import type { Text } from './messages.ts';
 /** A prompt without differences that do not matter: Unicode form, letter case, white space. */
 export function normalisePrompt(prompt: Text): string {
   const text =
-    typeof prompt === 'string' ? prompt : prompt.map(({ role, content }) => `${role}: ${content}`).join('\n');
+    typeof prompt === 'string' ? prompt : prompt.map(({ role, content }) => `${role}: ${content ?? ''}`).join('\n');
   return text.normalize('NFKC').toLowerCase().replaceAll(/\s+/g, ' ').trim();
 }
 

@@ -2,6 +2,7 @@ import { TrainerError } from '../errors.ts';
 import { isHeldOut } from './holdout.ts';
 import { exampleOf, preferenceOf, type Columns } from './messages.ts';
 import type { Example, Pair } from './pair.ts';
+import type { DatasetFormat } from '../../crds/dpojob.ts';
 import { readRows } from './rows.ts';
 import { tokenise, tokenisePreference, truncate } from './tokenise.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -11,6 +12,8 @@ export type DroppedCounts = Record<string, number>;
 
 export interface LoadOptions {
   columns: Columns;
+  /** By the file's name unless given. */
+  format?: DatasetFormat | undefined;
   maxLength: number;
   maxPairs?: number | undefined;
   /** Called after each row with the number of rows so far: a beat, and the place to stop (by throwing). */
@@ -22,6 +25,8 @@ export interface PairSet {
   train: Pair[];
   heldOut: Pair[];
   dropped: DroppedCounts;
+  /** Rows kept of which an answer lost its end to maxLength. */
+  truncated: number;
 }
 
 const count = (dropped: DroppedCounts, reason: string): void => {
@@ -34,13 +39,14 @@ export async function loadPairs(
   tokenizer: Tokenizer,
   options: LoadOptions & { holdout: number },
 ): Promise<PairSet> {
-  const set: PairSet = { train: [], heldOut: [], dropped: {} };
+  const set: PairSet = { train: [], heldOut: [], dropped: {}, truncated: 0 };
   let rows = 0;
-  for await (const row of readRows(file)) {
+  for await (const row of readRows(file, options.format)) {
     const preference = preferenceOf(file, row, options.columns);
     const tokens = truncate(tokenisePreference(preference, tokenizer), options.maxLength);
     if (typeof tokens === 'string') count(set.dropped, tokens);
     else {
+      set.truncated += Number(tokens.truncated);
       const [chosen, rejected] = tokens.completions as [Int32Array, Int32Array];
       const side = isHeldOut(preference.prompt, options.holdout) ? set.heldOut : set.train;
       side.push({ row: row.row, prompt: tokens.prompt, chosen, rejected });
@@ -62,9 +68,9 @@ export async function loadExamples(
   const examples: Example[] = [];
   const dropped: DroppedCounts = {};
   let rows = 0;
-  for await (const row of readRows(file)) {
-    const { prompt, completion } = exampleOf(file, row, options.columns);
-    const tokens = truncate(tokenise(prompt, [completion], tokenizer), options.maxLength);
+  for await (const row of readRows(file, options.format)) {
+    const { prompt, completion, template } = exampleOf(file, row, options.columns);
+    const tokens = truncate(tokenise({ prompt, completions: [completion], template }, tokenizer), options.maxLength);
     // A prompt that is held out from preference training must not be seen here either.
     if (isHeldOut(prompt, options.holdout)) count(dropped, 'HeldOut');
     else if (typeof tokens === 'string') count(dropped, tokens);

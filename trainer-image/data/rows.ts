@@ -1,51 +1,62 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DatasetFormat } from '../../crds/dpojob.ts';
 import { TrainerError } from '../errors.ts';
+import { readJson, readJsonLines } from './json.ts';
+import { readParquet } from './parquet.ts';
+import { parseColumns, type FileRow, type Row } from './row.ts';
 
-/** A line of a data file: its number, counted from 1, and what stands in it. */
-export interface Row {
-  row: number;
-  columns: Record<string, unknown>;
+const readers = {
+  jsonl: readJsonLines,
+  json: readJson,
+  parquet: readParquet,
+} satisfies Record<DatasetFormat, (file: string) => AsyncIterable<FileRow>>;
+
+const extension = /\.(?<format>jsonl|ndjson|json|parquet)(?:\.(?:gz|zst))?$/;
+
+/** The format that a file's name tells; JSONL where it tells none. */
+function formatOf(file: string): DatasetFormat {
+  const format = extension.exec(file)?.groups?.['format'];
+  return format === 'json' || format === 'parquet' ? format : 'jsonl';
 }
 
-/** An error of one row: it names file and line. */
-export function rowError(file: string, row: number, what: string, cause?: unknown): TrainerError {
-  return new TrainerError('InvalidData', `${file}, line ${row}: ${what}`, { cause });
+/** The file, or all data files below a folder in the order of their names. */
+function filesOf(path: string): string[] {
+  if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)) return [path];
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => extension.test(name));
+  if (files.length > 0) return files.sort().map((name) => join(path, name));
+  throw new TrainerError('InvalidData', `${path}: the folder holds no .jsonl, .json or .parquet file`);
 }
 
-function parse(file: string, row: number, line: string): Row {
-  let value: unknown;
+async function* readFile(file: string, format: DatasetFormat, before: number): AsyncGenerator<Row> {
+  let last = '';
   try {
-    value = JSON.parse(line);
-  } catch (error) {
-    throw rowError(file, row, `it is not JSON (${(error as Error).message})`, error);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw rowError(file, row, 'it is not a JSON object with the columns as its keys');
-  }
-  return { row, columns: value as Record<string, unknown> };
-}
-
-/** Reads a JSONL or JSONL.gz file row by row. Empty lines are passed over. Throws InvalidData with the line. */
-export async function* readRows(file: string): AsyncGenerator<Row> {
-  const raw = createReadStream(file);
-  const text: Readable = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
-  // A pipe does not hand its source's error on.
-  raw.on('error', (error) => text.destroy(error));
-  let row = 0;
-  try {
-    for await (const line of createInterface({ input: text, crlfDelay: Infinity })) {
-      row += 1;
-      if (line.trim() !== '') yield parse(file, row, row === 1 ? line.replace(/^\uFEFF/, '') : line);
+    for await (const { unit, number, content } of readers[format](file)) {
+      last = ` after ${unit} ${number}`;
+      const at = `${file}, ${unit} ${number}`;
+      const columns = typeof content === 'string' ? parseColumns(content, at) : content;
+      yield { row: before + number, columns, at };
     }
   } catch (error) {
     if (error instanceof TrainerError) throw error;
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    const what = missing ? 'it is missing' : `it cannot be read after line ${row} (${(error as Error).message})`;
+    const what = missing ? 'it is missing' : `it cannot be read${last} (${(error as Error).message})`;
     throw new TrainerError('InvalidData', `${file}: ${what}`, { cause: error });
-  } finally {
-    raw.destroy();
+  }
+}
+
+/**
+ * Reads a data file, or a folder of them, row by row: JSONL, a JSON array or Parquet, the first two also compressed by
+ * gzip or zstd. The format comes from the name unless it is given. Throws InvalidData with the file and the line or row.
+ */
+export async function* readRows(path: string, format?: DatasetFormat): AsyncGenerator<Row> {
+  let before = 0;
+  for (const file of filesOf(path)) {
+    let last = before;
+    for await (const row of readFile(file, format ?? formatOf(file), before)) {
+      last = row.row;
+      yield row;
+    }
+    before = last;
   }
 }

@@ -1,4 +1,4 @@
-import type { Message, Preference, Text } from './messages.ts';
+import type { Message, Preference, TemplateArguments, Text } from './messages.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** Token ids of a prompt and its answers, not truncated. */
@@ -23,12 +23,15 @@ function wholeText(prompt: string, completion: string, tokenizer: Tokenizer): nu
  * Tokenises as TRL does: prompt, and prompt with each answer, on their own; the boundary is at their longest common token
  * prefix. A token that merges over the boundary thus belongs to the answers.
  */
-export function tokenise(prompt: Text, completions: readonly Text[], tokenizer: Tokenizer): TokenisedAnswers {
+export function tokenise(
+  { prompt, completions, template }: { prompt: Text; completions: readonly Text[]; template?: TemplateArguments },
+  tokenizer: Tokenizer,
+): TokenisedAnswers {
   const chat = typeof prompt !== 'string';
-  const alone = chat ? tokenizer.encodeChat(prompt, true) : tokenizer.encode(prompt);
+  const alone = chat ? tokenizer.encodeChat(prompt, true, template) : tokenizer.encode(prompt);
   const whole = completions.map((completion) =>
     chat
-      ? tokenizer.encodeChat([...prompt, ...(completion as Message[])], false)
+      ? tokenizer.encodeChat([...prompt, ...(completion as Message[])], false, template)
       : wholeText(prompt, completion as string, tokenizer),
   );
   const boundary = Math.min(...whole.map((ids) => sharedPrefix(alone, ids)));
@@ -45,7 +48,7 @@ export type Dropped = 'PromptTooLong' | 'EmptyPrompt' | 'EmptyCompletion';
 export function truncate(
   tokens: TokenisedAnswers,
   maxLength: number,
-): { prompt: Int32Array; completions: Int32Array[] } | Dropped {
+): { prompt: Int32Array; completions: Int32Array[]; truncated: boolean } | Dropped {
   const room = maxLength - tokens.prompt.length;
   if (tokens.prompt.length === 0) return 'EmptyPrompt';
   if (room <= 0) return 'PromptTooLong';
@@ -53,10 +56,12 @@ export function truncate(
   return {
     prompt: Int32Array.from(tokens.prompt),
     completions: tokens.completions.map((completion) => Int32Array.from(completion.slice(0, room))),
+    truncated: tokens.completions.some((completion) => completion.length > room),
   };
 }
 
 /** Token ids of a preference row. */
 export function tokenisePreference(row: Preference, tokenizer: Tokenizer): TokenisedAnswers {
-  return tokenise(row.prompt, [row.chosen, row.rejected], tokenizer);
+  const { prompt, chosen, rejected, template } = row;
+  return tokenise({ prompt, completions: [chosen, rejected], template }, tokenizer);
 }

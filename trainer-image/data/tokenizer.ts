@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { TrainerError } from '../errors.ts';
-import type { Message } from './messages.ts';
+import type { Message, TemplateArguments } from './messages.ts';
 
 /** What tokenisation needs of a checkpoint folder. */
 export interface Tokenizer {
-  /** Token ids of a text, with the tokenizer's own special tokens (a BOS, say) where it adds any. */
+  /** Token ids of a text, with the tokenizer's own special tokens (a BOS, say) where it adds any and none stands yet. */
   encode(text: string): number[];
   /** Token ids of a conversation through the chat template, which writes all special tokens itself. */
-  encodeChat(messages: readonly Message[], addGenerationPrompt: boolean): number[];
+  encodeChat(messages: readonly Message[], addGenerationPrompt: boolean, template?: TemplateArguments): number[];
   decode(ids: readonly number[]): string;
   eosToken: string;
 }
@@ -53,6 +53,17 @@ function parseTemplate(source: string): Template {
   }
 }
 
+/** A text may hold the BOS, or end with the terminator, that the tokenizer adds: each stands once. */
+function withoutRepeats(
+  tokens: number[],
+  { bos, eos }: { bos: number | undefined; eos: number | undefined },
+): number[] {
+  let [from, to] = [0, tokens.length];
+  while (to - from > 1 && tokens[from] === bos && tokens[from + 1] === bos) from += 1;
+  while (to - from > 1 && tokens[to - 1] === eos && tokens[to - 2] === eos) to -= 1;
+  return tokens.slice(from, to);
+}
+
 /** Loads tokenizer.json, tokenizer_config.json and the chat template. Throws InvalidConfiguration. */
 export function loadTokenizer(folder: string, chatTemplate?: string): Tokenizer {
   const config = readJson(folder, 'tokenizer_config.json');
@@ -63,17 +74,21 @@ export function loadTokenizer(folder: string, chatTemplate?: string): Tokenizer 
   }
   const source = chatTemplate ?? templateSource(folder, config);
   const template = source === undefined ? undefined : parseTemplate(source);
-  const special = { bos_token: specialToken(config, 'bos_token') ?? '', eos_token: eosToken };
+  const bosToken = specialToken(config, 'bos_token') ?? '';
+  const ids = { bos: tokenizer.token_to_id(bosToken), eos: tokenizer.token_to_id(eosToken) };
   return {
     eosToken,
-    encode: (text) => tokenizer.encode(text).ids,
+    encode: (text) => withoutRepeats(tokenizer.encode(text).ids, ids),
     decode: (ids) => tokenizer.decode([...ids]),
-    encodeChat: (messages, addGenerationPrompt) => {
+    encodeChat: (messages, addGenerationPrompt, given) => {
       if (template === undefined) {
         const message = 'the data is conversational and the model has no chat template: set spec.model.chatTemplate';
         throw new TrainerError('InvalidConfiguration', message);
       }
-      const text = template.render({ messages, add_generation_prompt: addGenerationPrompt, ...special });
+      // `tools` and `documents` are None where none are given, as in transformers: templates ask `is not none`.
+      const none = { tools: null, documents: null };
+      const asked = { messages, add_generation_prompt: addGenerationPrompt };
+      const text = template.render({ ...none, bos_token: bosToken, eos_token: eosToken, ...given, ...asked });
       return tokenizer.encode(text, { add_special_tokens: false }).ids;
     },
   };

@@ -13,6 +13,7 @@ export interface RunData {
   heldOut: Pair[];
   examples: Example[];
   dropped: DroppedCounts;
+  truncated: number;
 }
 
 /** Reads and tokenises every data set of the job. Throws InvalidData with the line. */
@@ -24,17 +25,22 @@ export async function loadData({ job, paths }: Run, report: Reporter): Promise<R
   };
   // A file of its own for evaluation takes the place of the hold-out.
   const holdout = paths.evalDataset === undefined ? dataset.holdout : 0;
-  const options = { columns: dataset.columns, maxLength: training.maxLength, onRow, holdout };
+  const options = { columns: dataset.columns, maxLength: training.maxLength, onRow, holdout, format: dataset.format };
   const pairs = await loadPairs(paths.dataset, tokenizer, { ...options, maxPairs: dataset.maxPairs });
   if (pairs.train.length === 0)
     throw new TrainerError('InvalidData', 'dataset.holdout leaves no pair to train on: lower it');
   const heldOut =
     paths.evalDataset === undefined ? pairs.heldOut : (await loadPairs(paths.evalDataset, tokenizer, options)).train;
   const tuning =
-    sft === undefined ? undefined : await loadExamples(paths.sftDataset ?? paths.dataset, tokenizer, options);
+    sft === undefined
+      ? undefined
+      : await loadExamples(paths.sftDataset ?? paths.dataset, tokenizer, {
+          ...options,
+          format: sft.dataset === undefined ? dataset.format : sft.dataset.format,
+        });
   const dropped: DroppedCounts = { ...pairs.dropped };
   for (const [reason, rows] of Object.entries(tuning?.dropped ?? {})) dropped[`SFT${reason}`] = rows;
-  return { train: pairs.train, heldOut, examples: tuning?.examples ?? [], dropped };
+  return { train: pairs.train, heldOut, examples: tuning?.examples ?? [], dropped, truncated: pairs.truncated };
 }
 
 /** What a checkpoint belongs to: the model's settings, every token of the data, and the plan of training. */

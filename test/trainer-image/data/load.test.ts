@@ -54,6 +54,13 @@ describe('pairs', () => {
     expect(train.map(({ row }) => row)).toEqual([1, 2]);
   });
 
+  test('that lose the end of an answer are kept and counted', async () => {
+    const rows = [pair('short'), { prompt: 'p', chosen: ' long'.repeat(80), rejected: ' no' }];
+    const { train, truncated } = await loadPairs(fileOf('truncated.jsonl', rows), tokenizer, options);
+    expect(truncated).toBe(1);
+    expect(train.map(({ prompt, chosen }) => prompt.length + chosen.length)[1]).toBe(options.maxLength);
+  });
+
   test.each([
     ['a broken line', [pair('a'), '{"prompt": '], /line 2: it is not JSON/],
     ['a list', ['[1]'], /line 1: it is not a JSON object/],
@@ -83,7 +90,9 @@ describe('pairs', () => {
     );
     const cut = join(folder, 'cut.jsonl.gz');
     writeFileSync(cut, gzipSync(`${JSON.stringify(pair('a'))}\n`.repeat(500)).subarray(0, 60));
-    await expect(loadPairs(cut, tokenizer, options)).rejects.toThrow(/cut.jsonl.gz: it cannot be read after line/);
+    await expect(loadPairs(cut, tokenizer, options)).rejects.toThrow(
+      /cut.jsonl.gz: it cannot be read \(unexpected end/,
+    );
   });
 });
 
