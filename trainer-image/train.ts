@@ -5,7 +5,7 @@ import type { Run } from './config.ts';
 import type { Pair } from './data/pair.ts';
 import { evaluate, klPairs } from './evaluate.ts';
 import { exportModel } from './export/export.ts';
-import { Learner, splitPairs } from './model/learner.ts';
+import { Learner, splitPairs, type StateTensor } from './model/learner.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { loadData, planDigest, type RunData } from './stages/data.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
@@ -24,7 +24,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   report.info(`model loaded: ${learner.parameterCount} parameters`);
 
   const data = await loadData(run, report);
-  const plan = planDigest(run, data);
+  const plan = planDigest(run, data, report);
   const totalSteps = preferenceSteps({ run }, data.train.length);
   report.beat({
     stage: 'Data',
@@ -36,7 +36,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   const store = new CheckpointStore(run.paths.checkpoints, fence, (message) =>
     report.warn('CheckpointSkipped', message),
   );
-  const context: StageContext = { run, learner, store, plan, report };
+  const context: StageContext = { run, learner, store, fence, plan, report };
   const saved = store.newest(plan);
   if (saved !== undefined) report.info(`resuming at step ${saved.step} of stage ${saved.stage}`);
 
@@ -61,12 +61,9 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
 
   report.beat({ stage: 'Exporting', step: totalSteps, totalSteps });
   const { chatTemplate } = run.job.spec.model;
-  fence.check();
-  const digest = exportModel(run.paths.model, run.paths.output, {
-    raw: learner.network.raw,
-    weights: learner.weights(),
-    chatTemplate,
-  });
+  const weights = learner.weights().map((weight) => beating(weight, report));
+  const exported = { raw: learner.network.raw, weights, chatTemplate };
+  const digest = exportModel(run.paths.model, run.paths.output, exported, () => fence.check());
   // The model is there: a stop that comes now comes too late.
   note(report, { stage: 'Done', step: totalSteps, totalSteps, output: { source: run.job.spec.output.source, digest } });
 }
@@ -75,10 +72,8 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
 function tuneOrRestoreStart(context: StageContext, data: RunData, saved: Checkpoint | undefined): void {
   const { learner, run } = context;
   if (run.job.spec.sft === undefined) return;
-  const start = new CheckpointStore(
-    join(run.paths.checkpoints, 'start'),
-    takeFence(join(run.paths.checkpoints, 'start'), run.job.uid),
-    (message) => context.report.warn('CheckpointSkipped', message),
+  const start = new CheckpointStore(join(run.paths.checkpoints, 'start'), context.fence, (message) =>
+    context.report.warn('CheckpointSkipped', message),
   );
   const finished = start.newest(context.plan);
   if (finished !== undefined) {
@@ -96,6 +91,15 @@ function tuneOrRestoreStart(context: StageContext, data: RunData, saved: Checkpo
     sftSteps(context, data.examples.length),
   );
 }
+
+/** A tensor that beats when it is read to be written. */
+const beating = ({ read, ...tensor }: StateTensor, report: Reporter): StateTensor => ({
+  ...tensor,
+  read: () => {
+    report.beat();
+    return read();
+  },
+});
 
 /** The reference's log-probabilities of all pairs, and what held-out KL needs, from the present weights. */
 function prepareReference(context: StageContext, data: RunData) {

@@ -68,6 +68,12 @@ export function tinyRun(folder: string, spec = tinyJob): Run {
   return resolveRun(readJobFile(join(folder, 'job.yaml')), folder);
 }
 
+/** The beats of a run that tell something new, counted from 1: of a row of equal ones the first. */
+export function distinctBeats({ beats }: Heard): number[] {
+  const texts = beats.map((beat) => JSON.stringify({ ...beat, metrics: beat.metrics !== undefined }));
+  return texts.flatMap((text, i) => (text === texts[i - 1] ? [] : [i + 1]));
+}
+
 /** What a run told, and a reporter that stops it from its `stopAt`th beat on (counted from 1). */
 export interface Heard extends Reporter {
   beats: ProgressPart[];

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { train } from '../../trainer-image/train.ts';
 import { exported } from './small-run.ts';
-import { listen, prepareTiny, type Heard } from './in-process.ts';
+import { distinctBeats, listen, prepareTiny, type Heard } from './in-process.ts';
 
 /** Trains until the `stopAt`th beat; returns whether the run ended by being stopped. */
 async function stopped(run: Parameters<typeof train>[0], heard: Heard): Promise<boolean> {
@@ -23,7 +23,7 @@ test('a run that is stopped at any of its beats ends, when it goes on, with the 
   const stages = new Set(all.beats.map(({ stage }) => stage).filter((stage) => stage !== undefined));
   expect([...stages]).toEqual(['Loading', 'Data', 'SFT', 'Reference', 'Evaluating', 'Training', 'Exporting', 'Done']);
   const differing: string[] = [];
-  for (let beat = 1; beat <= all.beats.length; beat++) {
+  for (const beat of distinctBeats(all)) {
     const { folder, run } = prepareTiny();
     // Once the model is exported the run is done, whatever is asked of it.
     const done = all.beats[beat - 1]?.stage === 'Done';

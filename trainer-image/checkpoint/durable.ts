@@ -12,18 +12,22 @@ export function sync(path: string): void {
   }
 }
 
-/** Puts a finished file or folder in its place: it is there whole or not at all, also after a power cut. */
-export function commit(temporary: string, path: string): void {
+/**
+ * Puts a finished file or folder in its place: it is there whole or not at all, also after a power cut. `mayCommit` throws
+ * when the place has got another writer (fence.ts); it is asked last of all.
+ */
+export function commit(temporary: string, path: string, mayCommit: () => void): void {
   sync(temporary);
+  mayCommit();
   renameSync(temporary, path);
   sync(dirname(path));
 }
 
 /** Writes a small file so that it is there whole or not at all. */
-export function writeDurably(path: string, text: string): void {
+export function writeDurably(path: string, text: string, mayCommit: () => void): void {
   const temporary = `${path}.partial`;
   writeFileSync(temporary, text);
-  commit(temporary, path);
+  commit(temporary, path, mayCommit);
 }
 
 const full = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EFBIG']);

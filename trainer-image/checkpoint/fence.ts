@@ -45,8 +45,18 @@ export function takeFence(folder: string, holder: string): Fence {
 }
 
 function checkFence(folder: string, generation: number): void {
-  const newest = generations(folder).at(-1) ?? 0;
+  const newest = generations(folder).at(-1);
   if (newest === generation) return;
-  const { holder } = JSON.parse(readFileSync(fileOf(folder, newest), 'utf8')) as { holder: string };
-  throw new TrainerError('Fenced', `another trainer (${holder}) has taken over the checkpoint folder ${folder}`);
+  const message = `${holderOf(folder, newest)} has taken over the checkpoint folder ${folder}`;
+  throw new TrainerError('Fenced', message);
+}
+
+/** For people: who holds a generation, as far as its file tells. */
+function holderOf(folder: string, generation: number | undefined): string {
+  try {
+    const { holder } = JSON.parse(readFileSync(fileOf(folder, generation as number), 'utf8')) as { holder: string };
+    return `another trainer (${holder})`;
+  } catch {
+    return 'somebody';
+  }
 }

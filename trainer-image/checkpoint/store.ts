@@ -35,14 +35,15 @@ const stateFile = 'state.json';
 const nameOf = (stage: SavedStage, step: number): string =>
   `checkpoint-${savedStages.indexOf(stage)}-${String(step).padStart(10, '0')}`;
 
-/** sha256 of a file, read in pieces. */
-export function fileDigest(file: string): string {
+/** sha256 of a file, read in pieces; `onPiece` after each, it may throw to stop. */
+export function fileDigest(file: string, onPiece: () => void = () => {}): string {
   const hash = createHash('sha256');
   const descriptor = openSync(file, 'r');
   try {
-    const buffer = Buffer.alloc(1 << 20);
+    const buffer = Buffer.alloc(8 << 20);
     for (let count = readSync(descriptor, buffer); count > 0; count = readSync(descriptor, buffer)) {
       hash.update(buffer.subarray(0, count));
+      onPiece();
     }
   } finally {
     closeSync(descriptor);
@@ -63,6 +64,8 @@ export class CheckpointStore {
     this.folder = folder;
     this.fence = fence;
     this.warn = warn;
+    writing('the checkpoint folder', () => mkdirSync(folder, { recursive: true }));
+    this.dropUnfinished();
   }
 
   /** Saves a checkpoint and drops all but the newest `keep`, and what was never finished. Throws DiskFull or Fenced. */
@@ -70,22 +73,26 @@ export class CheckpointStore {
     this.fence.check();
     const time = new Date().toISOString();
     const name = nameOf(state.stage, state.step);
-    const temporary = join(this.folder, `${name}.partial`);
+    // An older trainer that does not know yet that it lost the folder must not write into the same files.
+    const temporary = join(this.folder, `${name}.${this.fence.generation}.partial`);
+    const mayCommit = (): void => this.fence.check();
     try {
       writing('the checkpoint', () => {
-        rmSync(temporary, { recursive: true, force: true });
         mkdirSync(temporary, { recursive: true });
         writeSafetensors(join(temporary, tensorsFile), tensors);
         const sha256 = fileDigest(join(temporary, tensorsFile));
-        writeDurably(join(temporary, stateFile), JSON.stringify({ ...state, time, sha256 }));
-        this.fence.check();
+        writeDurably(join(temporary, stateFile), JSON.stringify({ ...state, time, sha256 }), mayCommit);
+        mayCommit();
         rmSync(join(this.folder, name), { recursive: true, force: true });
-        commit(temporary, join(this.folder, name));
+        commit(temporary, join(this.folder, name), mayCommit);
       });
     } catch (error) {
       rmSync(temporary, { recursive: true, force: true });
+      // The new holder removes what is unfinished: then the error is of its doing.
+      this.fence.check();
       throw error;
     }
+    this.dropUnfinished();
     const dropped = this.names().slice(0, -keep);
     dropped.forEach((old) => rmSync(join(this.folder, old), { recursive: true, force: true }));
     return time;
@@ -105,6 +112,15 @@ export class CheckpointStore {
       throw new TrainerError('CheckpointMismatch', message);
     }
     return undefined;
+  }
+
+  /** Removes what a trainer that was killed, or has lost the folder, left half written; a newer one's is not touched. */
+  private dropUnfinished(): void {
+    const generationOf = (name: string): number => Number(/\.(\d+)\.partial$/.exec(name)?.[1] ?? 0);
+    const unfinished = readdirSync(this.folder).filter((name) => name.endsWith('.partial'));
+    unfinished
+      .filter((name) => generationOf(name) <= this.fence.generation)
+      .forEach((name) => rmSync(join(this.folder, name), { recursive: true, force: true }));
   }
 
   private names(): string[] {
@@ -140,8 +156,8 @@ export function readSealed(file: string): unknown {
   }
 }
 
-export function writeSealed(file: string, value: unknown): void {
+export function writeSealed(file: string, value: unknown, fence: Fence): void {
   const body = JSON.stringify(value);
   const sha256 = createHash('sha256').update(body).digest('hex');
-  writing(file, () => writeDurably(file, JSON.stringify({ sha256, body })));
+  writing(file, () => writeDurably(file, JSON.stringify({ sha256, body }), () => fence.check()));
 }

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commit, writing } from '../checkpoint/durable.ts';
 import { fileDigest } from '../checkpoint/store.ts';
@@ -24,19 +24,25 @@ function exportedConfig(raw: RawConfig): RawConfig {
 
 /**
  * Writes a folder that transformers loads. Each file is put in its place when it is whole, the weights last: a folder
- * with model.safetensors is complete. Returns the weights' digest. Throws DiskFull.
+ * with model.safetensors is complete. Returns the weights' digest. `mayCommit` is asked before each file is put in its
+ * place and throws when it must not be. Throws DiskFull.
  */
 export function exportModel(
   source: string,
   output: string,
   model: { raw: RawConfig; weights: readonly StateTensor[]; chatTemplate?: string | undefined },
+  mayCommit: () => void,
 ): string {
   return writing('the exported model', () => {
     mkdirSync(output, { recursive: true });
     const put = (name: string, write: (file: string) => void): void => {
       const temporary = join(output, `${name}.partial`);
-      write(temporary);
-      commit(temporary, join(output, name));
+      try {
+        write(temporary);
+        commit(temporary, join(output, name), mayCommit);
+      } finally {
+        rmSync(temporary, { force: true });
+      }
     };
     for (const name of companions.filter((each) => existsSync(join(source, each)))) {
       put(name, (file) => copyFileSync(join(source, name), file));

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
 import { SafetensorsFile, type NamedTensor } from './safetensors.ts';
 
@@ -14,26 +15,34 @@ export interface Weights {
 const single = 'model.safetensors';
 const index = 'model.safetensors.index.json';
 
-function filesOf(folder: string): string[] {
-  if (existsSync(join(folder, single))) return [single];
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+
+function readIndex(file: string): string[] {
+  try {
+    const { weight_map: map } = indexSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return [...new Set(Object.values(map))];
+  } catch (error) {
+    const message = `${file} holds no "weight_map" from weights to files`;
+    throw new TrainerError('InvalidConfiguration', message, { cause: error });
+  }
+}
+
+/** The weight files of a checkpoint folder. Throws InvalidConfiguration where one is missing. */
+export function weightFiles(folder: string): string[] {
+  if (existsSync(join(folder, single))) return [join(folder, single)];
   if (!existsSync(join(folder, index))) {
     throw new TrainerError('InvalidConfiguration', `${folder} holds neither ${single} nor ${index}`);
   }
-  const { weight_map: map } = JSON.parse(readFileSync(join(folder, index), 'utf8')) as {
-    weight_map: Record<string, string>;
-  };
-  return [...new Set(Object.values(map))];
+  return readIndex(join(folder, index)).map((name) => {
+    if (existsSync(join(folder, name))) return join(folder, name);
+    throw new TrainerError('InvalidConfiguration', `${folder}: the shard ${name} named by ${index} is missing`);
+  });
 }
 
 /** Opens model.safetensors, or the shards that model.safetensors.index.json names. */
 export function openWeights(folder: string): Weights {
   const owner = new Map<string, SafetensorsFile>();
-  const files = filesOf(folder).map((name) => {
-    if (!existsSync(join(folder, name))) {
-      throw new TrainerError('InvalidConfiguration', `${folder}: the shard ${name} named by ${index} is missing`);
-    }
-    return new SafetensorsFile(join(folder, name));
-  });
+  const files = weightFiles(folder).map((file) => new SafetensorsFile(file));
   for (const file of files) for (const name of file.names) owner.set(name, file);
   return {
     names: [...owner.keys()],

@@ -1,4 +1,5 @@
 import type { Metrics, Progress } from '../../crds/progress.ts';
+import type { Fence } from '../checkpoint/fence.ts';
 import type { CheckpointStore } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
 import type { Work } from '../metrics/names.ts';
@@ -36,6 +37,7 @@ export interface StageContext {
   run: Run;
   learner: Learner;
   store: CheckpointStore;
+  fence: Fence;
   plan: string;
   report: Reporter;
 }

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readConfig } from '../model/config.ts';
+import { fileDigest } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
 import { loadExamples, loadPairs, type DroppedCounts } from '../data/load.ts';
 import type { Example, Pair } from '../data/pair.ts';
 import { loadTokenizer } from '../data/tokenizer.ts';
 import { TrainerError } from '../errors.ts';
+import { readConfig } from '../model/config.ts';
+import { weightFiles } from '../model/weights.ts';
 import type { Reporter } from './context.ts';
 
 /** All that a run trains and evaluates on. */
@@ -43,12 +45,14 @@ export async function loadData({ job, paths }: Run, report: Reporter): Promise<R
   return { train: pairs.train, heldOut, examples: tuning?.examples ?? [], dropped, truncated: pairs.truncated };
 }
 
-/** What a checkpoint belongs to: the model's settings, every token of the data, and the plan of training. */
-export function planDigest(run: Run, data: RunData): string {
+/** What a checkpoint belongs to: the model's settings and weights, every token of the data, and the plan of training. */
+export function planDigest(run: Run, data: RunData, report: Reporter): string {
   const { model, dataset, sft, training } = run.job.spec;
   const hash = createHash('sha256').update(
     JSON.stringify([model, dataset, sft, training, readConfig(run.paths.model)]),
   );
+  // A model that has been replaced at the same path is another model.
+  for (const file of weightFiles(run.paths.model)) hash.update(fileDigest(file, () => report.beat()));
   for (const { prompt, chosen, rejected } of [...data.train, ...data.heldOut]) {
     for (const tokens of [prompt, chosen, rejected]) hash.update(tokens).update('|');
   }

@@ -15,7 +15,7 @@ export type Reference = PairLogProbs[];
  * preference stage, and kept beside the checkpoints: a resumed run reads them back and never computes them anew from
  * weights that have moved.
  */
-export function referencePass({ run, learner, plan, report }: StageContext, pairs: readonly Pair[]): Reference {
+export function referencePass({ run, learner, plan, fence, report }: StageContext, pairs: readonly Pair[]): Reference {
   const file = join(run.paths.checkpoints, 'reference.json');
   const stored = storedSchema.safeParse(readSealed(file));
   if (stored.success && stored.data.plan === plan && stored.data.pairs.length === pairs.length) {
@@ -26,7 +26,7 @@ export function referencePass({ run, learner, plan, report }: StageContext, pair
     result.push(...learner.logProbs(batch));
     report.beat({ stage: 'Reference', stageStep: result.length, stageTotal: pairs.length });
   }
-  writeSealed(file, { plan, pairs: result.map(({ chosen, rejected }) => [chosen, rejected]) });
+  writeSealed(file, { plan, pairs: result.map(({ chosen, rejected }) => [chosen, rejected]) }, fence);
   return result;
 }
 
