@@ -239,6 +239,8 @@ export const statusSchema = z.object({
   restartsWithoutProgress: count.optional().describe('Free restarts in a row without a newer checkpoint'),
   activeSeconds: count.optional().describe('Seconds active in earlier attempts'),
   attemptStartTime: time.optional().describe('Since when the present attempt may run'),
+  trainerStartTime: time.optional().describe('Since when a trainer of the present attempt has run'),
+  trainerSeconds: count.optional().describe('Seconds that trainers had in earlier attempts'),
   image: z.string().max(1024).optional().describe('Trainer image of the present attempt'),
   progress: z
     .object({

@@ -1,6 +1,7 @@
 import { failureReasons } from '../../crds/conditions.ts';
 import type { Observation } from './observation.ts';
 import { secondsBetween } from './observation.ts';
+import { trainerState } from './pods.ts';
 
 export interface Deadline {
   reason: string;
@@ -15,6 +16,27 @@ export function activeSeconds(observation: Observation, now: string): number {
   return earlier + (attemptStartTime === undefined ? 0 : Math.max(0, secondsBetween(attemptStartTime, now)));
 }
 
+/** Since when a trainer of the present attempt has run, in its kubelet's words; what is stored stays, its pod may go. */
+export function trainerStart({ job, pods }: Observation): string | undefined {
+  const { attemptStartTime, trainerStartTime } = job.status ?? {};
+  if (attemptStartTime === undefined || trainerStartTime !== undefined) {
+    return trainerStartTime;
+  }
+  const starts = pods.map((pod) => {
+    const state = trainerState(pod);
+    return state?.running?.startedAt ?? state?.terminated?.startedAt;
+  });
+  const known = starts.filter((one) => one !== undefined);
+  return known.toSorted((a, b) => Date.parse(a) - Date.parse(b))[0];
+}
+
+/** Seconds that trainers have had, over all attempts: without those in which the job waited for a node or a quota. */
+export function trainerSeconds(observation: Observation, now: string): number {
+  const since = trainerStart(observation);
+  const earlier = observation.job.status?.trainerSeconds ?? 0;
+  return earlier + (since === undefined ? 0 : Math.max(0, secondsBetween(since, now)));
+}
+
 /** The deadlines that run now; their clocks are read from status, so they survive a restart of the operator. */
 export function deadlines(observation: Observation, now: string): Deadline[] {
   const { spec } = observation.job;
@@ -26,26 +48,26 @@ export function deadlines(observation: Observation, now: string): Deadline[] {
       left: spec.activeDeadlineSeconds - activeSeconds(observation, now),
     });
   }
-  return [...found, ...startDeadline(observation, now), ...progressDeadline(observation)];
+  return [...found, ...startDeadline(observation, now)];
 }
 
 /** Runs from creation or resume until a trainer has run. */
-function startDeadline({ job, pods }: Observation, now: string): Deadline[] {
-  const limit = job.spec.startDeadlineSeconds;
-  const since = job.status?.attemptStartTime;
-  const started = pods.some(({ status }) => {
-    const state = status?.containerStatuses?.[0]?.state;
-    return state?.running !== undefined || state?.terminated !== undefined;
-  });
-  if (limit === undefined || since === undefined || started) {
+function startDeadline(observation: Observation, now: string): Deadline[] {
+  const { spec, status } = observation.job;
+  const limit = spec.startDeadlineSeconds;
+  const since = status?.attemptStartTime;
+  if (limit === undefined || since === undefined || trainerStart(observation) !== undefined) {
     return [];
   }
   const message = `no trainer ran within startDeadlineSeconds (${limit})`;
   return [{ reason: failureReasons.StartDeadlineExceeded, message, left: limit - secondsBetween(since, now) }];
 }
 
-/** Runs only between two answered polls with the same heartbeat: silence is unknown, not stalled. */
-function progressDeadline({ job, answer }: Observation): Deadline[] {
+/**
+ * Runs only between two answered polls with the same heartbeat: silence is unknown, not stalled. It moves only with an
+ * answer, which brings a look of its own.
+ */
+export function progressDeadline({ job, answer }: Observation): Deadline[] {
   const limit = job.spec.progressDeadlineSeconds;
   if (limit === undefined || answer === undefined) {
     return [];

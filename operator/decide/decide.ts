@@ -2,7 +2,7 @@ import { failureReasons } from '../../crds/conditions.ts';
 import { trainerImage } from '../desired/trainer-job.ts';
 import { attemptOf, keptUntilNextAttempt, presentAttempt } from './attempt.ts';
 import { isTrue } from './conditions.ts';
-import { deadlines } from './deadline.ts';
+import { deadlines, progressDeadline } from './deadline.ts';
 import type { Decision, Observation, ObservedJob } from './observation.ts';
 import { countRestarts, restartsWithoutProgress } from './retry.ts';
 import { nextStatus } from './status.ts';
@@ -83,18 +83,18 @@ function fail(observation: Observation, why: { reason: string; message: string }
 /** An active job: deadlines first, then the attempt's Job, made once the one before is gone. */
 function run(observation: Observation, now: string): Decision {
   const limits = deadlines(observation, now);
-  const passed = limits.find(({ left }) => left <= 0) ?? restartsWithoutProgress(observation);
+  const passed =
+    [...limits, ...progressDeadline(observation)].find(({ left }) => left <= 0) ?? restartsWithoutProgress(observation);
   if (passed !== undefined) {
     return fail(observation, { reason: passed.reason, message: passed.message }, now);
   }
   const attempt = presentAttempt(observation, now);
   const create = observation.jobs.length === 0;
   const image = create ? { image: trainerImage(observation.job.spec, observation.images) } : {};
-  const begun = { ...observation.job, status: { ...observation.job.status, ...attempt, ...image } };
   const isNew = attempt.attempt !== observation.job.status?.attempt;
   const requeueAfter = Math.min(...limits.map(({ left }) => left));
   return {
-    status: nextStatus({ ...observation, job: begun }, { phase: 'Active' }, now),
+    status: nextStatus(observation, { phase: 'Active' }, now, { ...attempt, ...image }),
     actions: create ? [{ kind: 'create', attempt: attempt.attempt }] : [],
     events: isNew
       ? [{ type: 'Normal', reason: 'Started', message: `attempt ${attempt.attempt}` }]

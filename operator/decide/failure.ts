@@ -2,7 +2,9 @@ import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { exitReason } from '../../crds/exit-codes.ts';
 import { terminationMessageSchema } from '../../crds/progress.ts';
 import type { TerminationMessage } from '../../crds/progress.ts';
+import { trainerContainer } from '../desired/failure-policy.ts';
 import type { ContainerState, ObservedPod } from './observation.ts';
+import { trainerState } from './pods.ts';
 
 /** How a pod ended. */
 export interface Ended {
@@ -23,7 +25,7 @@ export function endedPods(pods: ObservedPod[]): Ended[] {
 }
 
 function endedPod(pod: ObservedPod): Ended | undefined {
-  const terminated = pod.status?.containerStatuses?.[0]?.state?.terminated;
+  const terminated = trainerState(pod)?.terminated;
   if (terminated?.finishedAt === undefined || terminated.exitCode === 0) {
     return undefined;
   }
@@ -72,5 +74,5 @@ export function parseTermination(message: string | undefined): TerminationMessag
 
 export function lastFailure(ended: Ended): NonNullable<DPOJobStatus['lastFailure']> {
   const { reason, exitCode, pod, message, finishedAt: time } = ended;
-  return { reason, exitCode, container: 'trainer', pod, message, time };
+  return { reason, exitCode, container: trainerContainer, pod, message, time };
 }

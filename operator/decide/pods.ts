@@ -1,9 +1,15 @@
+import { trainerContainer } from '../desired/failure-policy.ts';
 import type { Statement } from './conditions.ts';
-import type { Observation, ObservedPod } from './observation.ts';
+import type { ContainerState, Observation, ObservedPod } from './observation.ts';
 
 /** The pod that runs or is about to: the one not ended, of which there is at most one. */
 export function livePod(pods: ObservedPod[]): ObservedPod | undefined {
   return pods.find(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed');
+}
+
+/** State of the trainer's container; others may stand beside it, put in by a service mesh or the like. */
+export function trainerState({ status }: ObservedPod): ContainerState | undefined {
+  return status?.containerStatuses?.find(({ name }) => name === trainerContainer)?.state;
 }
 
 /** Whether the trainer's pod is up, and if not what it waits for, in the words of the scheduler or the kubelet. */
@@ -25,8 +31,8 @@ function unscheduled({ status }: ObservedPod): Statement | undefined {
   return condition && waitsFor(condition.reason ?? 'Unschedulable', condition.message);
 }
 
-function waiting({ status }: ObservedPod): Statement | undefined {
-  const state = status?.containerStatuses?.[0]?.state?.waiting;
+function waiting(pod: ObservedPod): Statement | undefined {
+  const state = trainerState(pod)?.waiting;
   return state && waitsFor(state.reason ?? 'Waiting', state.message);
 }
 

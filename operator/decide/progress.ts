@@ -2,6 +2,7 @@ import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import type { Metrics, Progress } from '../../crds/progress.ts';
 import { endedPods, parseTermination } from './failure.ts';
 import type { Observation } from './observation.ts';
+import { trainerState } from './pods.ts';
 import { newer } from './retry.ts';
 
 /** A figure to 6 significant digits; figures that are not finite are left out, since JSON cannot carry them. */
@@ -18,7 +19,7 @@ function roundAll(metrics: Metrics): Metrics {
 export function latestProgress({ answer, pods }: Observation): Progress | undefined {
   const left = pods
     .map((pod) => {
-      const said = parseTermination(pod.status?.containerStatuses?.[0]?.state?.terminated?.message)?.progress;
+      const said = parseTermination(trainerState(pod)?.terminated?.message)?.progress;
       return said?.podUID === pod.metadata.uid ? said : undefined;
     })
     .filter((progress) => progress !== undefined);
@@ -55,8 +56,9 @@ export function reported(observation: Observation): Reported {
   };
 }
 
-function definedOnly(values: { [K in keyof Reported]: Reported[K] | undefined }): Reported {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Reported;
+/** Parts of a status without those that are undefined: the API server is told nothing of them. */
+export function definedOnly(values: { [K in keyof DPOJobStatus]?: DPOJobStatus[K] | undefined }): DPOJobStatus {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as DPOJobStatus;
 }
 
 /** Whether a trainer of this attempt is past loading. */

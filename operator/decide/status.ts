@@ -2,9 +2,10 @@ import type { ConditionType } from '../../crds/conditions.ts';
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { conditions } from './conditions.ts';
 import type { Statement } from './conditions.ts';
+import { trainerStart } from './deadline.ts';
 import type { Observation } from './observation.ts';
 import { podsReady } from './pods.ts';
-import { hasBegun, reported } from './progress.ts';
+import { definedOnly, hasBegun, reported } from './progress.ts';
 import { countRestarts, newer } from './retry.ts';
 import { newWarnings } from './warnings.ts';
 
@@ -15,21 +16,30 @@ export type Phase =
   | { phase: 'Complete' }
   | { phase: 'Failed'; reason: string; message: string };
 
-/** Status after one look: what was reported, what was counted, and the conditions that follow from the phase. */
-export function nextStatus(observation: Observation, phase: Phase, now: string): DPOJobStatus {
+/**
+ * Status after one look: what was reported, what was counted, and the conditions that follow from the phase. `begins` is
+ * what a new attempt brings: pods that are seen with it belong to the one before.
+ */
+export function nextStatus(
+  observation: Observation,
+  phase: Phase,
+  now: string,
+  begins: Partial<DPOJobStatus> = {},
+): DPOJobStatus {
   const { job } = observation;
   const said = reported(observation);
   const counted = countRestarts(job.status ?? {}, observation.pods);
   const checkpoint = newer(counted.checkpoint, said.checkpoint);
   const warnings = [...(job.status?.warnings ?? []), ...newWarnings(observation)];
+  const trainerStartTime = trainerStart(observation);
   const statements = stateAll(observation, phase);
   const finished = phase.phase === 'Complete' || phase.phase === 'Failed';
   return {
     ...job.status,
     ...said,
     ...counted,
-    ...(checkpoint === undefined ? {} : { checkpoint }),
-    ...(warnings.length === 0 ? {} : { warnings }),
+    ...definedOnly({ checkpoint, warnings: warnings.length === 0 ? undefined : warnings, trainerStartTime }),
+    ...begins,
     conditions: conditions(job, statements, now),
     observedGeneration: job.metadata.generation ?? 0,
     state: stateWord(observation, phase, counted.restarts ?? 0),

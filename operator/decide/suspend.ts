@@ -1,5 +1,5 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
-import { activeSeconds } from './deadline.ts';
+import { activeSeconds, trainerSeconds } from './deadline.ts';
 import type { Action, Decision, Observation } from './observation.ts';
 import { nextStatus } from './status.ts';
 
@@ -20,8 +20,12 @@ export function suspend(observation: Observation, now: string): Decision {
   return { status: bank(status, observation, now), actions, events };
 }
 
-/** Adds the present attempt's seconds to those of earlier ones and stops its clock. */
+/** Adds the present attempt's seconds to those of earlier ones and stops its clocks. */
 function bank(status: DPOJobStatus, observation: Observation, now: string): DPOJobStatus {
-  const { attemptStartTime: _stopped, ...rest } = status;
-  return { ...rest, activeSeconds: Math.round(activeSeconds(observation, now)) };
+  const { attemptStartTime: _stopped, trainerStartTime: _too, ...rest } = status;
+  return {
+    ...rest,
+    activeSeconds: Math.round(activeSeconds(observation, now)),
+    trainerSeconds: Math.round(trainerSeconds(observation, now)),
+  };
 }

@@ -10,22 +10,23 @@ const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state'>, string> = {
   epoch: 'Epochs done in the preference stage',
   percent: 'Share of the whole run that is done, in percent',
   restarts: 'Pods that ended without finishing the job',
-  acceleratorSeconds: 'Seconds active times accelerators held',
+  acceleratorSeconds:
+    'Seconds that trainers have had, times their accelerators; waiting for a node or a quota is not in it',
   checkpointTime: 'When the newest checkpoint was saved, seconds since 1970',
 };
 
-/** Seconds a job has been active up to now: of earlier attempts and of the present one, whose clock ends with the job. */
-function activeSeconds({ status }: DPOJob): number {
-  const { activeSeconds: earlier = 0, attemptStartTime, completionTime } = status ?? {};
-  if (attemptStartTime === undefined) return earlier;
+/** Seconds that trainers have had up to now, in earlier attempts and in the present one, whose clock ends with the job. */
+function trainerSeconds({ status }: DPOJob): number {
+  const { trainerSeconds: earlier = 0, trainerStartTime, completionTime } = status ?? {};
+  if (trainerStartTime === undefined) return earlier;
   const end = completionTime === undefined ? Date.now() : Date.parse(completionTime);
-  return earlier + Math.max(0, (end - Date.parse(attemptStartTime)) / 1000);
+  return earlier + Math.max(0, (end - Date.parse(trainerStartTime)) / 1000);
 }
 
 function runFigures(job: DPOJob): Record<keyof typeof runHelp, number | undefined> {
   const { progress, restarts, checkpoint } = job.status ?? {};
   const { step, totalSteps, epoch, percent } = progress ?? {};
-  const acceleratorSeconds = activeSeconds(job) * job.spec.accelerator.count;
+  const acceleratorSeconds = trainerSeconds(job) * job.spec.accelerator.count;
   const checkpointTime = checkpoint === undefined ? undefined : Date.parse(checkpoint.time) / 1000;
   return { step, totalSteps, epoch, percent, restarts, acceleratorSeconds, checkpointTime };
 }

@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
+import type { ConditionType } from '../../crds/conditions.ts';
 import { specSchema } from '../../crds/dpojob.ts';
-import type { DPOJob, DPOJobSpecInput, DPOJobStatus } from '../../crds/dpojob.ts';
+import type { Condition, DPOJob, DPOJobSpecInput, DPOJobStatus } from '../../crds/dpojob.ts';
 import { labels } from '../../crds/labels.ts';
-import type { Observation, ObservedJob, ObservedPod } from '../../operator/decide/observation.ts';
+import type { Progress } from '../../crds/progress.ts';
+import { decide } from '../../operator/decide/decide.ts';
+import type { Answer, Decision, Observation, ObservedJob, ObservedPod } from '../../operator/decide/observation.ts';
 
 export const images = { trainer: 'trainer:test', gpu: 'trainer-gpu:test' };
 export const start = '2026-01-01T00:00:00.000Z';
@@ -67,3 +70,58 @@ export function runningPod(name: string): ObservedPod {
 export function observed(job: DPOJob, rest: Partial<Observation> = {}): Observation {
   return { job, jobs: [], pods: [], images, ...rest };
 }
+
+/** A trainer's record at a step; it was made as many seconds after the start. */
+export function aRecord(pod: string, step: number, rest: Partial<Progress> = {}): Progress {
+  return {
+    podUID: `${pod}-uid`,
+    attempt: 1,
+    heartbeat: step,
+    time: after(step),
+    stage: 'Training',
+    step,
+    totalSteps: 100,
+    stageStep: step,
+    stageTotal: 100,
+    epoch: 0,
+    percent: step,
+    metrics: { beta: 0.1 },
+    warnings: [],
+    ...rest,
+  };
+}
+
+/** What a trainer answered `seconds` after the start, the first time with this heartbeat. */
+export const anAnswer = (progress: Progress, seconds = progress.step): Answer => ({
+  progress,
+  answeredAt: after(seconds),
+  heartbeatSince: after(seconds),
+});
+
+/** What a trainer leaves as its termination message. */
+export const leaves = (reason: string, progress?: Progress, message = ''): string =>
+  JSON.stringify({ reason, message, ...(progress && { progress }) });
+
+/** A pod that waits for a node. */
+export function pendingPod(name: string): ObservedPod {
+  const condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: 'no GPU' };
+  return { metadata: { name, uid: `${name}-uid` }, status: { phase: 'Pending', conditions: [condition] } };
+}
+
+/** The same pod with another container listed before the trainer's, as a service mesh makes it. */
+export function withSidecar(pod: ObservedPod): ObservedPod {
+  const sidecar = { name: 'mesh', state: { running: { startedAt: start } } };
+  return { ...pod, status: { ...pod.status, containerStatuses: [sidecar, ...(pod.status?.containerStatuses ?? [])] } };
+}
+
+/** Plays a job from its start: each look sees what is given and the status that the look before left. */
+export function play(job: DPOJob, looks: [seconds: number, seen: Partial<Observation>][]): Decision {
+  let decision: Decision = { status: job.status ?? {}, actions: [], events: [] };
+  for (const [seconds, seen] of looks) {
+    decision = decide(observed({ ...job, status: decision.status }, seen), after(seconds));
+  }
+  return decision;
+}
+
+export const conditionOf = (status: DPOJobStatus, type: ConditionType): Condition | undefined =>
+  status.conditions?.find((one) => one.type === type);

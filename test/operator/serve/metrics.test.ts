@@ -12,8 +12,10 @@ const running = (): DPOJob => ({
   status: {
     state: 'Running',
     metrics: { loss: 0.5, beta: 0.1, rewardMargin: 1.25 },
-    activeSeconds: 100,
-    attemptStartTime: '2026-01-01T00:00:00Z',
+    activeSeconds: 900,
+    trainerSeconds: 100,
+    attemptStartTime: '2025-12-31T23:00:00Z',
+    trainerStartTime: '2026-01-01T00:00:00Z',
     completionTime: '2026-01-01T00:00:50Z',
   },
 });
@@ -39,6 +41,17 @@ test("the leader shows each job's figures; they go with the job and are the lead
   expect(text).not.toContain(`dpo_job_eval_loss{`);
   jobs = [];
   expect(await registry.metrics()).not.toContain('dpojob=');
+});
+
+test('a job that waits for a node has used no accelerator yet', async () => {
+  const registry = new Registry();
+  const waits = { ...running(), status: { state: 'Pending' as const, attemptStartTime: '2026-01-01T00:00:00Z' } };
+  registerJobMetrics(
+    registry,
+    () => [waits],
+    () => true,
+  );
+  expect(await registry.metrics()).toContain('dpo_job_accelerator_seconds{namespace="team",dpojob="quickstart"} 0\n');
 });
 
 test('every name is registered once, and names of the tables are all there are', async () => {
