@@ -1,6 +1,8 @@
 import type { Metrics } from '../crds/progress.ts';
 import type { Pair } from './data/pair.ts';
-import type { Learner, PairLogProbs, PairOutcome } from './model/learner.ts';
+import { pairOutcomes, type PairOutcome } from './loss/objective.ts';
+import type { PairLogProbs } from './loss/scores.ts';
+import type { Learner } from './model/learner.ts';
 
 /** Mean figures of some pairs, under the names of the training metrics. */
 export function summarise(outcomes: readonly PairOutcome[]): Metrics {
@@ -35,17 +37,20 @@ export interface HeldOut {
 
 /** Figures of the held-out pairs under the present weights; `beat` after each micro-batch, it may throw to stop. */
 export function evaluate(learner: Learner, { batches, reference }: HeldOut, beat: () => void): Metrics {
-  const outcomes = batches.flatMap((batch) => {
-    const result = learner.evaluatePreference(
-      batch,
-      batch.map(({ row }) => reference.get(row) as PairLogProbs),
-    );
+  const { training } = learner;
+  const scores = batches.flatMap((batch) => {
+    const result = learner.scorePairs(batch);
     beat();
     return result;
   });
+  const outcomes = pairOutcomes(training, {
+    scores,
+    reference: batches.flat().map(({ row }) => reference.get(row) as PairLogProbs),
+    totalPairs: scores.length,
+  });
   let [sum, positions] = [0, 0];
   for (const pair of batches.flat().slice(0, klPairs)) {
-    const part = learner.kl([pair]);
+    const part = learner.heldOutKl.measure([pair]);
     sum += part.sum;
     positions += part.positions;
     beat();

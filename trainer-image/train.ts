@@ -5,7 +5,8 @@ import type { Run } from './config.ts';
 import type { Pair } from './data/pair.ts';
 import { evaluate, klPairs } from './evaluate.ts';
 import { exportModel } from './export/export.ts';
-import { Learner, splitPairs, type StateTensor } from './model/learner.ts';
+import { splitPairs } from './model/groups.ts';
+import { Learner, type StateTensor } from './model/learner.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { loadData, planDigest, type RunData } from './stages/data.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
@@ -108,7 +109,7 @@ function prepareReference(context: StageContext, data: RunData) {
   const reference: Reference = all.slice(0, data.train.length);
   const ofHeldOut = all.slice(data.train.length);
   for (const pair of data.heldOut.slice(0, klPairs)) {
-    learner.captureReference([pair]);
+    learner.heldOutKl.capture([pair]);
     report.beat({ stage: 'Reference' });
   }
   if (ofHeldOut.length > 0) {

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { specSchema } from '../../crds/dpojob.ts';
 import type { Pair } from '../../trainer-image/data/pair.ts';
-import type { Training } from '../../trainer-image/model/learner.ts';
+import { pairOutcomes, type PairOutcome } from '../../trainer-image/loss/objective.ts';
+import { sumTokens, type PairLogProbs } from '../../trainer-image/loss/scores.ts';
+import type { Learner, Training } from '../../trainer-image/model/learner.ts';
 
 /** TRL's own numbers (test/golden/trl): a fixed batch of eight pairs, its log-probabilities, loss and gradient. */
 export const goldenFolder = 'test/golden/trl';
@@ -32,6 +34,30 @@ export function trainingOf(settings: object = {}): Training {
     training: settings,
   }).training;
 }
+
+/** Summed log-probabilities of the pairs' answers. */
+export const logProbs = (learner: Learner, pairs: readonly Pair[]): PairLogProbs[] =>
+  learner.tokenLogProbs(pairs).map(sumTokens);
+
+/** Loss and rewards of some pairs, and their gradient added up; `totalPairs` of the whole batch. */
+export function accumulate(
+  learner: Learner,
+  pairs: readonly Pair[],
+  reference: readonly PairLogProbs[],
+  totalPairs = pairs.length,
+): PairOutcome[] {
+  return learner.accumulatePreference(pairs, (scores, from) =>
+    pairOutcomes(learner.training, { scores, reference: reference.slice(from), totalPairs }),
+  );
+}
+
+/** Loss and rewards of some pairs, without gradients. */
+export const outcomesOf = (
+  learner: Learner,
+  pairs: readonly Pair[],
+  reference: readonly PairLogProbs[],
+): PairOutcome[] =>
+  pairOutcomes(learner.training, { scores: learner.scorePairs(pairs), reference, totalPairs: pairs.length });
 
 /** Relative L2 distance |a - b| / |b|. */
 export function relativeDistance(a: Float32Array, b: Float32Array): number {

@@ -22,8 +22,8 @@ export interface HeadRows {
   /** Row in the [tokens, hidden] matrix -> the token it must predict, for each position. */
   rows: Int32Array;
   labels: Int32Array;
-  /** Which sequence each position belongs to: completion c of group g is `c * (to - from) + (g - from)`. */
-  sequences: Int32Array;
+  /** Positions of each answer in the order of the rows: group by group, and in it answer by answer. */
+  lengths: readonly number[];
 }
 
 export interface Layout {
@@ -85,27 +85,26 @@ function headsOf(groups: readonly Group[], starts: readonly number[], limit: num
 function headOf(groups: readonly Group[], starts: readonly number[], from: number, to: number): HeadRows {
   const rows: number[] = [];
   const labels: number[] = [];
-  const sequences: number[] = [];
   for (let g = from; g < to; g++) {
     const { prompt, completions } = groups[g] as Group;
     let start = (starts[g] as number) + prompt.length;
-    completions.forEach((completion, c) => {
+    completions.forEach((completion) => {
       completion.forEach((label, i) => {
         // The prompt's last token predicts the first token of every answer.
         rows.push(i === 0 ? (starts[g] as number) + prompt.length - 1 : start + i - 1);
         labels.push(label);
-        sequences.push(c * (to - from) + (g - from));
       });
       start += completion.length;
     });
   }
-  return {
-    from,
-    to,
-    rows: Int32Array.from(rows),
-    labels: Int32Array.from(labels),
-    sequences: Int32Array.from(sequences),
-  };
+  const lengths = groups.slice(from, to).flatMap(({ completions }) => completions.map(({ length }) => length));
+  return { from, to, rows: Int32Array.from(rows), labels: Int32Array.from(labels), lengths };
+}
+
+/** Cuts values of a head call's rows into those of each answer, in the order of `lengths`. */
+export function splitByAnswer({ lengths }: HeadRows, values: Float32Array): Float32Array[] {
+  let at = 0;
+  return lengths.map((length) => values.subarray(at, (at += length)));
 }
 
 /** Splits groups, in their order, into micro-batches of at most `budget` tokens, and at least one group each. */

@@ -1,19 +1,19 @@
-import type { lossTypes } from '../../crds/dpojob.ts';
-import type { Tensor } from '../engine/engine.ts';
-import { sigmoid, sigmoidAtZeroMargin } from './sigmoid.ts';
+import type { DPOJobSpec, lossTypes } from '../../crds/dpojob.ts';
+import type { Dual } from './dual.ts';
+import { sigmoid } from './preference.ts';
 
-/** Log-ratios of the answers against the reference, summed over tokens, each [pairs, 1]. */
-export interface LogRatios {
-  chosen: Tensor;
-  rejected: Tensor;
+/** What the formula of a loss reads: the log-probabilities of a pair's answers less the reference's. */
+export interface PairTerms {
+  chosen: Dual;
+  rejected: Dual;
 }
 
-/** Loss of each pair [pairs, 1] and its derivative by each pair's two log-ratios, [pairs, 1]. */
-export type PreferenceLoss = (ratios: LogRatios, beta: Tensor) => { loss: Tensor; chosen: Tensor; rejected: Tensor };
+export type LossSettings = Pick<DPOJobSpec['training'], 'beta'>;
+
+/** The loss of one pair. */
+export type PreferenceLoss = (pair: PairTerms, settings: LossSettings) => Dual;
 
 export type LossType = (typeof lossTypes)[number];
 
-/** Every loss, with its value where policy and reference are equal (the first step's). */
-export const losses: Record<LossType, { pairLoss: PreferenceLoss; atZeroMargin: number }> = {
-  sigmoid: { pairLoss: sigmoid, atZeroMargin: sigmoidAtZeroMargin },
-};
+/** Every loss of the schema. */
+export const losses = { sigmoid } satisfies Record<LossType, PreferenceLoss>;

@@ -1,6 +1,5 @@
 import type { HeadRows } from '../data/layout.ts';
-import { compile, ops, tensor, type Tensor } from '../engine/engine.ts';
-import type { PreferenceLoss } from '../loss/losses.ts';
+import { compile, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
 import { rmsNorm } from './primitives.ts';
 import { Tape } from './tape.ts';
 
@@ -11,123 +10,86 @@ export interface HeadWeights {
   epsilon: number;
 }
 
-/** The rows of one head call as tensors: which rows of x, what they predict, which sequence each belongs to. */
-interface HeadInputs {
+interface RowInputs {
+  x: Tensor;
+  norm: Tensor;
+  projection: Tensor;
   rows: Tensor;
-  labels: Tensor;
-  /** [sequences, rows], 1 where the row belongs to the sequence: its product sums over tokens. */
-  membership: Tensor;
 }
 
-function inputsOf(head: HeadRows, sequences: number): HeadInputs {
-  const count = head.rows.length;
-  const membership = new Float32Array(sequences * count);
-  head.sequences.forEach((sequence, row) => (membership[sequence * count + row] = 1));
-  return {
-    rows: tensor(head.rows, [count], 'int32'),
-    labels: tensor(head.labels, [count], 'int32'),
-    membership: tensor(membership, [sequences, count]),
+/** The rows of x that predict an answer's tokens, normed: [rows, hidden]. */
+function normed(tape: Tape, { x, norm, rows }: RowInputs, epsilon: number): { gathered: Tensor; hidden: Tensor } {
+  const gathered = ops.gather(x, rows);
+  return { gathered, hidden: rmsNorm(tape, gathered, norm, epsilon) };
+}
+
+/** What the forward call of a head leaves for its backward, and for whoever chooses the rows' weights. */
+export interface HeadForward {
+  /** Minus the log-probability of each row's token, [rows]. */
+  crossEntropy: Tensor;
+  /** Gradient of each row's cross-entropy by its logits, [rows, vocabulary]: the largest tensor of a step. */
+  dLogits: Tensor;
+}
+
+const rowsOf = (head: HeadRows): Tensor => tensor(head.rows, [head.rows.length], 'int32');
+const labelsOf = (head: HeadRows): Tensor => tensor(head.labels, [head.labels.length], 'int32');
+
+/**
+ * Forward of some whole groups from x [n, hidden]. The loss is computed from the rows' log-probabilities in between, and
+ * then `headBackward` is called: [rows, vocabulary] exists once and nothing of its size is computed twice.
+ */
+export function headForward(head: HeadRows, x: Tensor, weights: HeadWeights): HeadForward {
+  const run = ([states, norm, projection, rows, labels]: Tensor[]): Tensor[] => {
+    const inputs = { x: states, norm, projection, rows } as RowInputs;
+    const { hidden } = normed(new Tape(), inputs, weights.epsilon);
+    return ops.crossEntropy(ops.matmul(hidden, inputs.projection, false, true), labels as Tensor);
   };
+  const inputs = [x, weights.norm, weights.projection, rowsOf(head), labelsOf(head)];
+  const [crossEntropy, dLogits] = compile('head forward', run, inputs) as [Tensor, Tensor];
+  return { crossEntropy, dLogits };
 }
 
-/** Normed rows, their cross-entropy and its gradient by the logits. */
-function project(tape: Tape, [x, norm, projection, rows, labels]: readonly Tensor[], epsilon: number) {
-  const gathered = ops.gather(x as Tensor, rows as Tensor);
-  const hidden = rmsNorm(tape, gathered, norm as Tensor, epsilon);
-  const logits = ops.matmul(hidden, projection as Tensor, false, true);
-  const [crossEntropy, dLogits] = ops.crossEntropy(logits, labels as Tensor);
-  return { gathered, hidden, crossEntropy, dLogits };
+/** Log-probabilities of the rows' tokens, [rows], from x [n, hidden]. */
+export function headLogProbs(head: HeadRows, x: Tensor, weights: HeadWeights): Float32Array {
+  return scope(() => logProbsOf(headForward(head, x, weights)));
 }
 
-/** Gradients of x, norm and projection when the cross-entropy of each row has weight [rows, 1]. */
-function backward(tape: Tape, inputs: readonly Tensor[], state: ReturnType<typeof project>, weight: Tensor): Tensor[] {
-  const [x, norm, projection, rows] = inputs as [Tensor, Tensor, Tensor, Tensor];
-  // A row's weight is one number, so the logits' gradient itself is never rescaled.
-  const dHidden = ops.mul(ops.matmul(state.dLogits, projection), weight);
-  const dProjection = ops.matmul(state.dLogits, ops.mul(state.hidden, weight), true);
-  const [dGathered, dNorm] = tape.gradients(state.hidden, dHidden, [state.gathered, norm]) as [Tensor, Tensor];
-  return [ops.segmentSum(dGathered, rows, x.shape[0] as number), dNorm, dProjection];
-}
-
-/** Log-probabilities of each sequence [sequences, 1]: minus the sum of its rows' cross-entropies. */
-function sumBySequence(membership: Tensor, crossEntropy: Tensor): Tensor {
-  const column = ops.reshape(crossEntropy, [crossEntropy.shape[0] as number, 1]);
-  return ops.neg(ops.matmul(membership, column));
-}
-
-/** Summed log-probabilities of a head call's sequences, [sequences, 1], from x [n, hidden]. */
-export function headLogProbs(head: HeadRows, sequences: number, x: Tensor, weights: HeadWeights): Tensor {
-  const { rows, labels, membership } = inputsOf(head, sequences);
-  const run = (inputs: Tensor[]): Tensor[] => {
-    const { crossEntropy } = project(new Tape(), inputs, weights.epsilon);
-    return [sumBySequence(inputs[5] as Tensor, crossEntropy)];
-  };
-  return compile('head log-probs', run, [x, weights.norm, weights.projection, rows, labels, membership])[0] as Tensor;
-}
-
-export interface PreferenceTerms {
-  /** Chosen log-probabilities of the reference, then rejected ones: [2 * pairs, 1]. */
-  reference: Tensor;
-  beta: Tensor;
-  /** 1 / pairs of the whole optimizer batch, so that any split into micro-batches gives the same gradient. */
-  scale: Tensor;
-  lossType: string;
-  pairLoss: PreferenceLoss;
+/** Log-probability of each row's token. */
+export function logProbsOf({ crossEntropy }: HeadForward): Float32Array {
+  return (read(crossEntropy) as Float32Array).map((value) => -value);
 }
 
 /**
- * Forward, loss and backward of some whole pairs in one call, so that [rows, vocabulary] exists once and nothing is
- * computed twice -> [losses [pairs, 1], log-probs [2 * pairs, 1], dx, dNorm, dProjection].
+ * Gradients [dx, dNorm, dProjection] of a loss whose derivative by each row's log-probability is `slopes` [rows].
+ * A row's slope is one number, so the logits' gradient itself is never rescaled.
  */
-export function preferenceHead(head: HeadRows, x: Tensor, weights: HeadWeights, terms: PreferenceTerms): Tensor[] {
-  const pairs = head.to - head.from;
-  const { rows, labels, membership } = inputsOf(head, 2 * pairs);
-  const run = (inputs: Tensor[]): Tensor[] => {
-    const [members, reference, beta, scale] = inputs.slice(5) as [Tensor, Tensor, Tensor, Tensor];
+export function headBackward(
+  head: HeadRows,
+  { x, ...weights }: HeadWeights & { x: Tensor },
+  { dLogits }: HeadForward,
+  slopes: Float32Array,
+): Tensor[] {
+  const run = ([states, norm, projection, rows, gradient, slope]: Tensor[]): Tensor[] => {
+    const inputs = { x: states, norm, projection, rows } as RowInputs;
     const tape = new Tape();
-    const state = project(tape, inputs, weights.epsilon);
-    const logProbs = sumBySequence(members, state.crossEntropy);
-    const [chosen, rejected] = ops.split(ops.sub(logProbs, reference), [pairs, pairs], 0) as [Tensor, Tensor];
-    const pair = terms.pairLoss({ chosen, rejected }, beta);
-    const slopes = ops.mul(ops.concat([pair.chosen, pair.rejected], 0), scale);
+    const { gathered, hidden } = normed(tape, inputs, weights.epsilon);
     // Cross-entropy is minus the log-probability.
-    const weight = ops.neg(ops.matmul(members, slopes, true));
-    return [pair.loss, logProbs, ...backward(tape, inputs, state, weight)];
+    const weight = ops.neg(slope as Tensor);
+    const dHidden = ops.mul(ops.matmul(gradient as Tensor, inputs.projection), weight);
+    const dProjection = ops.matmul(gradient as Tensor, ops.mul(hidden, weight), true);
+    const [dGathered, dNorm] = tape.gradients(hidden, dHidden, [gathered, inputs.norm]) as [Tensor, Tensor];
+    return [ops.segmentSum(dGathered, inputs.rows, inputs.x.shape[0] as number), dNorm, dProjection];
   };
-  const inputs = [
-    x,
-    weights.norm,
-    weights.projection,
-    rows,
-    labels,
-    membership,
-    terms.reference,
-    terms.beta,
-    terms.scale,
-  ];
-  return compile(`preference head ${terms.lossType}`, run, inputs);
-}
-
-/** Cross-entropy of fine-tuning: [sum of the rows' losses, dx, dNorm, dProjection], gradients times `scale`. */
-export function sftHead(head: HeadRows, x: Tensor, weights: HeadWeights, scale: Tensor): Tensor[] {
-  const rows = tensor(head.rows, [head.rows.length], 'int32');
-  const labels = tensor(head.labels, [head.labels.length], 'int32');
-  const run = (inputs: Tensor[]): Tensor[] => {
-    const tape = new Tape();
-    const state = project(tape, inputs, weights.epsilon);
-    const weight = ops.reshape(inputs[5] as Tensor, [1, 1]);
-    return [ops.sum(state.crossEntropy, 0, false), ...backward(tape, inputs, state, weight)];
-  };
-  return compile('SFT head', run, [x, weights.norm, weights.projection, rows, labels, scale]);
+  const slope = tensor(slopes, [slopes.length, 1]);
+  return compile('head backward', run, [x, weights.norm, weights.projection, rowsOf(head), dLogits, slope]);
 }
 
 /** The reference's last hidden states [rows, hidden], normed: with its projection they give its whole distribution. */
 export function headHidden(head: HeadRows, x: Tensor, weights: HeadWeights): Tensor {
-  const rows = tensor(head.rows, [head.rows.length], 'int32');
-  const run = ([states, norm, at]: Tensor[]): Tensor[] => [
-    rmsNorm(new Tape(), ops.gather(states as Tensor, at as Tensor), norm as Tensor, weights.epsilon),
+  const run = ([states, norm, rows]: Tensor[]): Tensor[] => [
+    normed(new Tape(), { x: states, norm, rows } as RowInputs, weights.epsilon).hidden,
   ];
-  return compile('head hidden', run, [x, weights.norm, rows])[0] as Tensor;
+  return compile('head hidden', run, [x, weights.norm, rowsOf(head)])[0] as Tensor;
 }
 
 /**

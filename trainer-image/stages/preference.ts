@@ -2,9 +2,11 @@ import type { Metrics } from '../../crds/progress.ts';
 import type { Pair } from '../data/pair.ts';
 import { stepBatch, stepsPerEpoch } from '../data/order.ts';
 import { summarise } from '../evaluate.ts';
-import { losses, type LossType } from '../loss/losses.ts';
-import { pairTokens, splitPairs, type PairOutcome } from '../model/learner.ts';
+import { lossAtZeroMargin, pairOutcomes, type PairOutcome } from '../loss/objective.ts';
+import type { PairScores } from '../loss/scores.ts';
+import { pairTokens, splitPairs } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
+import type { LossOf } from '../model/learner.ts';
 import type { StageContext } from './context.ts';
 import type { Reference } from './reference.ts';
 import { checkFinite, runSteps } from './steps.ts';
@@ -24,9 +26,8 @@ export interface PreferenceData {
 }
 
 /** The first step's loss must be the loss at zero margin: policy and reference are still equal. */
-function checkFirstStep(context: StageContext, loss: number): void {
-  const { type } = context.run.job.spec.training.loss[0] as { type: LossType };
-  const expected = losses[type].atZeroMargin;
+function checkFirstStep(context: StageContext, loss: number, scores: readonly PairScores[]): void {
+  const expected = lossAtZeroMargin(context.run.job.spec.training, scores);
   if (Math.abs(loss - expected) <= 1e-3) return;
   const message = `the first step's loss is ${loss}, not ${expected}: policy and reference differ before training`;
   context.report.warn('FirstStepLoss', message);
@@ -68,7 +69,7 @@ export function optimisePreference(
       );
       if (step === 0) {
         figures['firstStepLoss'] = metrics.loss as number;
-        checkFirstStep(context, metrics.loss as number);
+        checkFirstStep(context, metrics.loss as number, outcomes);
       }
       const seconds = (performance.now() - started) / 1000;
       metrics.pairsPerSecond = batch.length / seconds;
@@ -98,7 +99,9 @@ function accumulate(
     const reference = items
       .slice(outcomes.length, outcomes.length + part.length)
       .map((item) => data.reference[item] as Reference[number]);
-    outcomes.push(...learner.accumulatePreference(part, reference, batch.length));
+    const lossOf: LossOf = (scores, from) =>
+      pairOutcomes(run.job.spec.training, { scores, reference: reference.slice(from), totalPairs: batch.length });
+    outcomes.push(...learner.accumulatePreference(part, lossOf));
     report.beat({ stage: 'Training', step: at.step, totalSteps: at.total, stageStep: at.step, stageTotal: at.total });
   }
   return outcomes;

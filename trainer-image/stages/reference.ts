@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { readSealed, writeSealed } from '../checkpoint/store.ts';
 import type { Pair } from '../data/pair.ts';
-import { splitPairs, type PairLogProbs } from '../model/learner.ts';
+import { sumTokens, type PairLogProbs } from '../loss/scores.ts';
+import { splitPairs } from '../model/groups.ts';
 import type { StageContext } from './context.ts';
 
 const storedSchema = z.object({ plan: z.string(), pairs: z.array(z.tuple([z.number(), z.number()])) });
@@ -23,7 +24,7 @@ export function referencePass({ run, learner, plan, fence, report }: StageContex
   }
   const result: Reference = [];
   for (const batch of splitPairs(pairs, run.job.spec.training.microBatchTokens)) {
-    result.push(...learner.logProbs(batch));
+    result.push(...learner.tokenLogProbs(batch).map(sumTokens));
     report.beat({ stage: 'Reference', stageStep: result.length, stageTotal: pairs.length });
   }
   writeSealed(file, { plan, pairs: result.map(({ chosen, rejected }) => [chosen, rejected]) }, fence);

@@ -1,6 +1,6 @@
 import type { Example } from '../data/pair.ts';
 import { stepBatch, stepsPerEpoch } from '../data/order.ts';
-import { exampleTokens, splitExamples } from '../model/learner.ts';
+import { exampleTokens, splitExamples } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
 import type { StageContext } from './context.ts';
 import { checkFinite, runSteps } from './steps.ts';

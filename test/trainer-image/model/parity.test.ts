@@ -1,8 +1,19 @@
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { compiledFunctions, liveTensors, setEager } from '../../../trainer-image/engine/engine.ts';
-import { Learner, splitPairs, type PairLogProbs } from '../../../trainer-image/model/learner.ts';
+import type { PairLogProbs } from '../../../trainer-image/loss/scores.ts';
+import { splitPairs } from '../../../trainer-image/model/groups.ts';
+import { Learner } from '../../../trainer-image/model/learner.ts';
 import { SafetensorsFile } from '../../../trainer-image/model/safetensors.ts';
-import { golden, goldenFolder, goldenPairs, relativeDistance, trainingOf } from '../golden.ts';
+import {
+  accumulate,
+  golden,
+  goldenFolder,
+  goldenPairs,
+  logProbs,
+  outcomesOf,
+  relativeDistance,
+  trainingOf,
+} from '../golden.ts';
 
 const asPairs = (values: readonly number[]): PairLogProbs[] =>
   goldenPairs.map((_, i) => ({ chosen: values[i] as number, rejected: values[goldenPairs.length + i] as number }));
@@ -14,7 +25,7 @@ describe("against TRL's own numbers, the tiny Llama", () => {
 
   beforeAll(() => {
     policy = new Learner(`${goldenFolder}/tiny-policy`, trainingOf());
-    reference = new Learner(`${goldenFolder}/tiny`, trainingOf()).logProbs(goldenPairs);
+    reference = logProbs(new Learner(`${goldenFolder}/tiny`, trainingOf()), goldenPairs);
   });
   afterEach(() => {
     setEager(false);
@@ -22,7 +33,7 @@ describe("against TRL's own numbers, the tiny Llama", () => {
   });
 
   test.each(['policy', 'reference'] as const)('gives the %s’s summed log-probabilities within 2e-4', (which) => {
-    const own = which === 'policy' ? policy.logProbs(goldenPairs) : reference;
+    const own = which === 'policy' ? logProbs(policy, goldenPairs) : reference;
     const expected = asPairs(golden.logps[`${which}64`]);
     own.forEach((pair, i) => {
       expect(Math.abs(pair.chosen - (expected[i] as PairLogProbs).chosen)).toBeLessThan(2e-4);
@@ -31,7 +42,7 @@ describe("against TRL's own numbers, the tiny Llama", () => {
   });
 
   test('gives the loss, the rewards and the gradient of every weight', () => {
-    const outcomes = policy.accumulatePreference(goldenPairs, reference, goldenPairs.length);
+    const outcomes = accumulate(policy, goldenPairs, reference);
     const loss = mean(outcomes.map((outcome) => outcome.loss));
     expect(Math.abs(loss - golden.sigmoid.loss)).toBeLessThan(1e-6 + 1e-5 * golden.sigmoid.loss);
     const chosen = mean(outcomes.map((outcome) => outcome.rewards.chosen));
@@ -48,13 +59,13 @@ describe("against TRL's own numbers, the tiny Llama", () => {
 
   test.each([0.01, 0.5])('gives the loss with beta %d', (beta) => {
     const learner = new Learner(`${goldenFolder}/tiny-policy`, trainingOf({ beta }));
-    const outcomes = learner.evaluatePreference(goldenPairs, reference);
+    const outcomes = outcomesOf(learner, goldenPairs, reference);
     const expected = golden.beta[`sigmoid_beta${beta}`]?.loss as number;
     expect(Math.abs(mean(outcomes.map((outcome) => outcome.loss)) - expected)).toBeLessThan(1e-6 + 1e-5 * expected);
   });
 
   test('gives the same gradient however the batch is split, and eagerly', () => {
-    policy.accumulatePreference(goldenPairs, reference, goldenPairs.length);
+    accumulate(policy, goldenPairs, reference);
     const whole = new Map(policy.readGradients().map(({ name, data }) => [name, data]));
     for (const [budget, eager] of [
       [1, false],
@@ -65,7 +76,7 @@ describe("against TRL's own numbers, the tiny Llama", () => {
       policy.dropGradients();
       let at = 0;
       for (const part of splitPairs(goldenPairs, budget)) {
-        policy.accumulatePreference(part, reference.slice(at, at + part.length), goldenPairs.length);
+        accumulate(policy, part, reference.slice(at), goldenPairs.length);
         at += part.length;
       }
       for (const { name, data } of policy.readGradients()) {
@@ -76,10 +87,10 @@ describe("against TRL's own numbers, the tiny Llama", () => {
   });
 
   test('has a loss of ln 2 where policy and reference are equal, and no KL between them', () => {
-    const own = policy.logProbs(goldenPairs);
-    for (const { loss } of policy.evaluatePreference(goldenPairs, own)) expect(loss).toBeCloseTo(Math.LN2, 6);
-    policy.captureReference(goldenPairs.slice(0, 2));
-    const { sum, positions } = policy.kl(goldenPairs.slice(0, 2));
+    const own = logProbs(policy, goldenPairs);
+    for (const { loss } of outcomesOf(policy, goldenPairs, own)) expect(loss).toBeCloseTo(Math.LN2, 6);
+    policy.heldOutKl.capture(goldenPairs.slice(0, 2));
+    const { sum, positions } = policy.heldOutKl.measure(goldenPairs.slice(0, 2));
     expect(positions).toBe(
       goldenPairs.slice(0, 2).reduce((n, pair) => n + pair.chosen.length + pair.rejected.length, 0),
     );
@@ -90,18 +101,18 @@ describe("against TRL's own numbers, the tiny Llama", () => {
     const learner = new Learner(`${goldenFolder}/tiny-policy`, trainingOf());
     learner.startStage();
     const step = (number: number): number => {
-      learner.accumulatePreference(goldenPairs, reference, goldenPairs.length);
+      accumulate(learner, goldenPairs, reference);
       return learner.update(number, 1e-4);
     };
     expect(step(1)).toBeCloseTo(golden.sigmoid.gradNorm, 3);
     const [tensors, functions] = [liveTensors(), compiledFunctions()];
     for (let number = 2; number < 6; number++) step(number);
     expect([liveTensors(), compiledFunctions()]).toEqual([tensors, functions]);
-    const after = mean(learner.evaluatePreference(goldenPairs, reference).map((outcome) => outcome.loss));
+    const after = mean(outcomesOf(learner, goldenPairs, reference).map((outcome) => outcome.loss));
     expect(after).toBeLessThan(golden.sigmoid.loss);
-    learner.captureReference(goldenPairs.slice(0, 1));
-    learner.accumulatePreference(goldenPairs, reference, goldenPairs.length);
+    learner.heldOutKl.capture(goldenPairs.slice(0, 1));
+    accumulate(learner, goldenPairs, reference);
     learner.update(6, 1e-3);
-    expect(learner.kl(goldenPairs.slice(0, 1)).sum).toBeGreaterThan(0);
+    expect(learner.heldOutKl.measure(goldenPairs.slice(0, 1)).sum).toBeGreaterThan(0);
   });
 });

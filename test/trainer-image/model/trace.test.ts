@@ -3,9 +3,11 @@ import { describe, expect, test } from '@jest/globals';
 import { loadPairs } from '../../../trainer-image/data/load.ts';
 import type { Pair } from '../../../trainer-image/data/pair.ts';
 import { loadTokenizer } from '../../../trainer-image/data/tokenizer.ts';
-import { Learner, splitPairs, type PairOutcome } from '../../../trainer-image/model/learner.ts';
+import type { PairOutcome } from '../../../trainer-image/loss/objective.ts';
+import { splitPairs } from '../../../trainer-image/model/groups.ts';
+import { Learner } from '../../../trainer-image/model/learner.ts';
 import { learningRateAt } from '../../../trainer-image/optimizer/schedule.ts';
-import { goldenFolder, trainingOf } from '../golden.ts';
+import { accumulate, goldenFolder, logProbs, trainingOf } from '../golden.ts';
 
 type Log = Record<string, number>;
 interface Run {
@@ -35,9 +37,7 @@ function trainAsTrl(run: Run, pairs: readonly Pair[]): Log[] {
   policy.startStage();
   return run.logs.map((_, step) => {
     const batch = pairs.slice(4 * step, 4 * step + 4);
-    const outcomes = splitPairs(batch, 200).flatMap((part) =>
-      policy.accumulatePreference(part, reference.logProbs(part), 4),
-    );
+    const outcomes = splitPairs(batch, 200).flatMap((part) => accumulate(policy, part, logProbs(reference, part), 4));
     const learningRate = learningRateAt(step, 20, { type: 'linear', peak, warmup: 0.1 });
     const log: Log = { learning_rate: learningRate, grad_norm: policy.update(step + 1, learningRate) };
     for (const [name, figure] of Object.entries(figures)) log[name] = mean(outcomes.map(figure));
