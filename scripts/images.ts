@@ -21,18 +21,27 @@ const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { versio
 const cacheRoot = process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-operator');
 const localBase = 'localhost/dpo-base:12';
 
+const common = [
+  'Dockerfile',
+  '.dockerignore',
+  '.npmrc',
+  'package.json',
+  'package-lock.json',
+  'scripts/images.ts',
+  'crds/*.ts',
+];
 const sources = {
-  operator: ['Dockerfile', 'package-lock.json', 'crds/*.ts', 'operator/**/*.{ts,json}'],
-  trainer: ['Dockerfile', 'package-lock.json', 'crds/*.ts', 'trainer-image/**/*.{ts,json,cc,h,txt}'],
+  operator: [...common, 'operator/**/*.{ts,json}'],
+  trainer: [...common, 'trainer-image/**/*.{ts,json,cc,h,txt}'],
 };
 export type Stage = 'operator' | 'trainer' | 'trainer-gpu';
 
 /** Name of an image on this machine. */
 export const imageName = (stage: Stage): string => `localhost/dpo/${stage}:${version}`;
 
-/** Where the docker archive of a stage is, built or not. */
-export function archiveOf(stage: Stage): string {
-  const hash = createHash('sha256').update(process.arch);
+/** Where the docker archive of a stage is, built or not: named by all that it is made of. */
+export function archiveOf(stage: Stage, base = localBase): string {
+  const hash = createHash('sha256').update(`${process.arch} ${base} `);
   for (const file of globSync(sources[stage === 'operator' ? 'operator' : 'trainer']).toSorted()) {
     if (!file.includes('node_modules') && statSync(file).isFile()) hash.update(file).update(readFileSync(file));
   }
@@ -138,7 +147,7 @@ function hostSettings(): string[] {
 }
 
 function build(stage: Stage, base: string): void {
-  const archive = archiveOf(stage);
+  const archive = archiveOf(stage, base);
   if (existsSync(archive)) {
     console.log(`images: ${stage} is built already`);
     return;
@@ -167,12 +176,21 @@ function build(stage: Stage, base: string): void {
   console.log(`images: ${stage}: ${Math.round(statSync(archive).size / 1e6)} MB`);
 }
 
-function push(stages: Stage[], registry: string): void {
-  for (const stage of stages) buildah(['push', imageName(stage), `docker://${registry}/${stage}:${version}`]);
+function push(stages: Stage[], registry: string, base: string): void {
+  for (const stage of stages) {
+    // The name in buildah's storage may be another checkout's: the archive is what these sources made.
+    const id = buildah(['pull', '--quiet', `docker-archive:${archiveOf(stage, base)}`], true);
+    buildah(['push', id, `docker://${registry}/${stage}:${version}`]);
+  }
+  console.log(helmInstall(stages, registry));
+}
+
+/** The exact command that installs what was pushed. */
+export function helmInstall(stages: readonly Stage[], registry: string): string {
   const gpu = stages.includes('trainer-gpu') ? ` --set trainer.gpuImage=${registry}/trainer-gpu:${version}` : '';
-  console.log(`helm install dpo charts/dpo-operator --namespace dpo-system --create-namespace \\
+  return `helm install dpo charts/dpo-operator --namespace dpo-system --create-namespace \\
   --set image.repository=${registry}/operator --set image.tag=${version} \\
-  --set trainer.image=${registry}/trainer:${version}${gpu}`);
+  --set trainer.image=${registry}/trainer:${version}${gpu}`;
 }
 
 function main(): void {
@@ -192,7 +210,7 @@ function main(): void {
   const stages: Stage[] = ['operator', 'trainer', ...(values.gpu ? (['trainer-gpu'] as const) : [])];
   const base = values.base ?? makeBase();
   for (const stage of stages) build(stage, base);
-  if (values.push !== undefined) push(stages, values.push);
+  if (values.push !== undefined) push(stages, values.push, base);
 }
 
 if (process.argv[1] === import.meta.filename) {

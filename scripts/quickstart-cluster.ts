@@ -30,19 +30,32 @@ function fillClaims(cluster: Cluster): void {
 }
 
 const say = (message: string): void => console.log(message);
+
+/** Fills the bare cluster: claims, chart, Prometheus. */
+async function fill(cluster: Cluster): Promise<void> {
+  say('filling the claims `models` and `data`');
+  fillClaims(cluster);
+  applyMonitoringCrds(cluster);
+  say('installing the chart');
+  install(cluster);
+  say('starting Prometheus');
+  await startPrometheus(cluster);
+}
+
 say('bringing a cluster of one node up');
 const cluster = await startCluster({ images: [archiveOf('operator'), archiveOf('trainer')] });
 process.once('SIGTERM', () => {
   rmSync(stateFile, { force: true });
   void cluster.stop().then(() => process.exit(0));
 });
-say('filling the claims `models` and `data`');
-fillClaims(cluster);
-applyMonitoringCrds(cluster);
-say('installing the chart');
-install(cluster);
-say('starting Prometheus');
-await startPrometheus(cluster);
+try {
+  await fill(cluster);
+} catch (error) {
+  console.error((error as Error).message);
+  // What the node changed on this machine is put back.
+  await cluster.stop();
+  process.exit(1);
+}
 const { enter, kubeconfig } = cluster;
 const state: QuickstartState = { pid: process.pid, enter: [...enter], kubeconfig };
 mkdirSync(dirname(stateFile), { recursive: true });

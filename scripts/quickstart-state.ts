@@ -11,13 +11,24 @@ export interface QuickstartState {
   kubeconfig: string;
 }
 
-const folder = join(process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-operator'), 'quickstart');
+const cache = process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-operator');
+/** Set to another folder, a second quickstart runs beside the first: the tests do so. */
+const folder = process.env['DPO_QUICKSTART_DIR'] ?? join(cache, 'quickstart');
 export const stateFile = join(folder, 'state.json');
 export const logFile = join(folder, 'cluster.log');
+
+/** Whether the process is the one that holds the cluster: after a reboot its number may be anyone's. */
+function holdsCluster(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('quickstart-cluster.ts');
+  } catch {
+    return false;
+  }
+}
 
 /** The running cluster, or undefined. */
 export function findState(): QuickstartState | undefined {
   if (!existsSync(stateFile)) return undefined;
   const state = JSON.parse(readFileSync(stateFile, 'utf8')) as QuickstartState;
-  return existsSync(`/proc/${state.pid}`) ? state : undefined;
+  return holdsCluster(state.pid) ? state : undefined;
 }

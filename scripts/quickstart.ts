@@ -31,7 +31,7 @@ function setUp(): void {
       : '1/4 Looking for what is built.',
   );
   const started = performance.now();
-  const args = ['--disable-warning=ExperimentalWarning', 'scripts/setup.ts', 'e2e'];
+  const args = ['--disable-warning=ExperimentalWarning', 'scripts/setup.ts', 'quickstart'];
   if (spawnSync(process.execPath, args, { stdio: 'inherit' }).status !== 0) process.exit(1);
   say(`    done in ${Math.round((performance.now() - started) / 1000)} s`);
 }
@@ -144,14 +144,23 @@ async function up(): Promise<void> {
   commands.kubectl('delete', 'dpojob', name, '--ignore-not-found', '--cascade=foreground');
   commands.kubectl('apply', '--server-side', '-f', example);
   const job = await follow(commands);
-  say('4/4 What stands in Prometheus:');
-  for (const metric of ['dpo_job_loss', 'dpo_job_beta', 'dpo_job_reward_margin']) {
-    const expression = `${metric}{dpojob="${name}"}`;
-    say(`    ${expression} = ${await askUntil(commands.run, expression)}`);
-  }
+  const answered = await tellFigures(commands);
   say(`\n${commands.kubectl('get', 'dpojob', name)}`);
   tellMore(state);
-  process.exitCode = job.status?.state === 'Complete' ? 0 : 1;
+  process.exitCode = job.status?.state === 'Complete' && answered ? 0 : 1;
+}
+
+/** Prints the three answers of Prometheus; whether it has them all. */
+async function tellFigures({ run }: Commands): Promise<boolean> {
+  say('4/4 What stands in Prometheus:');
+  let all = true;
+  for (const metric of ['dpo_job_loss', 'dpo_job_beta', 'dpo_job_reward_margin']) {
+    const expression = `${metric}{dpojob="${name}"}`;
+    const value = await askUntil(run, expression);
+    say(`    ${expression} = ${value ?? 'no answer within 30 s'}`);
+    all &&= value !== undefined;
+  }
+  return all;
 }
 
 async function down(): Promise<void> {

@@ -3,7 +3,7 @@ import { nodePrograms } from '../test/cluster/real-node.ts';
 import { installMissing } from './debian.ts';
 
 /**
- * `setup.ts unit|integration|e2e`: installs what a ring of tests needs on a new machine, one heavy build after the other;
+ * `setup.ts unit|integration|e2e|quickstart`: installs what a ring of tests, or quickstart, needs on a new machine, one heavy build after the other;
  * each is cached outside the project by its content's hash, so that a second run takes seconds.
  */
 interface Needs {
@@ -22,11 +22,12 @@ const controlPlane: Needs = {
   programs: { python3: 'python3', pip3: 'python3-pip', openssl: 'openssl' },
   scripts: [['test/cluster/install.ts', '--tools']],
 };
-const realNode: Needs = {
+const quickstart: Needs = {
   programs: { ...engine.programs, ...controlPlane.programs, ...nodePrograms },
-  scripts: [...engine.scripts, ['test/cluster/install.ts', '--all'], ['scripts/images.ts'], ['test/python/install.ts']],
+  scripts: [...engine.scripts, ['test/cluster/install.ts', '--node'], ['scripts/images.ts']],
 };
-const needs: Record<string, Needs> = { unit: engine, integration: controlPlane, e2e: realNode };
+const realNode: Needs = { ...quickstart, scripts: [...quickstart.scripts, ['test/python/install.ts']] };
+const needs: Record<string, Needs> = { unit: engine, integration: controlPlane, quickstart, e2e: realNode };
 
 const runs = (script: string[]): boolean =>
   spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', ...script], { stdio: 'inherit' }).status === 0;

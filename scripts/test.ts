@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 
 /**
  * Runs the rings of tests in their order (unit, integration, end to end) after setting up what each needs, and closes
@@ -65,23 +65,16 @@ const atLeastOneFailure = (report: string): Pick<Count, 'failed'> => ({
   failed: Math.max(1, readReport(report).failed),
 });
 
-/** Rings that have a folder of tests yet: slices land one after another. */
-function presentRings(): Ring[] {
-  return (Object.keys(rings) as Ring[]).filter((ring) => ring === 'unit' || existsSync(`test/${ring}`));
-}
-
 function main(which: string, paths: string[]): void {
-  const chosen: Ring[] = which === 'all' ? presentRings() : [which as Ring];
+  const chosen: Ring[] = which === 'all' ? (Object.keys(rings) as Ring[]) : [which as Ring];
   mkdirSync('.dpo/test', { recursive: true });
   const counts: Count[] = [];
   if (which === 'all') {
     counts.push(asCount(run('lint', ['sh', 'scripts/lint'])));
-    if (existsSync('scripts/generate.ts')) {
-      counts.push(asCount(run('verify: generated files are up to date', node('scripts/generate.ts', '--check'))));
-    }
+    counts.push(asCount(run('verify: generated files are up to date', node('scripts/generate.ts', '--check'))));
   }
   for (const ring of chosen) {
-    const ready = !existsSync('scripts/setup.ts') || run(`setup: ${ring}`, node('scripts/setup.ts', ring));
+    const ready = run(`setup: ${ring}`, node('scripts/setup.ts', ring));
     counts.push(ready ? runRing(ring, paths) : asCount(false));
   }
   const sum = (key: keyof Count): number => counts.reduce((total, count) => total + count[key], 0);

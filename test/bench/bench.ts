@@ -41,6 +41,10 @@ for await (const text of createInterface({ input: child.stdout })) {
 }
 clearInterval(memory);
 rmSync(volumes, { recursive: true });
+if (steps.length === 0) {
+  console.error('bench: the job took no step of the preference stage: see its messages above');
+  process.exit(1);
+}
 
 const median = (figures: number[]): number => figures.toSorted((a, b) => a - b)[figures.length >> 1] ?? Number.NaN;
 const rate = (name: 'tokensPerSecond' | 'pairsPerSecond'): string =>

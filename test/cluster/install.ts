@@ -6,8 +6,8 @@ import { fetchMonitoringCrds } from './monitoring-crds.ts';
 
 /**
  * Builds the cluster's programs from pinned Go modules, one after another, where they are not built yet: `kubeall` (etcd,
- * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` promtool and kwok; with `--all`
- * also helm, Prometheus and the Prometheus Operator's CRDs.
+ * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` also promtool and kwok;
+ * with `--node` also helm, Prometheus, promtool and the Prometheus Operator's CRDs.
  */
 const goMod = readFileSync(join(import.meta.dirname, 'kubeall', 'go.mod'), 'utf8');
 const version =
@@ -29,7 +29,6 @@ const kubeall: GoProgram = {
   package: './cmd/kubeall',
   linkerFlags: stamps.map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`).join(' '),
   about: `Kubernetes ${version.join('.')} (about 6 minutes on two cores, once)`,
-  oldestGo: [1, 24],
 };
 const helm: GoProgram = {
   name: 'helm',
@@ -37,7 +36,6 @@ const helm: GoProgram = {
   sources: ['go.mod', 'go.sum'],
   package: 'helm.sh/helm/v3/cmd/helm',
   about: 'helm (about 4 minutes on two cores, once)',
-  oldestGo: [1, 24],
 };
 const kwok: GoProgram = {
   name: 'kwok',
@@ -45,7 +43,6 @@ const kwok: GoProgram = {
   sources: ['go.mod', 'go.sum'],
   package: 'sigs.k8s.io/kwok/cmd/kwok',
   about: 'kwok (about 3 minutes on two cores, once)',
-  oldestGo: [1, 26],
 };
 
 const prometheusModule = {
@@ -53,7 +50,6 @@ const prometheusModule = {
   sources: ['go.mod', 'go.sum'],
   // Kubernetes discovery is the only one that is needed, and Debian's Prometheus lacks just this.
   tags: 'remove_all_sd,enable_kubernetes_sd',
-  oldestGo: [1, 26] as const,
 };
 const prometheus: GoProgram = {
   ...prometheusModule,
@@ -76,11 +72,9 @@ export const promtoolPath = (): string => programPath(promtool);
 
 if (process.argv[1] === import.meta.filename) {
   buildProgram(kubeall);
-  const all = process.argv.includes('--all');
-  if (all || process.argv.includes('--tools')) [promtool, kwok].forEach(buildProgram);
-  if (all) {
-    buildProgram(helm);
-    buildProgram(prometheus);
+  if (process.argv.includes('--tools')) [promtool, kwok].forEach(buildProgram);
+  if (process.argv.includes('--node')) {
+    [promtool, helm, prometheus].forEach(buildProgram);
     fetchMonitoringCrds();
   }
   if (spawnSync('openssl', ['version']).error) fail('openssl is missing. On Debian: apt-get install openssl');

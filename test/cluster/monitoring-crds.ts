@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fail, goOrFail } from './go-program.ts';
+import { fail, goFor } from './go-program.ts';
 
 /** The CRDs of ServiceMonitor, PodMonitor and PrometheusRule, from the Prometheus Operator's Go module. */
 const module = 'github.com/prometheus-operator/prometheus-operator';
@@ -20,7 +20,7 @@ export const monitoringCrdsFolder = folder;
 /** Fetches the CRDs unless they are there. */
 export function fetchMonitoringCrds(): void {
   if (existsSync(folder())) return;
-  const go = goOrFail([1, 24]);
+  const go = goFor('kubeall');
   const env = { ...process.env, GOTOOLCHAIN: 'local', GOFLAGS: '' };
   const args = ['mod', 'download', '-json', `${module}@${version}`];
   const { status, stdout, stderr } = spawnSync(go, args, { cwd: tmpdir(), env, encoding: 'utf8' });

@@ -7,6 +7,9 @@ export interface Held {
   kubeconfig: string;
 }
 
+/** What the command line of the process that holds a control plane shows. */
+const holder = join('cluster', 'up.ts');
+
 const folder = join(import.meta.dirname, '..', '..', '.dpo', 'cluster');
 const file = (name: string): string => join(folder, `${name}.json`);
 
@@ -28,8 +31,8 @@ export const forget = (name: string): void => rmSync(file(name), { force: true }
 export function find(name: string): Held | undefined {
   try {
     const held = JSON.parse(readFileSync(file(name), 'utf8')) as Held;
-    process.kill(held.pid, 0);
-    return held;
+    // After a reboot the number may be anyone's.
+    return readFileSync(`/proc/${held.pid}/cmdline`, 'utf8').includes(holder) ? held : undefined;
   } catch {
     return undefined;
   }

@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 import {
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -42,11 +44,23 @@ function fail(message: string): never {
   process.exit(1);
 }
 
-function run(command: string, args: string[], missing: string): string {
-  const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
-  if (result.error) fail(missing);
-  if (result.status !== 0) fail(`${command} ${args[0]} failed:\n${result.stderr || result.stdout}`);
-  return result.stdout;
+function run(command: string, args: string[]): void {
+  const { error, status, stderr, stdout } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  if (status !== 0) throw new Error(`${command} ${args[0]} failed:\n${error?.message ?? (stderr || stdout)}`);
+}
+
+/** Before anything is downloaded: every tool that the build uses, and the Debian packages they are in. */
+const tools: [command: string[], packages: string][] = [
+  [['python3', '--version'], 'python3 python3-pip'],
+  [['python3', '-m', 'pip', '--version'], 'python3-pip'],
+  [['g++', '--version'], 'g++'],
+];
+
+function checkTools(): void {
+  for (const [[program = '', ...args], packages] of tools) {
+    if (spawnSync(program, args, { stdio: 'ignore' }).status === 0) continue;
+    fail(`"${[program, ...args].join(' ')}" does not work here. On Debian: apt-get install ${packages}`);
+  }
 }
 
 function checkPlatform(): void {
@@ -83,9 +97,8 @@ function downloadTensorFlow(target: string): void {
   const glibc = [17, 24, 25, 26, 27, 28].flatMap((minor) => ['--platform', `manylinux_2_${minor}_${machine}`]);
   const platform = [...glibc, '--platform', `manylinux2014_${machine}`, '--python-version', '3.11'];
   const pip = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps', '--require-hashes'];
-  run('python3', ['-m', 'pip', '--version'], 'python3 is missing. On Debian: apt-get install python3 python3-pip');
-  run('python3', [...pip, '--only-binary', ':all:', ...platform, '--dest', wheels, '-r', requirements], 'python3');
-  run('python3', ['-c', unpack, wheels, target], 'python3');
+  run('python3', [...pip, '--only-binary', ':all:', ...platform, '--dest', wheels, '-r', requirements]);
+  run('python3', ['-c', unpack, wheels, target]);
   rmSync(wheels, { recursive: true });
 }
 
@@ -100,45 +113,47 @@ function compile(target: string): void {
   for (const file of ours) copyFileSync(join(here, file), join(sources, file));
   const tensorflow = join(target, 'tensorflow');
   const units = ['tfjs_backend.cc', 'tfjs_binding.cc', 'recorder.cc', 'op-signature.cc'];
-  run(
-    'g++',
-    [
-      ...'-std=c++17 -O2 -fPIC -shared -DNAPI_VERSION=8 -DNODE_GYP_MODULE_NAME=tfjs_binding'.split(' '),
-      ...[napiHeaders, join(tensorflow, 'include'), sources].map((folder) => `-I${folder}`),
-      ...units.map((unit) => join(sources, unit)),
-      '-o',
-      join(target, 'tfjs_binding.node'),
-      `-L${tensorflow}`,
-      '-l:libtensorflow_cc.so.2',
-      '-l:libtensorflow_framework.so.2',
-      '-Wl,-rpath,$ORIGIN/tensorflow',
-    ],
-    'g++ is missing. On Debian: apt-get install g++',
-  );
+  run('g++', [
+    ...'-std=c++17 -O2 -fPIC -shared -DNAPI_VERSION=8 -DNODE_GYP_MODULE_NAME=tfjs_binding'.split(' '),
+    ...[napiHeaders, join(tensorflow, 'include'), sources].map((folder) => `-I${folder}`),
+    ...units.map((unit) => join(sources, unit)),
+    '-o',
+    join(target, 'tfjs_binding.node'),
+    `-L${tensorflow}`,
+    '-l:libtensorflow_cc.so.2',
+    '-l:libtensorflow_framework.so.2',
+    '-Wl,-rpath,$ORIGIN/tensorflow',
+  ]);
   rmSync(sources, { recursive: true });
   rmSync(join(tensorflow, 'include'), { recursive: true });
 }
 
 /** Made under a temporary name and renamed when whole: two runs at once, or a killed one, leave nothing half made. */
 function build(cached: string): void {
+  checkTools();
   mkdirSync(dirname(cached), { recursive: true });
   const target = mkdtempSync(`${cached}.`);
-  downloadTensorFlow(target);
-  compile(target);
   try {
+    downloadTensorFlow(target);
+    compile(target);
     renameSync(target, cached);
   } catch (error) {
-    if (!existsSync(cached)) throw error;
-    rmSync(target, { recursive: true });
+    rmSync(target, { recursive: true, force: true });
+    // Another run may have been first: then its result is as good.
+    if (!existsSync(cached)) fail((error as Error).message);
   }
 }
 
-/** The package looks for its binding at lib/napi-v8. */
+/** The package looks for its binding at lib/napi-v8. Replaced at once, and only by another: a trainer may be using it. */
 function link(cached: string): void {
   const folder = join(packageRoot, 'lib', 'napi-v8');
-  rmSync(folder, { recursive: true, force: true });
+  if (existsSync(folder) && realpathSync(folder) === realpathSync(cached)) return;
+  const temporary = `${folder}.${process.pid}`;
   mkdirSync(dirname(folder), { recursive: true });
-  symlinkSync(cached, folder);
+  symlinkSync(cached, temporary);
+  // A folder from another way of installing cannot be renamed over.
+  if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) rmSync(folder, { recursive: true });
+  renameSync(temporary, folder);
 }
 
 checkPlatform();

@@ -1,0 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { definitionsText } from '../../scripts/extract-kubernetes.ts';
+
+test('the schemas behind spec.pod are those of the Kubernetes that the tests run', () => {
+  expect(definitionsText()).toBe(readFileSync('crds/kubernetes/definitions.json', 'utf8'));
+}, 120_000);
