@@ -8,6 +8,8 @@ import { z } from 'zod';
 /** Stages of a run in their order. Every stage beats: `heartbeat` grows while it makes progress. */
 export const stages = ['Loading', 'Data', 'SFT', 'Reference', 'Training', 'Evaluating', 'Exporting', 'Done'] as const;
 
+export type Stage = (typeof stages)[number];
+
 const figure = z.number().optional();
 
 /** Figures of the latest optimizer step (means over its pairs) and of the latest held-out evaluation. */

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { exitCodes, type ExitReason } from '../crds/exit-codes.ts';
 import { maxTerminationBytes, type Progress } from '../crds/progress.ts';
 import { environment, trainerPort } from '../crds/run-config.ts';
+import { storedComputePlan } from './checkpoint/compute-plan.ts';
 import { createDisplay } from './console.ts';
 import { readJobFile, readRunConfig, resolveRun, type Run } from './config.ts';
 import { prepareEnvironment } from './engine/environment.ts';
@@ -45,13 +46,16 @@ function readOptions() {
 async function resolve(options: ReturnType<typeof readOptions>): Promise<Run> {
   const job =
     options['run-config'] === undefined ? readJobFile(options.file as string) : readRunConfig(options['run-config']);
-  await checkAccelerator(job.spec.accelerator.count);
   if (options.volumes === defaultVolumes) {
     // The examples' claims, so that `npm run train -- -f crds/examples/quickstart.yaml` works in a fresh clone.
     const { prepareExamples } = await import('../examples/prepare.ts');
     prepareExamples(options.volumes);
   }
-  return resolveRun(job, options.volumes);
+  const run = resolveRun(job, options.volumes);
+  // A run that goes on keeps its threads: with others the last bits of its sums would differ.
+  prepareEnvironment(storedComputePlan(run.paths.checkpoints)?.threads);
+  await checkAccelerator(job.spec.accelerator.count);
+  return run;
 }
 
 /** A job that asked for an accelerator never trains on CPU in silence. */
@@ -142,7 +146,6 @@ async function main(): Promise<number> {
     const options = readOptions();
     if (options.file === undefined && options['run-config'] === undefined)
       throw new TrainerError('InvalidConfiguration', usage);
-    prepareEnvironment();
     end = await runWorker(await resolve(options), options);
   } catch (error) {
     const reason = error instanceof TrainerError ? error.reason : 'InternalError';

@@ -7,6 +7,7 @@ import { evaluate, klPairs } from './evaluate.ts';
 import { exportModel } from './export/export.ts';
 import { splitPairs } from './model/groups.ts';
 import { Learner, type StateTensor } from './model/learner.ts';
+import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { loadData, planDigest, type RunData } from './stages/data.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
@@ -20,6 +21,7 @@ import { saveCheckpoint } from './stages/steps.ts';
  * Throws Stopped when asked to stop (with a checkpoint saved), else a TrainerError with its reason.
  */
 export async function train(run: Run, holder: string, report: Reporter): Promise<void> {
+  const started = performance.now();
   report.beat({ stage: 'Loading' });
   const learner = new Learner(run.paths.model, run.job.spec.training);
   report.info(`model loaded: ${learner.parameterCount} parameters`);
@@ -38,6 +40,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
     report.warn('CheckpointSkipped', message),
   );
   const context: StageContext = { run, learner, store, fence, plan, report };
+  settleComputePlan(context);
   const saved = store.newest(plan);
   if (saved !== undefined) report.info(`resuming at step ${saved.step} of stage ${saved.stage}`);
 
@@ -65,6 +68,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   const weights = learner.weights().map((weight) => beating(weight, report));
   const exported = { raw: learner.network.raw, weights, chatTemplate };
   const digest = exportModel(run.paths.model, run.paths.output, exported, () => fence.check());
+  tellRecordings(started, report);
   // The model is there: a stop that comes now comes too late.
   note(report, { stage: 'Done', step: totalSteps, totalSteps, output: { source: run.job.spec.output.source, digest } });
 }

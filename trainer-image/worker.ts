@@ -1,9 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { maxWarningLength, maxWarnings, stages, type Metrics, type Progress } from '../crds/progress.ts';
+import { maxWarningLength, maxWarnings, type Metrics, type Progress, type Stage } from '../crds/progress.ts';
 import type { Run } from './config.ts';
 import { setEager } from './engine/engine.ts';
 import { TrainerError } from './errors.ts';
 import type { Work } from './metrics/names.ts';
+import { GraceWatch } from './stages/grace.ts';
 import { Stopped, type ProgressPart, type Reporter } from './stages/context.ts';
 import { train } from './train.ts';
 
@@ -47,6 +48,14 @@ function createReporter(): Reporter {
     warnings: [],
   };
   const first = { percent: -1, at: started };
+  const grace = new GraceWatch(run.job.spec.checkpoint.gracePeriodSeconds);
+  let saveSeconds = 0;
+  const warn: Reporter['warn'] = (reason, message) => {
+    const others = progress.warnings.filter((warning) => warning.reason !== reason);
+    const warnings = [...others, { reason, message: message.slice(0, maxWarningLength) }].slice(-maxWarnings);
+    progress = { ...progress, warnings };
+    post({ kind: 'warning', reason, message });
+  };
   return {
     beat: (part: ProgressPart = {}) => {
       const metrics = { ...progress.metrics, ...finite(part.metrics ?? {}) };
@@ -55,17 +64,18 @@ function createReporter(): Reporter {
       progress.percent = Math.max(progress.percent, percentOf(progress));
       const eta = etaOf(progress, first);
       if (eta !== undefined) progress.etaSeconds = eta;
+      const short = grace.beat(progress.stage, performance.now() / 1000, saveSeconds);
+      saveSeconds = 0;
+      if (short !== undefined) warn('GracePeriodShort', short);
       post({ kind: 'progress', progress });
       if (Atomics.load(flag, 0) !== 0) throw new Stopped('stopped on request');
     },
-    observe: (work) => post({ kind: 'work', work }),
-    info: (message) => post({ kind: 'info', message }),
-    warn: (reason, message) => {
-      const others = progress.warnings.filter((warning) => warning.reason !== reason);
-      const warnings = [...others, { reason, message: message.slice(0, maxWarningLength) }].slice(-maxWarnings);
-      progress = { ...progress, warnings };
-      post({ kind: 'warning', reason, message });
+    observe: (work) => {
+      if (work.kind === 'checkpoint') saveSeconds += work.seconds;
+      post({ kind: 'work', work });
     },
+    info: (message) => post({ kind: 'info', message }),
+    warn,
   };
 }
 
@@ -75,7 +85,7 @@ function finite(metrics: Metrics): Metrics {
 }
 
 /** Share of the run up to the end of each stage, from the runs of the example: an estimate for people. */
-const shares: Record<(typeof stages)[number], [number, number]> = {
+const shares: Record<Stage, [number, number]> = {
   Loading: [0, 1],
   Data: [1, 3],
   SFT: [3, 35],

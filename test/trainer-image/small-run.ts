@@ -41,10 +41,11 @@ export interface Ended {
   output: string;
 }
 
-/** Starts the trainer; `watch` sees its output grow and may signal it. */
+/** Starts the trainer; `watch` sees its output grow and may signal it; `env` is added to the environment. */
 export function trainer(
   folder: string,
   watch: (output: string, child: ChildProcess) => void = () => {},
+  env: Record<string, string> = {},
 ): Promise<Ended> {
   const args = [
     'scripts/node',
@@ -56,7 +57,7 @@ export function trainer(
     '--port',
     '0',
   ];
-  const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   let output = '';
   const collect = (text: Buffer): void => {
     output += text.toString();

@@ -21,6 +21,10 @@ export function setEager(on: boolean): void {
 }
 export const eager = (): boolean => runsEagerly;
 
+/** Milliseconds spent on recording since the process began, and functions recorded. */
+const recorded = { milliseconds: 0, functions: 0 };
+export const recordings = (): Readonly<typeof recorded> => recorded;
+
 /** Compiled functions held now. */
 export const compiledFunctions = (): number => functions.size;
 
@@ -45,6 +49,14 @@ function record(key: string, f: (inputs: Tensor[]) => Tensor[], inputs: readonly
   }
 }
 
+function timed(make: () => CompiledFunction): CompiledFunction {
+  const started = performance.now();
+  const made = make();
+  recorded.milliseconds += performance.now() - started;
+  recorded.functions += 1;
+  return made;
+}
+
 function recall(id: string, make: () => CompiledFunction): CompiledFunction {
   const known = functions.get(id) ?? make();
   functions.delete(id);
@@ -64,7 +76,7 @@ function recall(id: string, make: () => CompiledFunction): CompiledFunction {
  */
 export function compile(key: string, f: (inputs: Tensor[]) => Tensor[], inputs: readonly Tensor[]): Tensor[] {
   if (runsEagerly) return scope(() => f([...inputs]));
-  const compiled = recall(signature(key, inputs), () => record(key, f, inputs));
+  const compiled = recall(signature(key, inputs), () => timed(() => record(key, f, inputs)));
   try {
     return binding
       .callFunction(

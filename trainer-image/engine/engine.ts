@@ -1,4 +1,4 @@
-export { compile, compiledFunctions, eager, setEager } from './compile.ts';
+export { compile, compiledFunctions, eager, recordings, setEager } from './compile.ts';
 export { ops } from './ops.ts';
 export {
   constant,

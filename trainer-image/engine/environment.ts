@@ -3,14 +3,14 @@ import { availableParallelism } from 'node:os';
 
 /**
  * TensorFlow reads these once, when its library is loaded, and only from the process's real environment: set them on the
- * main thread before a worker starts. What the user has set stays.
+ * main thread before a worker starts. What the user has set stays; `threads` is what an earlier part of the run had.
  */
-export function prepareEnvironment(): void {
+export function prepareEnvironment(threads = threadLimit()): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // 25 % less time per step on CPU (docs/decisions/0002-compiled-steps.md).
   process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
   process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
-  process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threadLimit());
+  process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
   process.env['TF_NUM_INTEROP_THREADS'] ??= '1';
 }
 
@@ -21,9 +21,17 @@ export function threadLimit(cpuMax = readCpuMax(), cores = availableParallelism(
   return Math.max(1, Math.min(cores, Math.ceil(quota / period)));
 }
 
+/** The quota as cgroup v2 writes it, "200000 100000" or "max 100000"; cgroup v1 has a file for each number. */
 function readCpuMax(): string {
+  const read = (file: string): string => readFileSync(`/sys/fs/cgroup/${file}`, 'utf8').trim();
   try {
-    return readFileSync('/sys/fs/cgroup/cpu.max', 'utf8');
+    return read('cpu.max');
+  } catch {
+    // Not cgroup v2.
+  }
+  try {
+    const quota = read('cpu/cpu.cfs_quota_us');
+    return quota === '-1' ? 'max' : `${quota} ${read('cpu/cpu.cfs_period_us')}`;
   } catch {
     return 'max';
   }

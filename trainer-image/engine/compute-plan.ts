@@ -1,0 +1,29 @@
+import { z } from 'zod';
+
+/**
+ * What the last bits of a result depend on besides the job: two runs on the same plan end with the same weights bit for
+ * bit, others numerically close. It is stored with the run; what can be chosen is read back when the run goes on.
+ */
+export const computePlanSchema = z.object({
+  tensorflow: z.string(),
+  device: z.enum(['CPU', 'GPU']),
+  /** Extensions of the processor by which TensorFlow and oneDNN choose their kernels. */
+  instructionSet: z.string(),
+  threads: z.int().min(1),
+  oneDNN: z.boolean(),
+});
+export type ComputePlan = z.infer<typeof computePlanSchema>;
+
+const extensions = 'avx avx2 fma avx512f avx512_vnni avx512_bf16 amx_tile amx_bf16 asimd sve bf16'.split(' ');
+
+/** The kernels' choice from the text of /proc/cpuinfo: the known extensions that the processor has. */
+export function instructionSet(cpuInfo: string): string {
+  const flags = new Set((/^(?:flags|Features)\s*:(.*)$/m.exec(cpuInfo)?.[1] ?? '').trim().split(/\s+/));
+  return extensions.filter((extension) => flags.has(extension)).join(' ') || 'baseline';
+}
+
+/** What differs between two plans, for people: "threads 4, before 2". */
+export function planChanges(before: ComputePlan, now: ComputePlan): string[] {
+  const keys = Object.keys(now) as (keyof ComputePlan)[];
+  return keys.filter((key) => before[key] !== now[key]).map((key) => `${key} ${now[key]}, before ${before[key]}`);
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { storeComputePlan, storedComputePlan } from '../checkpoint/compute-plan.ts';
+import { instructionSet, planChanges, type ComputePlan } from '../engine/compute-plan.ts';
+import { recordings, tensorFlowVersion, usesGpu } from '../engine/engine.ts';
+import { threadLimit } from '../engine/environment.ts';
+import type { Reporter, StageContext } from './context.ts';
+
+function readCpuInfo(): string {
+  try {
+    return readFileSync('/proc/cpuinfo', 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** The plan of this process. */
+function presentComputePlan(): ComputePlan {
+  return {
+    tensorflow: tensorFlowVersion(),
+    device: usesGpu() ? 'GPU' : 'CPU',
+    instructionSet: instructionSet(readCpuInfo()),
+    threads: Number(process.env['TF_NUM_INTRAOP_THREADS'] ?? threadLimit()),
+    oneDNN: process.env['TF_ENABLE_ONEDNN_OPTS'] !== '0',
+  };
+}
+
+/** Stores the run's plan at its start; warns when a run goes on under another than it began with. */
+export function settleComputePlan({ run, fence, report }: Pick<StageContext, 'run' | 'fence' | 'report'>): void {
+  const { checkpoints } = run.paths;
+  const [before, now] = [storedComputePlan(checkpoints), presentComputePlan()];
+  const { tensorflow, device, instructionSet: kernels, threads } = now;
+  report.info(`TensorFlow ${tensorflow} on ${device} (${kernels}), ${threads} threads`);
+  if (before === undefined) return storeComputePlan(checkpoints, now, fence);
+  const changes = planChanges(before, now);
+  if (changes.length === 0) return;
+  const message = `the run goes on with ${changes.join('; ')}: it ends numerically close to an undisturbed run, not bit for bit`;
+  report.warn('ComputePlanChanged', message);
+}
+
+/** Says what share of the time since `started` (of performance.now()) went into recording functions. */
+export function tellRecordings(started: number, report: Reporter): void {
+  const { functions, milliseconds } = recordings();
+  const share = ((100 * milliseconds) / (performance.now() - started)).toFixed(1);
+  report.info(`${functions} functions were recorded in ${(milliseconds / 1000).toFixed(1)} s, ${share} % of the run`);
+}
