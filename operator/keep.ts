@@ -33,8 +33,8 @@ export function keepDPOJob(object: Stored): StoredDPOJob {
 export function keepJob(object: Stored): StoredJob {
   const raw = object as Raw;
   const owners = raw.metadata.ownerReferences?.map(({ uid, controller }) => defined({ uid, controller }));
-  const conditions = raw.status?.conditions?.map(({ type, status, reason, message }) =>
-    defined({ type, status, reason, message }),
+  const conditions = raw.status?.conditions?.map(({ type, status, reason, message, lastTransitionTime }) =>
+    defined({ type, status, reason, message, lastTransitionTime }),
   );
   return {
     metadata: defined({ ...keepMetadata(raw), ownerReferences: owners }),

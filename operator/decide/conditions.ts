@@ -12,7 +12,7 @@ export interface Statement {
 export function conditions(job: DPOJob, statements: Record<ConditionType, Statement>, now: string): Condition[] {
   return conditionTypes.map((type) => {
     const { status, reason, message = '' } = statements[type];
-    const before = job.status?.conditions?.find((one) => one.type === type);
+    const before = storedCondition(job, type);
     return {
       type,
       status,
@@ -24,7 +24,12 @@ export function conditions(job: DPOJob, statements: Record<ConditionType, Statem
   });
 }
 
+/** A condition of the stored status. */
+export function storedCondition(job: DPOJob, type: ConditionType): Condition | undefined {
+  return job.status?.conditions?.find((one) => one.type === type);
+}
+
 /** Whether a condition is True in the stored status. */
 export function isTrue(job: DPOJob, type: ConditionType): boolean {
-  return job.status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;
+  return storedCondition(job, type)?.status === 'True';
 }

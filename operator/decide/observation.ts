@@ -12,7 +12,15 @@ export interface ObservedJob {
     ownerReferences?: { uid: string; controller?: boolean }[];
   };
   spec?: { suspend?: boolean };
-  status?: { conditions?: { type: string; status: string; reason?: string; message?: string }[] };
+  status?: { conditions?: JobCondition[] };
+}
+
+export interface JobCondition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+  lastTransitionTime?: string;
 }
 
 export interface ContainerState {

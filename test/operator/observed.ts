@@ -84,7 +84,7 @@ export function aRecord(pod: string, step: number, rest: Partial<Progress> = {})
     stageStep: step,
     stageTotal: 100,
     epoch: 0,
-    percent: step,
+    percent: Math.min(step, 100),
     metrics: { beta: 0.1 },
     warnings: [],
     ...rest,
