@@ -1,12 +1,16 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { failureReasons } from '../../crds/conditions.ts';
 import { freeExitCodes } from '../../crds/exit-codes.ts';
+import type { Progress } from '../../crds/progress.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
 import type { Observation, ObservedPod } from './observation.ts';
 
 /** Free restarts in a row without a newer checkpoint that fail the job. */
 export const maxRestartsWithoutProgress = 3;
+
+/** Before these nothing that a restart could get further with is told. */
+const stagesWithCheckpoints = new Set<Progress['stage']>(['Training', 'Evaluating', 'Exporting']);
 
 type Restarts = Pick<DPOJobStatus, 'restarts' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'>;
 
@@ -16,7 +20,9 @@ type Restarts = Pick<DPOJobStatus, 'restarts' | 'restartsWithoutProgress' | 'las
  */
 export function countRestarts(status: DPOJobStatus, pods: ObservedPod[]): Restarts {
   const counted = status.lastFailure?.time;
-  const fresh = endedPods(pods).filter((e) => counted === undefined || Date.parse(e.finishedAt) > Date.parse(counted));
+  const fresh = endedPods(pods)
+    .filter(({ finishedAt }) => counted === undefined || Date.parse(finishedAt) > Date.parse(counted))
+    .filter((ended) => !(isFree(ended) && wereStopped(status)));
   return fresh.reduce(countOne, {
     restarts: status.restarts ?? 0,
     restartsWithoutProgress: status.restartsWithoutProgress ?? 0,
@@ -24,6 +30,12 @@ export function countRestarts(status: DPOJobStatus, pods: ObservedPod[]): Restar
     ...(status.checkpoint === undefined ? {} : { checkpoint: status.checkpoint }),
   });
 }
+
+const isFree = ({ exitCode }: Ended): boolean => (freeExitCodes as readonly number[]).includes(exitCode);
+
+/** Whether the operator itself stopped the pods: by a suspend, which stops the attempt's clock, or since the job is over. */
+const wereStopped = ({ attemptStartTime, completionTime }: DPOJobStatus): boolean =>
+  attemptStartTime === undefined || completionTime !== undefined;
 
 function countOne(before: Restarts, ended: Ended): Restarts {
   const checkpoint = newer(before.checkpoint, ended.said?.progress?.checkpoint);
@@ -36,15 +48,16 @@ function countOne(before: Restarts, ended: Ended): Restarts {
   };
 }
 
-/** Only free exits count, and only after training has begun; a checkpoint made by this pod sets the count to zero. */
+/**
+ * Only free exits count, and only in a stage whose checkpoints are reported; one made by this pod sets the count to zero.
+ */
 function withoutProgress(before: Restarts, ended: Ended, checkpoint: DPOJobStatus['checkpoint']): number {
   const count = before.restartsWithoutProgress ?? 0;
   if (madeCheckpoint(before.checkpoint, ended, checkpoint)) {
     return 0;
   }
-  const free = (freeExitCodes as readonly number[]).includes(ended.exitCode) && !ended.disrupted;
-  const begun = !['Loading', 'Data'].includes(ended.said?.progress?.stage ?? 'Loading');
-  return free && begun ? count + 1 : count;
+  const begun = stagesWithCheckpoints.has(ended.said?.progress?.stage ?? 'Loading');
+  return isFree(ended) && !ended.disrupted && begun ? count + 1 : count;
 }
 
 /** Whether the newest checkpoint was saved while this pod ran. Polls may have reported it already: its time decides. */
