@@ -1,9 +1,12 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import type { Metrics, Progress } from '../../crds/progress.ts';
-import { endedPods, parseTermination } from './failure.ts';
-import type { Observation } from './observation.ts';
-import { trainerState } from './pods.ts';
+import { parseTermination } from './failure.ts';
+import type { Observation, ObservedPod } from './observation.ts';
+import { livePod, trainerState } from './pods.ts';
 import { newer } from './retry.ts';
+
+/** Before any pod ended. */
+const start = '1970-01-01T00:00:00Z';
 
 /** A figure to 6 significant digits; figures that are not finite are left out, since JSON cannot carry them. */
 export function round(value: number): number {
@@ -15,16 +18,28 @@ function roundAll(metrics: Metrics): Metrics {
   return Object.fromEntries(figures.map(([name, value]) => [name, round(value as number)])) as Metrics;
 }
 
-/** The newest record of the trainer: the poll's answer or what a pod left when it ended. */
-export function latestProgress({ answer, pods }: Observation): Progress | undefined {
-  const left = pods
-    .map((pod) => {
-      const said = parseTermination(trainerState(pod)?.terminated?.message)?.progress;
-      return said?.podUID === pod.metadata.uid ? said : undefined;
-    })
-    .filter((progress) => progress !== undefined);
-  const all = answer === undefined ? left : [answer.progress, ...left];
-  return all.toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time)).at(-1);
+/** The live pod's answer, if it has given one. */
+export function liveProgress({ answer, pods }: Observation): Progress | undefined {
+  return answer !== undefined && answer.progress.podUID === livePod(pods)?.metadata.uid ? answer.progress : undefined;
+}
+
+/**
+ * The newest record of the trainer: the live pod's answer, else the last words of the pod that ended last. Clocks of two
+ * pods are never compared: they may be of two nodes.
+ */
+export function latestProgress(observation: Observation): Progress | undefined {
+  const endOf = (pod: ObservedPod): number => Date.parse(trainerState(pod)?.terminated?.finishedAt ?? start);
+  const words = observation.pods
+    .toSorted((a, b) => endOf(a) - endOf(b))
+    .map((pod) => lastWords(pod, observation.answer?.progress));
+  return liveProgress(observation) ?? words.filter((one) => one !== undefined).at(-1);
+}
+
+/** What a pod left when it ended, or its last answer if that is newer: what it left may have been cut or lost. */
+function lastWords(pod: ObservedPod, answer: Progress | undefined): Progress | undefined {
+  const left = parseTermination(trainerState(pod)?.terminated?.message)?.progress;
+  const own = [left, answer].filter((one) => one?.podUID === pod.metadata.uid);
+  return own.toSorted((a, b) => (a?.heartbeat ?? 0) - (b?.heartbeat ?? 0)).at(-1);
 }
 
 type Reported = Pick<DPOJobStatus, 'progress' | 'metrics' | 'data' | 'checkpoint' | 'output'>;
@@ -59,10 +74,4 @@ export function reported(observation: Observation): Reported {
 /** Parts of a status without those that are undefined: the API server is told nothing of them. */
 export function definedOnly(values: { [K in keyof DPOJobStatus]?: DPOJobStatus[K] | undefined }): DPOJobStatus {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as DPOJobStatus;
-}
-
-/** Whether a trainer of this attempt is past loading. */
-export function hasBegun(observation: Observation): boolean {
-  const stage = latestProgress(observation)?.stage;
-  return (stage !== undefined && stage !== 'Loading') || endedPods(observation.pods).some(({ said }) => said?.progress);
 }

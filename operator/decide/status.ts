@@ -1,11 +1,11 @@
 import type { ConditionType } from '../../crds/conditions.ts';
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
-import { conditions } from './conditions.ts';
+import { conditions, isTrue, storedCondition } from './conditions.ts';
 import type { Statement } from './conditions.ts';
 import { trainerStart } from './deadline.ts';
 import type { Observation } from './observation.ts';
 import { podsReady } from './pods.ts';
-import { definedOnly, hasBegun, reported } from './progress.ts';
+import { definedOnly, liveProgress, reported } from './progress.ts';
 import { countRestarts, newer } from './retry.ts';
 import { newWarnings } from './warnings.ts';
 
@@ -51,12 +51,10 @@ function stateAll(observation: Observation, phase: Phase): Record<ConditionType,
   const active = phase.phase === 'Active';
   const idle: Statement = { status: 'False', reason: phase.phase };
   const ready = active ? podsReady(observation) : idle;
-  const training = ready.status === 'True' && hasBegun(observation);
-  const begun: Statement = { status: training ? 'True' : 'False', reason: training ? 'Training' : 'NotStarted' };
   return {
     Accepted: { status: 'True', reason: 'Accepted' },
     PodsReady: ready,
-    Training: active ? begun : idle,
+    Training: active ? training(observation, ready) : idle,
     Suspended: suspended(phase),
     Complete: { status: phase.phase === 'Complete' ? 'True' : 'False', reason: finishedReason(phase, 'Complete') },
     Failed:
@@ -64,6 +62,17 @@ function stateAll(observation: Observation, phase: Phase): Record<ConditionType,
         ? { status: 'True', reason: phase.reason, message: phase.message }
         : { status: 'False', reason: finishedReason(phase, 'Failed') },
   };
+}
+
+/** Whether the pod that is ready is past loading. Until it answers a new leader, what was said of the same pod stays. */
+function training(observation: Observation, ready: Statement): Statement {
+  const { job } = observation;
+  const samePod = isTrue(job, 'PodsReady') && storedCondition(job, 'PodsReady')?.message === ready.message;
+  const stage = liveProgress(observation)?.stage;
+  const stays = stage === undefined && samePod && isTrue(job, 'Training');
+  return ready.status === 'True' && (stays || (stage !== undefined && stage !== 'Loading'))
+    ? { status: 'True', reason: 'Training' }
+    : { status: 'False', reason: 'NotStarted' };
 }
 
 function suspended({ phase }: Phase): Statement {
