@@ -25,8 +25,8 @@ export const eager = (): boolean => runsEagerly;
 const recorded = { milliseconds: 0, functions: 0 };
 export const recordings = (): Readonly<typeof recorded> => recorded;
 
-/** Compiled functions held now. */
-export const compiledFunctions = (): number => functions.size;
+/** TensorFlow's names of the compiled functions held now, the least recently called first. */
+export const compiledFunctions = (): string[] => [...functions.values()].map(({ name }) => name);
 
 const signature = (key: string, inputs: readonly Tensor[]): string =>
   `${key}|${inputs.map((input) => `${input.dtype}${input.shape.join('x')}`).join()}`;

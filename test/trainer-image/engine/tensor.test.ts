@@ -64,7 +64,7 @@ describe('a tensor', () => {
 });
 
 describe('a variable', () => {
-  test('holds its value, is changed in place, and is gone when disposed of', () => {
+  test('holds its value, is changed by assignments, and is gone when disposed of', () => {
     const before = liveTensors();
     const variable = createVariable('weight', Float32Array.of(1, 2), [2]);
     scope(() => variable.assignAdd(tensor(Float32Array.of(10, 20), [2])));

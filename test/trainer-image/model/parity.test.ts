@@ -105,9 +105,9 @@ describe("against TRL's own numbers, the tiny Llama", () => {
       return learner.update(number, 1e-4);
     };
     expect(step(1)).toBeCloseTo(golden.sigmoid.gradNorm, 3);
-    const [tensors, functions] = [liveTensors(), compiledFunctions()];
+    const [tensors, functions] = [liveTensors(), compiledFunctions().length];
     for (let number = 2; number < 6; number++) step(number);
-    expect([liveTensors(), compiledFunctions()]).toEqual([tensors, functions]);
+    expect([liveTensors(), compiledFunctions().length]).toEqual([tensors, functions]);
     const after = mean(outcomesOf(learner, goldenPairs, reference).map((outcome) => outcome.loss));
     expect(after).toBeLessThan(golden.sigmoid.loss);
     learner.heldOutKl.capture(goldenPairs.slice(0, 1));
