@@ -1,7 +1,8 @@
 import type { V1ConfigMap, V1Job } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobStatus } from '../crds/dpojob.ts';
+import { nameTaken } from './decide/accepted.ts';
 import { decide } from './decide/decide.ts';
-import type { Action, Event, Observation } from './decide/observation.ts';
+import type { Action, Decision, Event, Observation } from './decide/observation.ts';
 import { statusChange } from './decide/throttle.ts';
 import { runConfigMap } from './desired/run-config.ts';
 import { trainerJob } from './desired/trainer-job.ts';
@@ -10,8 +11,8 @@ import { trainerJob } from './desired/trainer-job.ts';
 export interface World {
   /** All reads for one DPOJob, or undefined when it is gone. */
   observe(namespace: string, name: string): Promise<Observation | undefined>;
-  /** Server-side apply of the status. */
-  applyStatus(job: DPOJob, status: DPOJobStatus): Promise<void>;
+  /** Server-side apply of the status to the version that is given; answers the job as it is then. */
+  applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob>;
   /** Creates a child; when the name is taken, answers the UID of the controller that owns what is there. */
   create(child: V1ConfigMap | V1Job): Promise<{ created: true } | { created: false; ownerUID: string | undefined }>;
   /** Deletes in the foreground if the UID still matches; gone already is no error. */
@@ -24,6 +25,9 @@ export interface World {
   untilFigures(uid: string): number;
 }
 
+/** Seconds after which a name that was taken is tried again: nothing tells when it is free. */
+const nameTakenSeconds = 5;
+
 /** One look at one DPOJob: observe → decide → report → act. Answers when to look again, in seconds. */
 export async function reconcile(world: World, namespace: string, name: string): Promise<number | undefined> {
   const observation = await world.observe(namespace, name);
@@ -32,52 +36,66 @@ export async function reconcile(world: World, namespace: string, name: string): 
   }
   const { status, actions, events, requeueAfter } = decide(observation, world.now());
   // Before acting: the attempt must be known before its Job exists, else a crash in between could make two.
-  const wait = await report(world, observation.job, status);
+  const { job, wait } = await report(world, observation.job, { status, events });
   for (const action of actions) {
-    await act(world, observation, action);
-  }
-  // After the write and the acts succeeded: a reconcile that is repeated says nothing twice.
-  for (const event of events) {
-    world.emit(observation.job, event);
+    const taken = await act(world, { ...observation, job }, action);
+    if (taken !== undefined) {
+      await report(world, job, refusal(job, taken, world.now()));
+      return nameTakenSeconds;
+    }
   }
   return earliest(requeueAfter, wait);
 }
 
-/** Writes the status once: a change of state at once, figures alone at intervals. Answers the seconds to wait. */
-async function report(world: World, job: DPOJob, status: DPOJobStatus): Promise<number | undefined> {
+/**
+ * Writes the status once: a change of state at once, figures alone at intervals. Events are told with the write, so that
+ * a look which is repeated, since an act after it failed, says nothing twice. Answers the job and the seconds to wait.
+ */
+async function report(
+  world: World,
+  job: DPOJob,
+  { status, events }: Pick<Decision, 'status' | 'events'>,
+): Promise<{ job: DPOJob; wait?: number }> {
   const change = statusChange(job.status, status);
   const wait = change === 'figures' ? world.untilFigures(job.metadata.uid) : 0;
   if (wait > 0) {
-    return wait;
+    return { job, wait };
   }
-  if (change !== 'none') {
-    await world.applyStatus(job, status);
+  if (change === 'none') {
+    return { job };
   }
-  return undefined;
+  const written = await world.applyStatus(job, status);
+  for (const event of events) {
+    world.emit(written, event);
+  }
+  return { job: written };
 }
 
-async function act(world: World, observation: Observation, action: Action): Promise<void> {
-  const { job } = observation;
+function refusal(job: DPOJob, message: string, now: string): Pick<Decision, 'status' | 'events'> {
+  return { status: nameTaken(job, message, now), events: [{ type: 'Warning', reason: 'NameTaken', message }] };
+}
+
+/** Answers what stands in the way, if something does. */
+async function act(world: World, { job, images }: Observation, action: Action): Promise<string | undefined> {
   const { namespace, name } = job.metadata;
   if (action.kind === 'create') {
-    await createOnce(world, job, runConfigMap(job, action.attempt));
-    await createOnce(world, job, trainerJob(job, action.attempt, observation.images));
-  } else if (action.kind === 'deleteJob') {
+    const config = await createOnce(world, job, runConfigMap(job, action.attempt));
+    return config ?? createOnce(world, job, trainerJob(job, action.attempt, images));
+  }
+  if (action.kind === 'deleteJob') {
     await world.deleteJob(namespace, action.name, action.uid);
   } else {
     await world.deleteDPOJob(namespace, name, action.uid);
   }
+  return undefined;
 }
 
 /** Creates a child or finds it made already; one of the same name and another owner is never touched. */
-async function createOnce(world: World, job: DPOJob, child: V1ConfigMap | V1Job): Promise<void> {
+async function createOnce(world: World, job: DPOJob, child: V1ConfigMap | V1Job): Promise<string | undefined> {
   const answer = await world.create(child);
-  if (!answer.created && answer.ownerUID !== job.metadata.uid) {
-    const what = `${child.kind} ${child.metadata?.name}`;
-    const message = `${what} exists and belongs to something else: delete or rename it`;
-    world.emit(job, { type: 'Warning', reason: 'NameTaken', message });
-    throw new Error(`${job.metadata.namespace}/${job.metadata.name}: ${message}`);
-  }
+  return answer.created || answer.ownerUID === job.metadata.uid
+    ? undefined
+    : `${child.kind} ${child.metadata?.name} exists and belongs to something else: delete or rename it`;
 }
 
 function earliest(a: number | undefined, b: number | undefined): number | undefined {

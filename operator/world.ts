@@ -88,13 +88,15 @@ export class ClusterWorld implements World {
     return new Set(this.#departed.get(uid)?.map((pod) => pod.metadata.uid));
   }
 
-  async applyStatus(job: DPOJob, status: DPOJobStatus): Promise<void> {
+  async applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob> {
     const { apiVersion, kind } = job;
     // The version makes the write fail when the decision rests on an old view, the UID when it is another object.
     const { name, namespace, uid, resourceVersion } = (job as StoredDPOJob).metadata;
     const object = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
-    this.stores.dpojobs.put(keepDPOJob(await this.#cluster.applyStatus(resources.dpojobs, object)));
+    const written = keepDPOJob(await this.#cluster.applyStatus(resources.dpojobs, object));
+    this.stores.dpojobs.put(written);
     this.#budget.wrote(uid);
+    return written;
   }
 
   async create(child: V1ConfigMap | V1Job): ReturnType<World['create']> {

@@ -1,5 +1,6 @@
 import type { ConditionType } from '../../crds/conditions.ts';
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import { accepted } from './accepted.ts';
 import { conditions, isTrue, storedCondition } from './conditions.ts';
 import type { Statement } from './conditions.ts';
 import { trainerStart } from './deadline.ts';
@@ -52,7 +53,7 @@ function stateAll(observation: Observation, phase: Phase): Record<ConditionType,
   const idle: Statement = { status: 'False', reason: phase.phase };
   const ready = active ? podsReady(observation) : idle;
   return {
-    Accepted: { status: 'True', reason: 'Accepted' },
+    Accepted: accepted(observation),
     PodsReady: ready,
     Training: active ? training(observation, ready) : idle,
     Suspended: suspended(phase),

@@ -58,10 +58,12 @@ export class KubectlWorld implements World {
     return { job, jobs, pods, images: this.images, ...(attemptSpec === undefined ? {} : { attemptSpec }) };
   }
 
-  async applyStatus({ apiVersion, kind, metadata }: DPOJob, status: DPOJobStatus): Promise<void> {
-    const { name, namespace } = metadata;
+  async applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob> {
+    const { apiVersion, kind } = job;
+    const { name, namespace } = job.metadata;
     const flags = ['--server-side', '--subresource=status', '--field-manager=dpo-operator', '--force-conflicts'];
     this.run(['apply', ...flags, '-f', '-'], { apiVersion, kind, metadata: { name, namespace }, status });
+    return { ...job, status };
   }
 
   async create(child: Parameters<World['create']>[0]): ReturnType<World['create']> {

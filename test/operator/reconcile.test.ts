@@ -1,0 +1,85 @@
+import { expect, test } from '@jest/globals';
+import type { DPOJob } from '../../crds/dpojob.ts';
+import type { Event, Observation } from '../../operator/decide/observation.ts';
+import { reconcile, type World } from '../../operator/reconcile.ts';
+import { aChild, after, aJob, conditionOf, observed, runningPod, start } from './observed.ts';
+
+/** A world that is one DPOJob: what is written is what is seen next. */
+class OneJob implements World {
+  job: DPOJob;
+  seen: Partial<Observation> = {};
+  events: string[] = [];
+  written = 0;
+  created: string[] = [];
+  /** Names that belong to something else. */
+  taken = new Set<string>();
+  /** The next act is refused by the API server. */
+  refuse = false;
+  clock = start;
+
+  constructor(job: DPOJob) {
+    this.job = job;
+  }
+
+  now = (): string => this.clock;
+  untilFigures = (): number => 0;
+  emit = (_job: DPOJob, { reason }: Event): void => void this.events.push(reason);
+  observe = async (): Promise<Observation> => observed(this.job, this.seen);
+  deleteDPOJob = async (): Promise<void> => undefined;
+
+  applyStatus: World['applyStatus'] = async (job, status) => {
+    // The API server refuses a write that rests on an old view.
+    expect(job).toBe(this.job);
+    this.written += 1;
+    return (this.job = { ...job, status });
+  };
+
+  deleteJob = async (): Promise<void> => this.#act();
+  create: World['create'] = async ({ metadata }) => {
+    this.#act();
+    const name = metadata?.name ?? '';
+    if (this.taken.has(name)) return { created: false, ownerUID: 'someone' };
+    this.created.push(name);
+    return { created: true };
+  };
+
+  #act(): void {
+    if (!this.refuse) return;
+    this.refuse = false;
+    throw new Error('no route');
+  }
+}
+const look = (world: OneJob): Promise<number | undefined> => reconcile(world, 'team', 'quickstart');
+
+test('an event is told with the write of its status, once, although the act after it fails and is repeated', async () => {
+  const world = new OneJob(aJob());
+  world.refuse = true;
+  await expect(look(world)).rejects.toThrow('no route');
+  await look(world);
+  expect([world.events, world.created]).toEqual([['Started'], ['quickstart-1', 'quickstart-1']]);
+  world.job = { ...world.job, spec: { ...world.job.spec, suspend: true } };
+  world.seen = { jobs: [aChild(1)], pods: [runningPod('a')] };
+  world.refuse = true;
+  await expect(look(world)).rejects.toThrow('no route');
+  await look(world);
+  expect(world.events).toEqual(['Started', 'Suspended']);
+});
+
+test('a name that something else has makes Accepted False, with the remedy, until it is free', async () => {
+  const world = new OneJob(aJob());
+  world.taken.add('quickstart-1');
+  const accepted = (): object => conditionOf(world.job.status ?? {}, 'Accepted') ?? {};
+  expect(await look(world)).toBe(5);
+  const message = 'ConfigMap quickstart-1 exists and belongs to something else: delete or rename it';
+  expect(accepted()).toMatchObject({ status: 'False', reason: 'NameTaken', message, lastTransitionTime: start });
+  const { written } = world;
+  world.clock = after(5);
+  expect(await look(world)).toBe(5);
+  expect([world.written, world.events]).toEqual([written, ['Started', 'NameTaken']]);
+  world.taken.clear();
+  world.clock = after(10);
+  expect(await look(world)).toBeUndefined();
+  world.seen = { jobs: [aChild(1)] };
+  await look(world);
+  expect(accepted()).toMatchObject({ status: 'True', reason: 'Accepted', lastTransitionTime: after(10) });
+});
