@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
 import { maxWarnings, metricsSchema, stages, warningSchema } from './progress.ts';
+import { withRules } from './rules.ts';
 
 /**
  * The DPOJob API, once: types, defaults, validation, the CRD's schema (generate.ts) and its documentation come from here.
@@ -98,7 +100,7 @@ const lossSchema = z.object({
   weight: z.number().gt(0).max(1e6).default(1),
 });
 
-const trainingSchema = z.object({
+const trainingFields = z.object({
   loss: z
     .array(lossSchema)
     .min(1)
@@ -112,20 +114,7 @@ const trainingSchema = z.object({
     .max(1000)
     .default(0.1)
     .describe('Strength of the pull towards the reference model: higher beta, less deviation'),
-  optimizer: z.enum(['adamw']).default('adamw'),
-  learningRate: z.number().gt(0).max(1).default(1e-6),
-  weightDecay: z.number().min(0).max(1).default(0).describe('Decoupled; applied to matrices, not norms and biases'),
-  betas: z
-    .array(z.number().min(0).lt(1))
-    .min(2)
-    .max(2)
-    .default([0.9, 0.999])
-    .meta({ 'x-kubernetes-list-type': 'atomic' })
-    .describe("AdamW's decay rates"),
-  epsilon: z.number().gt(0).max(1).default(1e-8),
-  maxGradNorm: z.number().gt(0).max(1e9).default(1).describe('The gradient is scaled down to this L2 norm'),
-  schedule: z.enum(['linear', 'constant']).default('linear'),
-  warmup: z.number().min(0).lt(1).default(0).describe('Share of all steps in which the learning rate rises'),
+  ...optimizerFields,
   epochs: z.number().gt(0).max(1000).default(1),
   maxSteps: z.int().min(1).max(1_000_000_000).optional().describe('Stop after this many steps; overrides epochs'),
   batchSize: z.int().min(1).max(65_536).default(8).describe('Pairs per optimizer step'),
@@ -140,6 +129,8 @@ const trainingSchema = z.object({
   precision: z.enum(['auto', 'fp32']).default('auto'),
   seed: z.int().min(0).max(4_294_967_295).default(42),
 });
+
+const trainingSchema = withRules(trainingFields, optimizerRules);
 
 const evaluationSchema = z
   .object({

@@ -50,6 +50,13 @@ function rows(schema: Schema, path: string, depth = 0): string[] {
   });
 }
 
+/** Rules between fields, with the object that they hold for. */
+function rulesOf(schema: Schema, path: string): string[] {
+  const own = (schema['x-kubernetes-validations'] ?? []).map(({ message }) => `- \`${path}\`: ${message ?? ''}`);
+  const inner = Object.entries(schema.properties ?? {}).flatMap(([name, field]) => rulesOf(field, `${path}.${name}`));
+  return [...own, ...inner];
+}
+
 function table(schema: Schema): string {
   const head = '| field | type | default | values | meaning |\n| --- | --- | --- | --- | --- |';
   return `${head}\n${rows(schema, '').join('\n')}\n`;
@@ -60,7 +67,7 @@ export function apiDocs(): string {
     spec: { versions: { schema: { openAPIV3Schema: Schema } }[] };
   };
   const { spec = {}, status = {} } = crd.spec.versions[0]?.schema.openAPIV3Schema.properties ?? {};
-  const rules = (spec['x-kubernetes-validations'] ?? []).map(({ message }) => `- ${message ?? ''}`).join('\n');
+  const rules = rulesOf(spec, 'spec').join('\n');
   const codes = Object.entries(exitCodes).map(([name, code]) => `| ${code} | ${name} |`);
   return `${notice}# DPOJob, \`training.dpo-operator.io/v1alpha1\`
 

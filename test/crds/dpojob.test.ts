@@ -35,8 +35,26 @@ describe("a DPOJob's spec", () => {
     ['a model that is no claim', { model: { source: '/models/x' } }, 'model.source'],
     ['a holdout of all pairs', { dataset: { source: 'pvc://data/x', holdout: 1 } }, 'dataset.holdout'],
     ['two workers', { workers: 2 }, 'workers'],
+    ['betas that adafactor has not', { training: { optimizer: 'adafactor', betas: [0.8, 0.99] } }, 'training.betas'],
+    ['an epsilon that lion has not', { training: { optimizer: 'lion', epsilon: 1e-6 } }, 'training.epsilon'],
+    ['a momentum that adamw has not', { training: { momentum: 0.9 } }, 'training.momentum'],
+    ['an alpha that sgd has not', { training: { optimizer: 'sgd', rmspropAlpha: 0.9 } }, 'training.rmspropAlpha'],
+    ['a warm-up of constant', { training: { schedule: 'constant', warmup: 0.1 } }, 'training.warmup'],
+    ['no least rate for its schedule', { training: { schedule: 'cosine_with_min_lr' } }, 'training.minLrRate'],
+    ['a least rate that linear has not', { training: { minLrRate: 0.1 } }, 'training.minLrRate'],
     ['a fraction of a step', { training: { maxSteps: 1.5 } }, 'training.maxSteps'],
   ];
+  const accepted: [string, object][] = [
+    ["lion's betas", { optimizer: 'lion', betas: [0.9, 0.99] }],
+    ["rmsprop's settings", { optimizer: 'rmsprop', epsilon: 1e-6, momentum: 0.9, rmspropAlpha: 0.9 }],
+    ["sgd's momentum", { optimizer: 'sgd', momentum: 0.9 }],
+    ['a warm-up before a constant rate', { schedule: 'constant_with_warmup', warmup: 0.1 }],
+    ['a cosine to a tenth', { schedule: 'cosine_with_min_lr', warmup: 0.1, minLrRate: 0.1 }],
+  ];
+  test.each(accepted)('with %s is accepted', (_, training) => {
+    expect(specSchema.safeParse({ ...tenLines, training }).error).toBeUndefined();
+  });
+
   test.each(refused)('with %s is refused, and the error names the field', (_, change, field) => {
     const issues = specSchema.safeParse({ ...tenLines, ...change }).error?.issues ?? [];
     expect(issues.map((issue) => issue.path.join('.'))).toContain(field);

@@ -42,6 +42,7 @@ export const ops = {
   log: unary('Log'),
   square: unary('Square'),
   sqrt: unary('Sqrt'),
+  sign: unary('Sign'),
   rsqrt: unary('Rsqrt'),
   sigmoid: unary('Sigmoid'),
   softplus: unary('Softplus'),

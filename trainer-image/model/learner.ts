@@ -4,8 +4,8 @@ import type { Example, Pair } from '../data/pair.ts';
 import { read, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
 import type { PairOutcome } from '../loss/objective.ts';
 import { pairScores, tokenSlopes, type PairScores, type PairTokens } from '../loss/scores.ts';
-import { adamW, createMoments, type Moments } from '../optimizer/adamw.ts';
 import { clip, globalNorm } from '../optimizer/clip.ts';
+import { createOptimizer, type Optimizer } from '../optimizer/optimizers.ts';
 import { joinPairs, splitByPair } from './answers.ts';
 import { Gradients } from './gradients.ts';
 import { layOutExamples, layOutPairs } from './groups.ts';
@@ -35,7 +35,7 @@ export class Learner {
   /** KL of held-out answers against the weights at the start of the preference stage. */
   readonly heldOutKl: HeldOutKl;
   readonly training: Training;
-  private moments = new Map<string, Moments>();
+  private optimizer: Optimizer | undefined;
   private readonly gradients = new Gradients();
 
   /** Loads a checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
@@ -51,8 +51,8 @@ export class Learner {
 
   /** Begins a stage: the optimizer starts anew. */
   startStage(): void {
-    for (const { m, v } of this.moments.values()) [m, v].forEach((variable) => variable.dispose());
-    this.moments = new Map(this.network.variables.map((weight) => [weight.name, createMoments(weight)]));
+    this.optimizer?.dispose();
+    this.optimizer = createOptimizer(this.network.variables, this.training);
   }
 
   /** Log-probability of every token of each pair's answers under the present weights. */
@@ -92,7 +92,7 @@ export class Learner {
   }
 
   /**
-   * Clips the gradients and takes an AdamW step. `step` counts from 1 in its stage. Returns the norm before clipping; when
+   * Clips the gradients and takes an optimizer step. `step` counts from 1 in its stage. Returns the norm before clipping; when
    * it is not finite no weight is changed.
    */
   update(step: number, learningRate: number): number {
@@ -100,13 +100,7 @@ export class Learner {
       const norm = globalNorm([...this.gradients.values()]);
       if (Number.isFinite(norm)) {
         clip(this.gradients, norm, this.training.maxGradNorm);
-        const { epsilon, weightDecay } = this.training;
-        const betas = this.training.betas as [number, number];
-        const settings = { betas, epsilon, weightDecay, step, learningRate };
-        for (const weight of this.network.variables) {
-          const gradient = this.gradients.get(weight.name) as Tensor;
-          adamW(weight, this.moments.get(weight.name) as Moments, gradient, settings);
-        }
+        this.optimizer?.step(this.gradients, { step, learningRate });
       }
       this.dropGradients();
       return norm;
@@ -128,16 +122,14 @@ export class Learner {
     return this.network.variables.map(asState);
   }
 
-  /** Weights and optimizer moments: all that an exact resume needs from here. */
+  /** Weights and the optimizer's state: all that an exact resume needs from here. */
   state(): StateTensor[] {
-    const moments = [...this.moments.values()].flatMap(({ m, v }) => [m, v]);
-    return [...this.weights(), ...moments.map(asState)];
+    return [...this.weights(), ...(this.optimizer?.variables ?? []).map(asState)];
   }
 
-  /** Sets weights, and moments where a stage has begun, to saved values. */
+  /** Sets weights, and the optimizer's state where a stage has begun, to saved values. */
   restore(saved: (name: string, shape: readonly number[]) => Float32Array): void {
-    const moments = [...this.moments.values()].flatMap(({ m, v }) => [m, v]);
-    for (const variable of [...this.network.variables, ...moments]) {
+    for (const variable of [...this.network.variables, ...(this.optimizer?.variables ?? [])]) {
       scope(() => variable.assign(tensor(saved(variable.name, variable.shape), variable.shape)));
     }
   }

@@ -58,8 +58,7 @@ export function optimisePreference(
       const { items } = stepBatch(step, plan);
       const started = performance.now();
       const outcomes = accumulate(context, data, [...items], { step, total });
-      const schedule = { type: training.schedule, peak: training.learningRate, warmup: training.warmup };
-      const learningRate = learningRateAt(step, total, schedule);
+      const learningRate = learningRateAt(step, total, training);
       const gradNorm = learner.update(step + 1, learningRate);
       const metrics: Metrics = { ...summarise(outcomes), beta: training.beta, gradNorm, learningRate };
       const batch = [...items].map((item) => data.pairs[item] as Pair);

@@ -33,8 +33,7 @@ export function fineTune(context: StageContext, examples: readonly Example[], fr
         sum += learner.accumulateSft(part, tokens);
         report.beat({ stage: 'SFT', stageStep: step, stageTotal: total });
       }
-      const schedule = { type: training.schedule, peak: sft.learningRate, warmup: training.warmup };
-      const learningRate = learningRateAt(step, total, schedule);
+      const learningRate = learningRateAt(step, total, { ...training, learningRate: sft.learningRate });
       const gradNorm = learner.update(step + 1, learningRate);
       sftLoss = sum / tokens;
       checkFinite(
