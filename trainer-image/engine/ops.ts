@@ -45,6 +45,7 @@ export const ops = {
   sign: unary('Sign'),
   rsqrt: unary('Rsqrt'),
   sigmoid: unary('Sigmoid'),
+  tanh: unary('Tanh'),
   softplus: unary('Softplus'),
   softmax: unary('Softmax'),
   logSoftmax: unary('LogSoftmax'),
@@ -86,6 +87,12 @@ export const ops = {
     if (sizes.length === 1) return [x];
     const attributes = [attribute.int('num_split', sizes.length), index('T', x.dtype), index('Tlen', 'int32')];
     return execute('SplitV', attributes, [x, axes(sizes), int(axis)], sizes.length);
+  },
+
+  /** x [n, d] with zeros before and after each row's values -> [n, before + d + after]. */
+  padColumns: (x: Tensor, before: number, after: number): Tensor => {
+    const paddings = constant([0, 0, before, after], [2, 2], 'int32');
+    return one(execute('Pad', [index('T', x.dtype), index('Tpaddings', 'int32')], [x, paddings]));
   },
 
   /** Sum of tensors of one shape. */

@@ -1,38 +1,66 @@
-import type { Segments } from '../data/layout.ts';
 import type { Tensor } from '../engine/engine.ts';
+import type { Attend } from './attention.ts';
 import type { Rotation } from './primitives.ts';
+import type { Rope } from './rope.ts';
 import type { Tape } from './tape.ts';
 
-/** What a block knows of the micro-batch besides its input. */
-export interface Context {
-  segments: readonly Segments[];
-  rotation: Rotation;
+/** What some layers of a model have in common: layers of one kind share a compiled block. */
+export interface LayerKind {
+  /** Tells the kinds of a model apart. */
+  name: string;
+  /** How queries and keys are rotated; undefined where they are not (learned positions, NoPE). */
+  rope: Rope | undefined;
+  /** Positions that a token sees, itself counted; undefined where it sees all before it. */
+  window: number | undefined;
 }
 
-export type Parameters = Record<string, Tensor>;
+/** What a block knows besides its input and weights. Training and generation each bring their own. */
+export interface Context {
+  kind: LayerKind;
+  /** Rotation of each row of the input, where the kind has one. */
+  rotation: Rotation | undefined;
+  attend: Attend;
+}
 
-/** The settings of config.json that all architectures here share, under their own names. */
+/** Weights of a block by their names after the layer's prefix, as in `blockShapes`. */
+export type Parameters = Record<string, Tensor>;
+export type Shapes = Readonly<Record<string, readonly number[]>>;
+
+/** The settings that all architectures here share. */
 export interface ModelConfig {
   modelType: string;
   vocabSize: number;
   hiddenSize: number;
   layers: number;
-  headSize: number;
-  normEpsilon: number;
-  ropeTheta: number;
-  tiedEmbeddings: boolean;
 }
 
-/** One architecture: its weights by their Hugging Face names, and the forward of one block. The backward is derived. */
-export interface Architecture {
+/** What a family states: its weights by their Hugging Face names, and its forward. The backward is derived. */
+export interface Family {
   config: ModelConfig;
-  /** Weight of the token embedding [vocabulary, hidden], of the last norm [hidden] and of the head [vocabulary, hidden]. */
+  /** What all names but the head's begin with; a checkpoint may lack it, as transformers allows ("model."). */
+  basePrefix: string;
+  /** Weight of the token embedding [vocabulary, hidden] and of the head [vocabulary, hidden]; equal where tied. */
   embedding: string;
-  norm: string;
   head: string;
-  /** Prefix of layer l's weights, and the weights of one block after it, with their shapes. */
+  /** Embedded tokens are multiplied by it. */
+  embeddingScale: number;
+  /** Learned embedding of positions [size, hidden], added to the tokens'. */
+  positions: { name: string; size: number } | undefined;
+  /** The norm before the head: x [n, hidden] -> [n, hidden], `p` by the names of its `shapes`. */
+  finalNorm: { shapes: Shapes; apply: (tape: Tape, x: Tensor, p: Parameters) => Tensor };
+  /** Prefix of layer l's weights, and the weights of one block after it: the same in every layer. */
   prefix: (layer: number) => string;
-  blockShapes: Record<string, readonly number[]>;
+  blockShapes: Shapes;
+  kind: (layer: number) => LayerKind;
   /** x [n, hidden] -> [n, hidden]; `p` by the names of blockShapes. */
   block: (tape: Tape, x: Tensor, p: Parameters, context: Context) => Tensor;
 }
+
+/** One model's architecture. Two with the same `id` compute the same from the same weights. */
+export interface Architecture extends Family {
+  id: string;
+}
+
+/** Tensors under the names of `shapes`, in their order. */
+export const named = (shapes: Shapes, tensors: readonly Tensor[]): Parameters =>
+  Object.fromEntries(Object.keys(shapes).map((name, i) => [name, tensors[i] as Tensor]));

@@ -9,6 +9,21 @@ export interface Heads {
   size: number;
 }
 
+export interface AttentionOptions {
+  /** Positions that a token sees, itself counted: a sliding window (Beltagy et al. 2020). All before it if undefined. */
+  window?: number | undefined;
+  /** Factor of the scores; 1 / sqrt(head size) if undefined. */
+  scale?: number | undefined;
+}
+
+/** Queries [n, query heads * size] attend to keys and values [n, key heads * size] -> [n, query heads * size]. */
+export type Attend = (
+  tape: Tape,
+  qkv: { q: Tensor; k: Tensor; v: Tensor },
+  heads: Heads,
+  options?: AttentionOptions,
+) => Tensor;
+
 /** One run of queries and what it may see: itself up to each position, and for an answer the whole prompt before it. */
 interface Span {
   query: number;
@@ -46,72 +61,79 @@ const fold = (x: Tensor, heads: Heads): Tensor =>
 const unfold = (x: Tensor, heads: Heads): Tensor =>
   ops.reshape(x, [heads.query, ((x.shape[1] as number) * heads.keyValue) / heads.query, x.shape[2] as number]);
 
-/** Which keys a query sees, [g * length, prompt + length], from two small vectors of positions. */
-function causal(prompt: number, length: number, group: number): Tensor {
-  const rows = Array.from({ length: group * length }, (_, i) => prompt + (i % length));
-  const columns = Array.from({ length: prompt + length }, (_, i) => i);
-  return ops.greaterEqual(constant(rows, [rows.length, 1], 'int32'), constant(columns, [1, columns.length], 'int32'));
+/**
+ * Scores [g * length, prompt + length] where a query may see the key, else -1e9: from two small vectors of positions.
+ * `seen` positions before a query are visible, itself counted.
+ */
+function masked(scores: Tensor, prompt: number, length: number, seen: number): Tensor {
+  const [, rows = 0, columns = 0] = scores.shape;
+  const ofQueries = Array.from({ length: rows }, (_, i) => prompt + (i % length));
+  const ofKeys = Array.from({ length: columns }, (_, i) => i);
+  const column = (values: number[]): Tensor => constant(values, [rows, 1], 'int32');
+  const keys = constant(ofKeys, [1, columns], 'int32');
+  const hide = (visible: Tensor, from: Tensor): Tensor => ops.where(visible, from, ops.scalar(-1e9));
+  const causal = hide(ops.greaterEqual(column(ofQueries), keys), scores);
+  if (seen >= columns) return causal;
+  return hide(ops.greaterEqual(keys, column(ofQueries.map((position) => position - seen + 1))), causal);
 }
 
 /**
- * Causal scaled dot-product attention (Vaswani et al. 2017, eq. 1) of queries [n, query heads * size] over keys and
- * values [n, key heads * size] -> [n, query heads * size]. Only here do a micro-batch's pairs know of each other's bounds.
+ * Causal scaled dot-product attention (Vaswani et al. 2017, eq. 1) within the groups of a micro-batch, each answer after
+ * its prompt. Only here do a micro-batch's pairs know of each other's bounds.
  */
-export function attention(
-  tape: Tape,
-  qkv: { q: Tensor; k: Tensor; v: Tensor },
-  heads: Heads,
-  segments: readonly Segments[],
-): Tensor {
-  const { q, k, v } = qkv;
-  const { sizes, spans } = spansOf(segments);
-  const scale = (): Tensor => ops.scalar(1 / Math.sqrt(heads.size));
-  const parts = (): { q: Tensor[]; k: Tensor[]; v: Tensor[] } => ({
-    q: split(q, heads.query, sizes),
-    k: split(k, heads.keyValue, sizes),
-    v: split(v, heads.keyValue, sizes),
-  });
-  const seen = (list: readonly Tensor[], { query, prompt }: Span): Tensor =>
-    ops.concat(prompt === undefined ? [list[query] as Tensor] : [list[prompt] as Tensor, list[query] as Tensor], 1);
-  const weights = (queries: Tensor, keys: Tensor, { query, prompt }: Span): Tensor => {
-    const before = prompt === undefined ? 0 : (sizes[prompt] as number);
-    const scores = ops.mul(ops.batchMatmul(queries, keys, false, true), scale());
-    const mask = causal(before, sizes[query] as number, heads.query / heads.keyValue);
-    return ops.softmax(ops.where(mask, scores, ops.scalar(-1e9)));
-  };
-  const compute = (): Tensor => {
-    const p = parts();
-    const outputs = spans.map((span) => {
-      const attended = weights(fold(p.q[span.query] as Tensor, heads), seen(p.k, span), span);
-      return unfold(ops.batchMatmul(attended, seen(p.v, span)), heads);
+export const attention =
+  (segments: readonly Segments[]): Attend =>
+  (tape, { q, k, v }, heads, options = {}) => {
+    const { sizes, spans } = spansOf(segments);
+    const scale = (): Tensor => ops.scalar(options.scale ?? 1 / Math.sqrt(heads.size));
+    const parts = (): { q: Tensor[]; k: Tensor[]; v: Tensor[] } => ({
+      q: split(q, heads.query, sizes),
+      k: split(k, heads.keyValue, sizes),
+      v: split(v, heads.keyValue, sizes),
     });
-    return join(outputs);
+    const seen = (list: readonly Tensor[], { query, prompt }: Span): Tensor =>
+      ops.concat(prompt === undefined ? [list[query] as Tensor] : [list[prompt] as Tensor, list[query] as Tensor], 1);
+    const weights = (queries: Tensor, keys: Tensor, { query, prompt }: Span): Tensor => {
+      const before = prompt === undefined ? 0 : (sizes[prompt] as number);
+      const scores = ops.mul(ops.batchMatmul(queries, keys, false, true), scale());
+      return ops.softmax(masked(scores, before, sizes[query] as number, options.window ?? Infinity));
+    };
+    const compute = (): Tensor => {
+      const p = parts();
+      const outputs = spans.map((span) => {
+        const attended = weights(fold(p.q[span.query] as Tensor, heads), seen(p.k, span), span);
+        return unfold(ops.batchMatmul(attended, seen(p.v, span)), heads);
+      });
+      return join(outputs);
+    };
+    const backward = (dy: Tensor): Tensor[] => {
+      const p = parts();
+      const dOut = split(dy, heads.query, sizes);
+      const dq: Tensor[] = [];
+      const dk: Tensor[][] = sizes.map(() => []);
+      const dv: Tensor[][] = sizes.map(() => []);
+      for (const span of spans) {
+        const [queries, keys, values] = [fold(p.q[span.query] as Tensor, heads), seen(p.k, span), seen(p.v, span)];
+        const attended = weights(queries, keys, span);
+        const dOutput = fold(dOut[span.query] as Tensor, heads);
+        const dAttended = ops.batchMatmul(dOutput, values, false, true);
+        const mean = ops.sum(ops.mul(dAttended, attended), 2);
+        const dScores = ops.mul(ops.mul(attended, ops.sub(dAttended, mean)), scale());
+        dq.push(unfold(ops.batchMatmul(dScores, keys), heads));
+        spread(dk, ops.batchMatmul(dScores, queries, true), span);
+        spread(dv, ops.batchMatmul(attended, dOutput, true), span);
+      }
+      return [join(dq), join(dk.map((list) => ops.addN(list))), join(dv.map((list) => ops.addN(list)))];
+    };
+    /** A key of the prompt gathers the gradients of every answer that saw it. */
+    const spread = (into: Tensor[][], gradient: Tensor, { query, prompt }: Span): void => {
+      if (prompt === undefined) return void into[query]?.push(gradient);
+      const [before, own] = ops.split(gradient, [sizes[prompt] as number, sizes[query] as number], 1) as [
+        Tensor,
+        Tensor,
+      ];
+      into[prompt]?.push(before);
+      into[query]?.push(own);
+    };
+    return tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: true, compute, backward });
   };
-  const backward = (dy: Tensor): Tensor[] => {
-    const p = parts();
-    const dOut = split(dy, heads.query, sizes);
-    const dq: Tensor[] = [];
-    const dk: Tensor[][] = sizes.map(() => []);
-    const dv: Tensor[][] = sizes.map(() => []);
-    for (const span of spans) {
-      const [queries, keys, values] = [fold(p.q[span.query] as Tensor, heads), seen(p.k, span), seen(p.v, span)];
-      const attended = weights(queries, keys, span);
-      const dOutput = fold(dOut[span.query] as Tensor, heads);
-      const dAttended = ops.batchMatmul(dOutput, values, false, true);
-      const mean = ops.sum(ops.mul(dAttended, attended), 2);
-      const dScores = ops.mul(ops.mul(attended, ops.sub(dAttended, mean)), scale());
-      dq.push(unfold(ops.batchMatmul(dScores, keys), heads));
-      spread(dk, ops.batchMatmul(dScores, queries, true), span);
-      spread(dv, ops.batchMatmul(attended, dOutput, true), span);
-    }
-    return [join(dq), join(dk.map((list) => ops.addN(list))), join(dv.map((list) => ops.addN(list)))];
-  };
-  /** A key of the prompt gathers the gradients of every answer that saw it. */
-  const spread = (into: Tensor[][], gradient: Tensor, { query, prompt }: Span): void => {
-    if (prompt === undefined) return void into[query]?.push(gradient);
-    const [before, own] = ops.split(gradient, [sizes[prompt] as number, sizes[query] as number], 1) as [Tensor, Tensor];
-    into[prompt]?.push(before);
-    into[query]?.push(own);
-  };
-  return tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: true, compute, backward });
-}

@@ -1,10 +1,11 @@
 import { compile, type Tensor } from '../engine/engine.ts';
 import type { Segments } from '../data/layout.ts';
-import type { Architecture, Parameters } from './architecture.ts';
+import { named, type Architecture, type Context, type LayerKind } from './architecture.ts';
+import { attention } from './attention.ts';
 import type { Rotation } from './primitives.ts';
 import { Tape } from './tape.ts';
 
-/** Which steps of an architecture's block its forward keeps: the same for every layout, found when one is recorded. */
+/** Which steps of a kind of block its forward keeps: the same for every layout, found when one is recorded. */
 const keptSteps = new Map<string, readonly number[]>();
 
 /** A block's output and what its backward needs of it. */
@@ -21,39 +22,53 @@ export interface Block {
   backward(dy: Tensor, x: Tensor, saved: readonly Tensor[], weights: readonly Tensor[]): Tensor[];
 }
 
+/** Where a block runs: the layout of the micro-batch and the rotation of its rows, where the kind has one. */
+export interface Place {
+  segments: readonly Segments[];
+  rotation: Rotation | undefined;
+}
+
 /**
- * The block for a layout. `layer` numbers do not matter: all layers share one recording. The key holds the layout's
+ * The block of a kind of layer for a layout. All layers of the kind share one recording. The key holds the layout's
  * segments; shapes are added to it by the engine.
  */
-export function blockFor(architecture: Architecture, segments: readonly Segments[], rotation: Rotation): Block {
-  const names = Object.keys(architecture.blockShapes);
-  const key = segments.map((group) => [group.prompt, ...group.completions].join('+')).join(' ');
-  const named = (weights: readonly Tensor[]): Parameters =>
-    Object.fromEntries(names.map((name, i) => [name, weights[i] as Tensor]));
+export function blockFor(architecture: Architecture, kind: LayerKind, { segments, rotation }: Place): Block {
+  const { blockShapes, block } = architecture;
+  const own = `${architecture.id} ${kind.name}`;
+  const layout = segments.map((group) => [group.prompt, ...group.completions].join('+')).join(' ');
+  const tables = rotation === undefined ? [] : [rotation.cos, rotation.sin];
+  const contextOf = ([cos, sin]: readonly Tensor[]): Context => ({
+    kind,
+    rotation: cos === undefined || sin === undefined ? undefined : { cos, sin },
+    attend: attention(segments),
+  });
+  const take = (list: Tensor[]): [Context, Tensor[]] => [
+    contextOf(list.slice(0, tables.length)),
+    list.slice(tables.length),
+  ];
   return {
     forward: (x, weights) => {
-      const run = ([input, cos, sin, ...rest]: Tensor[]): Tensor[] => {
+      const run = ([input, ...rest]: Tensor[]): Tensor[] => {
         const tape = new Tape();
-        const context = { segments, rotation: { cos: cos as Tensor, sin: sin as Tensor } };
-        const output = architecture.block(tape, input as Tensor, named(rest), context);
+        const [context, parameters] = take(rest);
+        const output = block(tape, input as Tensor, named(blockShapes, parameters), context);
         const saved = tape.saved();
-        keptSteps.set(architecture.config.modelType, [...saved.keys()]);
+        keptSteps.set(own, [...saved.keys()]);
         return [output, ...saved.values()];
       };
-      const [output, ...saved] = compile(`block forward ${key}`, run, [x, rotation.cos, rotation.sin, ...weights]);
+      const [output, ...saved] = compile(`${own} forward ${layout}`, run, [x, ...tables, ...weights]);
       return { output: output as Tensor, saved };
     },
     backward: (dy, x, saved, weights) => {
-      const run = ([gradient, input, cos, sin, ...rest]: Tensor[]): Tensor[] => {
-        const steps = keptSteps.get(architecture.config.modelType) as number[];
-        const given = new Map(steps.map((step, i) => [step, rest[i] as Tensor]));
-        const tape = new Tape(given);
+      const run = ([gradient, input, ...list]: Tensor[]): Tensor[] => {
+        const [context, rest] = take(list);
+        const steps = keptSteps.get(own) as number[];
+        const tape = new Tape(new Map(steps.map((step, i) => [step, rest[i] as Tensor])));
         const parameters = rest.slice(steps.length);
-        const context = { segments, rotation: { cos: cos as Tensor, sin: sin as Tensor } };
-        const output = architecture.block(tape, input as Tensor, named(parameters), context);
+        const output = block(tape, input as Tensor, named(blockShapes, parameters), context);
         return tape.gradients(output, gradient as Tensor, [input as Tensor, ...parameters]);
       };
-      return compile(`block backward ${key}`, run, [dy, x, rotation.cos, rotation.sin, ...saved, ...weights]);
+      return compile(`${own} backward ${layout}`, run, [dy, x, ...tables, ...saved, ...weights]);
     },
   };
 }

@@ -6,6 +6,10 @@ import { TrainerError } from '../errors.ts';
 /** config.json as it stands in a checkpoint folder. */
 export type RawConfig = Record<string, unknown>;
 
+/** An InvalidConfiguration about config.json. */
+export const refusal = (message: string): TrainerError =>
+  new TrainerError('InvalidConfiguration', `config.json: ${message}`);
+
 /** Reads config.json; throws InvalidConfiguration when the folder or the file cannot be used. */
 export function readConfig(folder: string): RawConfig {
   const file = join(folder, 'config.json');
@@ -19,42 +23,31 @@ export function readConfig(folder: string): RawConfig {
   }
 }
 
-const ropeSchema = z.looseObject({
-  rope_theta: z.number().gt(0).optional(),
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-});
+/** A positive whole number. */
+export const size = z.int().min(1);
+/** A setting that is known with one value only, or absent. */
+export const fixed = <T extends boolean | string | number | null>(value: T): z.ZodOptional<z.ZodLiteral<T>> =>
+  z.literal(value).optional();
+/** A setting that changes nothing here, or is read elsewhere: it may hold anything. */
+export const ignored = z.unknown().optional();
 
-/**
- * The base of rotary position embedding, from either form: `rope_theta` beside `rope_scaling` (transformers 4) or
- * `rope_parameters` (transformers 5). Scaled forms are refused by name.
- */
-export function ropeTheta(raw: RawConfig): number {
-  const parameters = ropeSchema.nullish().parse(raw['rope_parameters'] ?? raw['rope_scaling']);
-  const type = parameters?.rope_type ?? parameters?.type ?? 'default';
-  if (type !== 'default') {
-    throw new TrainerError(
-      'InvalidConfiguration',
-      `config.json: rope type "${type}" is not supported; known is "default"`,
-    );
-  }
-  const theta = parameters?.rope_theta ?? raw['rope_theta'] ?? 10_000;
-  return z.number().gt(0).parse(theta);
-}
-
-/** Settings that change no number of a forward pass in training: they may hold anything. */
+/** Settings that change no number of a forward pass in training, in any architecture. Dropout is off, as in TRL. */
 const ignoredSettings =
   'architectures auto_map bos_token_id eos_token_id pad_token_id dtype torch_dtype initializer_range ' +
-  'max_position_embeddings model_type pretraining_tp transformers_version use_cache _name_or_path ' +
-  '_attn_implementation_autoset attention_dropout is_llama_config rope_interleaved rope_parameters rope_scaling ' +
-  'rope_theta return_dict output_attentions output_hidden_states';
+  'model_type pretraining_tp transformers_version use_cache _name_or_path cache_implementation ' +
+  '_attn_implementation_autoset attention_dropout is_llama_config rope_interleaved return_dict output_attentions ' +
+  'output_hidden_states transformers.js_config unsloth_fixed unsloth_version task_specific_params';
 
-/** Throws InvalidConfiguration that names each setting of config.json that is not known: it might change the model. */
-export function refuseUnknown(raw: RawConfig, known: readonly string[]): void {
-  const allowed = new Set([...known, ...ignoredSettings.split(' ')]);
-  const unknown = Object.keys(raw).filter((key) => !allowed.has(key));
-  if (unknown.length > 0) {
-    const message = `config.json: ${unknown.join(', ')} not known for model_type "${String(raw['model_type'])}"`;
-    throw new TrainerError('InvalidConfiguration', message);
-  }
+/**
+ * The settings of an architecture by their zod schemas. Throws InvalidConfiguration that names each setting that is not
+ * known, since it might change the model, or that has a value that is not supported.
+ */
+export function settingsOf<T extends z.ZodRawShape>(raw: RawConfig, shape: T): z.output<z.ZodObject<T>> {
+  const known = new Set([...Object.keys(shape), ...ignoredSettings.split(' ')]);
+  const unknown = Object.keys(raw).filter((key) => !known.has(key));
+  if (unknown.length > 0)
+    throw refusal(`${unknown.join(', ')} not known for model_type "${String(raw['model_type'])}"`);
+  const parsed = z.object(shape).safeParse(raw);
+  if (!parsed.success) throw refusal(z.prettifyError(parsed.error));
+  return parsed.data;
 }

@@ -1,26 +1,25 @@
 import type { HeadRows } from '../data/layout.ts';
 import { compile, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
-import { rmsNorm } from './primitives.ts';
+import { named, type Architecture } from './architecture.ts';
 import { Tape } from './tape.ts';
 
-/** Last norm [hidden] and vocabulary projection [vocabulary, hidden], with the norm's epsilon. */
+/** Weights of the last norm, in the order of its shapes, and the vocabulary projection [vocabulary, hidden]. */
 export interface HeadWeights {
-  norm: Tensor;
+  architecture: Architecture;
+  norm: readonly Tensor[];
   projection: Tensor;
-  epsilon: number;
 }
 
 interface RowInputs {
   x: Tensor;
-  norm: Tensor;
-  projection: Tensor;
   rows: Tensor;
+  norm: readonly Tensor[];
 }
 
 /** The rows of x that predict an answer's tokens, normed: [rows, hidden]. */
-function normed(tape: Tape, { x, norm, rows }: RowInputs, epsilon: number): { gathered: Tensor; hidden: Tensor } {
+function normed(tape: Tape, { finalNorm }: Architecture, { x, rows, norm }: RowInputs) {
   const gathered = ops.gather(x, rows);
-  return { gathered, hidden: rmsNorm(tape, gathered, norm, epsilon) };
+  return { gathered, hidden: finalNorm.apply(tape, gathered, named(finalNorm.shapes, norm)) };
 }
 
 /** What the forward call of a head leaves for its backward, and for whoever chooses the rows' weights. */
@@ -39,13 +38,14 @@ const labelsOf = (head: HeadRows): Tensor => tensor(head.labels, [head.labels.le
  * then `headBackward` is called: [rows, vocabulary] exists once and nothing of its size is computed twice.
  */
 export function headForward(head: HeadRows, x: Tensor, weights: HeadWeights): HeadForward {
-  const run = ([states, norm, projection, rows, labels]: Tensor[]): Tensor[] => {
-    const inputs = { x: states, norm, projection, rows } as RowInputs;
-    const { hidden } = normed(new Tape(), inputs, weights.epsilon);
-    return ops.crossEntropy(ops.matmul(hidden, inputs.projection, false, true), labels as Tensor);
+  const { architecture, projection, norm } = weights;
+  const run = ([states, rows, labels, table, ...gains]: Tensor[]): Tensor[] => {
+    const inputs = { x: states, rows, norm: gains } as RowInputs;
+    const { hidden } = normed(new Tape(), architecture, inputs);
+    return ops.crossEntropy(ops.matmul(hidden, table as Tensor, false, true), labels as Tensor);
   };
-  const inputs = [x, weights.norm, weights.projection, rowsOf(head), labelsOf(head)];
-  const [crossEntropy, dLogits] = compile('head forward', run, inputs) as [Tensor, Tensor];
+  const inputs = [x, rowsOf(head), labelsOf(head), projection, ...norm];
+  const [crossEntropy, dLogits] = compile(`${architecture.id} head forward`, run, inputs) as [Tensor, Tensor];
   return { crossEntropy, dLogits };
 }
 
@@ -60,36 +60,38 @@ export function logProbsOf({ crossEntropy }: HeadForward): Float32Array {
 }
 
 /**
- * Gradients [dx, dNorm, dProjection] of a loss whose derivative by each row's log-probability is `slopes` [rows].
+ * Gradients [dx, dProjection, ...dNorm] of a loss whose derivative by each row's log-probability is `slopes` [rows].
  * A row's slope is one number, so the logits' gradient itself is never rescaled.
  */
 export function headBackward(
   head: HeadRows,
-  { x, ...weights }: HeadWeights & { x: Tensor },
+  { x, architecture, projection, norm }: HeadWeights & { x: Tensor },
   { dLogits }: HeadForward,
   slopes: Float32Array,
 ): Tensor[] {
-  const run = ([states, norm, projection, rows, gradient, slope]: Tensor[]): Tensor[] => {
-    const inputs = { x: states, norm, projection, rows } as RowInputs;
+  const run = ([states, rows, gradient, slope, table, ...gains]: Tensor[]): Tensor[] => {
+    const inputs = { x: states, rows, norm: gains } as RowInputs;
     const tape = new Tape();
-    const { gathered, hidden } = normed(tape, inputs, weights.epsilon);
+    const { gathered, hidden } = normed(tape, architecture, inputs);
     // Cross-entropy is minus the log-probability.
     const weight = ops.neg(slope as Tensor);
-    const dHidden = ops.mul(ops.matmul(gradient as Tensor, inputs.projection), weight);
+    const dHidden = ops.mul(ops.matmul(gradient as Tensor, table as Tensor), weight);
     const dProjection = ops.matmul(gradient as Tensor, ops.mul(hidden, weight), true);
-    const [dGathered, dNorm] = tape.gradients(hidden, dHidden, [gathered, inputs.norm]) as [Tensor, Tensor];
-    return [ops.segmentSum(dGathered, inputs.rows, inputs.x.shape[0] as number), dNorm, dProjection];
+    const [dGathered, ...dNorm] = tape.gradients(hidden, dHidden, [gathered, ...gains]) as [Tensor, ...Tensor[]];
+    return [ops.segmentSum(dGathered, inputs.rows, inputs.x.shape[0] as number), dProjection, ...dNorm];
   };
   const slope = tensor(slopes, [slopes.length, 1]);
-  return compile('head backward', run, [x, weights.norm, weights.projection, rowsOf(head), dLogits, slope]);
+  const inputs = [x, rowsOf(head), dLogits, slope, projection, ...norm];
+  return compile(`${architecture.id} head backward`, run, inputs);
 }
 
 /** The reference's last hidden states [rows, hidden], normed: with its projection they give its whole distribution. */
 export function headHidden(head: HeadRows, x: Tensor, weights: HeadWeights): Tensor {
-  const run = ([states, norm, rows]: Tensor[]): Tensor[] => [
-    normed(new Tape(), { x: states, norm, rows } as RowInputs, weights.epsilon).hidden,
+  const { architecture, norm } = weights;
+  const run = ([states, rows, ...gains]: Tensor[]): Tensor[] => [
+    normed(new Tape(), architecture, { x: states, rows, norm: gains } as RowInputs).hidden,
   ];
-  return compile('head hidden', run, [x, weights.norm, rowsOf(head)])[0] as Tensor;
+  return compile(`${architecture.id} head hidden`, run, [x, rowsOf(head), ...norm])[0] as Tensor;
 }
 
 /**

@@ -1,21 +1,18 @@
-import { TrainerError } from '../errors.ts';
-import type { Architecture } from './architecture.ts';
-import type { RawConfig } from './config.ts';
+import { createHash } from 'node:crypto';
+import type { Architecture, Family } from './architecture.ts';
+import { refusal, type RawConfig } from './config.ts';
 import { llama } from './llama.ts';
 
 /** The architectures that are supported, by config.json's model_type. */
-const models: Record<string, (raw: RawConfig) => Architecture> = { llama };
+const models: Record<string, (raw: RawConfig) => Family> = { llama };
 
 /** The architecture of a config.json; throws InvalidConfiguration for one that is not supported. */
 export function architectureOf(raw: RawConfig): Architecture {
   const type = String(raw['model_type']);
   const make = models[type];
   if (make === undefined) {
-    const known = Object.keys(models).join(', ');
-    throw new TrainerError(
-      'InvalidConfiguration',
-      `config.json: model_type "${type}" is not supported; known: ${known}`,
-    );
+    throw refusal(`model_type "${type}" is not supported; known: ${Object.keys(models).join(', ')}`);
   }
-  return make(raw);
+  const digest = createHash('sha256').update(JSON.stringify(raw)).digest('hex');
+  return { ...make(raw), id: `${type} ${digest.slice(0, 12)}` };
 }

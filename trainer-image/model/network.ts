@@ -1,45 +1,44 @@
 import type { HeadRows, Layout } from '../data/layout.ts';
-import { compile, createVariable, free, ops, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
-import type { Architecture } from './architecture.ts';
+import { createVariable, free, ops, scope, type Tensor, type Variable } from '../engine/engine.ts';
+import type { Architecture, LayerKind } from './architecture.ts';
 import { blockFor, type Block } from './block.ts';
 import { readConfig, type RawConfig } from './config.ts';
+import { embed, embeddingGradients, embeddingNames, type Places } from './embedding.ts';
 import type { HeadWeights } from './head.ts';
 import { architectureOf } from './models.ts';
 import type { Rotation } from './primitives.ts';
+import { rotationOf, sequenceLengths, type Rope } from './rope.ts';
 import { weightShapes } from './weight-shapes.ts';
 import { openWeights } from './weights.ts';
 
-/** A head call's gradients: of x [n, hidden], of the norm and of the projection. */
+/** A head call's gradients: of x [n, hidden], of the projection, and of each weight of the last norm. */
 export type HeadCall = (head: HeadRows, output: Tensor, weights: HeadWeights) => readonly Tensor[];
 /** Receives the gradient of one weight; it owns the tensor from then on. */
 export type GradientSink = (name: string, gradient: Tensor) => void;
 
-/** Cosine and sine of each token's rotation angles (Su et al. 2021, sec. 3.2.2), [n, headSize / 2]. */
-function rotationOf({ config }: Architecture, positions: Int32Array): Rotation {
-  const half = config.headSize / 2;
-  // In float32, as torch computes the angles: at position 10,000 double precision differs in the third digit.
-  const frequencies = Array.from({ length: half }, (_, i) =>
-    Math.fround(1 / config.ropeTheta ** ((2 * i) / config.headSize)),
-  );
-  const cos = new Float32Array(positions.length * half);
-  const sin = new Float32Array(positions.length * half);
-  positions.forEach((position, row) => {
-    frequencies.forEach((frequency, i) => {
-      const angle = Math.fround(position * frequency);
-      cos[row * half + i] = Math.cos(angle);
-      sin[row * half + i] = Math.sin(angle);
-    });
-  });
-  const shape = [positions.length, half];
-  return { cos: tensor(cos, shape), sin: tensor(sin, shape) };
+/** f, called once for each argument. */
+function once<K, V>(f: (key: K) => V): (key: K) => V {
+  const known = new Map<K, V>();
+  return (key) => {
+    const value = known.get(key) ?? f(key);
+    known.set(key, value);
+    return value;
+  };
+}
+
+/** A checkpoint of the base model alone has names without its prefix, as GPT-2's own has. */
+function nameIn(stored: readonly string[], name: string, prefix: string): string {
+  const bare = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  return !stored.includes(name) && stored.includes(bare) ? bare : name;
 }
 
 function loadVariables(folder: string, architecture: Architecture): Variable[] {
   const weights = openWeights(folder);
   try {
-    return weightShapes(architecture).map(([name, shape]) =>
-      createVariable(name, weights.read(name, shape).data, shape),
-    );
+    return weightShapes(architecture).map(([name, shape]) => {
+      const stored = nameIn(weights.names, name, architecture.basePrefix);
+      return createVariable(name, weights.read(stored, shape).data, shape);
+    });
   } finally {
     weights.close();
   }
@@ -63,15 +62,16 @@ export class Network {
   }
 
   readHead(): HeadWeights {
-    const { norm, head, config } = this.architecture;
-    return { norm: this.value(norm), projection: this.value(head), epsilon: config.normEpsilon };
+    const { architecture } = this;
+    const norm = Object.keys(architecture.finalNorm.shapes).map((name) => this.value(name));
+    return { architecture, norm, projection: this.value(architecture.head) };
   }
 
   /** Hidden states before the last norm [n, hidden], in the caller's scope. */
   forward(layout: Layout): { output: Tensor; weights: HeadWeights } {
-    const block = this.block(layout);
+    const blocks = this.blocks(layout);
     let x = this.embed(layout);
-    for (let layer = 0; layer < this.architecture.config.layers; layer++) {
+    for (const [layer, block] of blocks.entries()) {
       const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights));
       free(x, ...saved);
       x = output;
@@ -81,10 +81,10 @@ export class Network {
 
   /** Forward, then each head group, then backward block by block. Call it in a scope. */
   backpropagate(layout: Layout, head: HeadCall, sink: GradientSink): void {
-    const block = this.block(layout);
+    const blocks = this.blocks(layout);
     const kept: { x: Tensor; saved: Tensor[] }[] = [];
     let x = this.embed(layout);
-    for (let layer = 0; layer < this.architecture.config.layers; layer++) {
+    for (const [layer, block] of blocks.entries()) {
       const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights));
       kept.push({ x, saved });
       x = output;
@@ -93,20 +93,22 @@ export class Network {
     free(x);
     for (let layer = kept.length - 1; layer >= 0; layer--) {
       const { x: input, saved } = kept[layer] as { x: Tensor; saved: Tensor[] };
+      const block = blocks[layer] as Block;
       const [dInput, ...gradients] = this.withWeights(layer, (weights) => block.backward(dx, input, saved, weights));
       free(dx, input, ...saved);
       this.layerNames(layer).forEach((name, i) => sink(name, gradients[i] as Tensor));
       dx = dInput as Tensor;
     }
-    sink(this.architecture.embedding, this.embeddingGradient(layout, dx));
+    const gradients = scope(() => embeddingGradients(this.architecture, layout, dx));
+    embeddingNames(this.architecture).forEach((name, i) => sink(name, gradients[i] as Tensor));
     free(dx);
   }
 
   private headGradients({ heads }: Layout, output: Tensor, call: HeadCall, sink: GradientSink): Tensor {
     const parts = heads.map((group) => {
-      const [dx, dNorm, dProjection] = scope(() => call(group, output, this.readHead())) as [Tensor, Tensor, Tensor];
-      sink(this.architecture.norm, dNorm);
-      sink(this.architecture.head, dProjection);
+      const [dx, dProjection, ...dNorm] = scope(() => call(group, output, this.readHead())) as [Tensor, ...Tensor[]];
+      Object.keys(this.architecture.finalNorm.shapes).forEach((name, i) => sink(name, dNorm[i] as Tensor));
+      sink(this.architecture.head, dProjection as Tensor);
       return dx;
     });
     if (parts.length === 1) return parts[0] as Tensor;
@@ -123,8 +125,15 @@ export class Network {
     return Object.keys(this.architecture.blockShapes).map((name) => this.architecture.prefix(layer) + name);
   }
 
-  private block(layout: Layout): Block {
-    return blockFor(this.architecture, layout.segments, rotationOf(this.architecture, layout.positions));
+  /** The block of each layer for a layout: made once per kind, and rotations once per rope. */
+  private blocks({ segments, positions }: Layout): Block[] {
+    const { architecture } = this;
+    const lengths = sequenceLengths(segments);
+    const rotation = once((rope: Rope): Rotation => rotationOf(rope, positions, lengths));
+    const block = once((kind: LayerKind): Block => {
+      return blockFor(architecture, kind, { segments, rotation: kind.rope && rotation(kind.rope) });
+    });
+    return Array.from({ length: architecture.config.layers }, (_, layer) => block(architecture.kind(layer)));
   }
 
   /** Reads a layer's weights only for the call: a read that stays alive would make the update copy them. */
@@ -132,20 +141,14 @@ export class Network {
     return scope(() => f(this.layerNames(layer).map((name) => this.value(name))));
   }
 
-  private embed(layout: Layout): Tensor {
-    const gather = ([table, ids]: Tensor[]): Tensor[] => [ops.gather(table as Tensor, ids as Tensor)];
-    return scope(() => {
-      const tokens = tensor(layout.tokens, [layout.tokens.length], 'int32');
-      return compile('embedding', gather, [this.value(this.architecture.embedding), tokens])[0] as Tensor;
-    });
-  }
-
-  private embeddingGradient(layout: Layout, dx: Tensor): Tensor {
-    const rows = this.architecture.config.vocabSize;
-    const spread = ([gradient, at]: Tensor[]): Tensor[] => [ops.segmentSum(gradient as Tensor, at as Tensor, rows)];
-    return scope(() => {
-      const ids = tensor(layout.tokens, [layout.tokens.length], 'int32');
-      return compile('embedding backward', spread, [dx, ids])[0] as Tensor;
-    });
+  private embed(places: Places): Tensor {
+    const names = embeddingNames(this.architecture);
+    return scope(() =>
+      embed(
+        this.architecture,
+        places,
+        names.map((name) => this.value(name)),
+      ),
+    );
   }
 }

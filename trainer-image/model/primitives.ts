@@ -6,14 +6,66 @@ import type { Tape } from './tape.ts';
  * automatic differentiation is their oracle in the tests. n: tokens of the micro-batch.
  */
 
-/** x [n, in] times weight [out, in] transposed -> [n, out], as torch.nn.Linear without bias. */
-export function linear(tape: Tape, x: Tensor, weight: Tensor): Tensor {
+/** How a dense weight lies: torch.nn.Linear's [out, in], or the [in, out] of GPT-2's Conv1D. */
+export type WeightLayout = 'out-in' | 'in-out';
+
+/** x [n, in] times weight -> [n, out]. */
+export function linear(tape: Tape, x: Tensor, weight: Tensor, layout: WeightLayout = 'out-in'): Tensor {
+  const outFirst = layout === 'out-in';
   return tape.run({
     inputs: [x, weight],
     needs: [x],
     costly: true,
-    compute: () => ops.matmul(x, weight, false, true),
-    backward: (dy) => [ops.matmul(dy, weight), ops.matmul(dy, x, true)],
+    compute: () => ops.matmul(x, weight, false, outFirst),
+    backward: (dy) => [
+      ops.matmul(dy, weight, false, !outFirst),
+      outFirst ? ops.matmul(dy, x, true) : ops.matmul(x, dy, true),
+    ],
+  });
+}
+
+/** a * b, elementwise. */
+export function mul(tape: Tape, a: Tensor, b: Tensor): Tensor {
+  return tape.run({
+    inputs: [a, b],
+    needs: [a, b],
+    costly: false,
+    compute: () => ops.mul(a, b),
+    backward: (dy) => [ops.mul(dy, b), ops.mul(dy, a)],
+  });
+}
+
+/** 1 + x: Gemma's norms keep their weight's distance from one. */
+export function plusOne(tape: Tape, x: Tensor): Tensor {
+  return tape.run({
+    inputs: [x],
+    needs: [],
+    costly: false,
+    compute: () => ops.add(x, ops.scalar(1)),
+    backward: (dy) => [dy],
+  });
+}
+
+/** Columns [from, from + count) of x [n, d] -> [n, count]: one part of projections that are stored as one. */
+export function columns(tape: Tape, x: Tensor, from: number, count: number): Tensor {
+  const after = (x.shape[1] as number) - from - count;
+  return tape.run({
+    inputs: [x],
+    needs: [],
+    costly: false,
+    compute: () => ops.split(x, [from, count, after], 1)[1] as Tensor,
+    backward: (dy) => [ops.padColumns(dy, from, after)],
+  });
+}
+
+/** x [n, d] + bias [d]. */
+export function addBias(tape: Tape, x: Tensor, bias: Tensor): Tensor {
+  return tape.run({
+    inputs: [x, bias],
+    needs: [],
+    costly: false,
+    compute: () => ops.add(x, bias),
+    backward: (dy) => [dy, ops.sum(dy, 0, false)],
   });
 }
 
@@ -24,6 +76,17 @@ export function add(tape: Tape, a: Tensor, b: Tensor): Tensor {
     costly: false,
     compute: () => ops.add(a, b),
     backward: (dy) => [dy, dy],
+  });
+}
+
+/** The same values in another shape. */
+export function reshape(tape: Tape, x: Tensor, shape: readonly number[]): Tensor {
+  return tape.run({
+    inputs: [x],
+    needs: [],
+    costly: false,
+    compute: () => ops.reshape(x, shape),
+    backward: (dy) => [ops.reshape(dy, x.shape)],
   });
 }
 
@@ -45,6 +108,49 @@ export function rmsNorm(tape: Tape, x: Tensor, weight: Tensor, epsilon: number):
   });
 }
 
+/** Layer normalisation (Ba et al. 2016, eq. 4): (x - mean) / deviation * weight [d] + bias [d], each row of x [n, d]. */
+export function layerNorm(tape: Tape, x: Tensor, [weight, bias]: [Tensor, Tensor], epsilon: number): Tensor {
+  const parts = (): { normed: Tensor; r: Tensor } => {
+    const centred = ops.sub(x, ops.mean(x, 1));
+    const r = ops.rsqrt(ops.add(ops.mean(ops.square(centred), 1), ops.scalar(epsilon)));
+    return { normed: ops.mul(centred, r), r };
+  };
+  return tape.run({
+    inputs: [x, weight, bias],
+    needs: [x],
+    costly: false,
+    compute: () => ops.add(ops.mul(parts().normed, weight), bias),
+    backward: (dy) => {
+      const { normed, r } = parts();
+      const dNormed = ops.mul(dy, weight);
+      const along = ops.add(ops.mean(dNormed, 1), ops.mul(normed, ops.mean(ops.mul(dNormed, normed), 1)));
+      const dWeight = ops.sum(ops.mul(dy, normed), 0, false);
+      return [ops.mul(r, ops.sub(dNormed, along)), dWeight, ops.sum(dy, 0, false)];
+    },
+  });
+}
+
+const [geluScale, geluCube] = [Math.sqrt(2 / Math.PI), 0.044715];
+
+/** GELU by tanh (Hendrycks and Gimpel 2016, sec. 2): x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
+export function gelu(tape: Tape, x: Tensor): Tensor {
+  const { add: plus, mul: times, scalar, square } = ops;
+  const tanh = (): Tensor =>
+    ops.tanh(times(times(x, plus(scalar(1), times(square(x), scalar(geluCube)))), scalar(geluScale)));
+  return tape.run({
+    inputs: [x],
+    needs: [x],
+    costly: false,
+    compute: () => times(times(x, scalar(0.5)), plus(tanh(), scalar(1))),
+    backward: (dy) => {
+      const t = tanh();
+      const inner = times(plus(scalar(1), times(square(x), scalar(3 * geluCube))), scalar(geluScale));
+      const slope = plus(plus(t, scalar(1)), times(times(x, ops.sub(scalar(1), square(t))), inner));
+      return [times(times(dy, scalar(0.5)), slope)];
+    },
+  });
+}
+
 /** Gated activation of SwiGLU (Shazeer 2020, eq. 6): silu(gate) * up, all [n, d]. */
 export function gatedSilu(tape: Tape, gate: Tensor, up: Tensor): Tensor {
   return tape.run({
@@ -61,7 +167,7 @@ export function gatedSilu(tape: Tape, gate: Tensor, up: Tensor): Tensor {
   });
 }
 
-/** Cosine and sine of each token's angles, [n, headSize / 2]. */
+/** Cosine and sine of each token's angles, [n, dimensions of a head that turn / 2]. */
 export interface Rotation {
   cos: Tensor;
   sin: Tensor;
@@ -69,16 +175,21 @@ export interface Rotation {
 
 /**
  * Rotary position embedding (Su et al. 2021, eq. 34) in Hugging Face's arrangement, where dimension i turns with
- * i + headSize / 2: x [n, heads * headSize] -> the same shape.
+ * i + half of those that turn; a head's dimensions after those stay: x [n, heads * headSize] -> the same shape.
+ * Without a rotation x itself.
  */
-export function rope(tape: Tape, x: Tensor, heads: number, { cos, sin }: Rotation): Tensor {
+export function rope(tape: Tape, x: Tensor, heads: number, rotation: Rotation | undefined): Tensor {
+  if (rotation === undefined) return x;
   const [n, width] = x.shape as [number, number];
-  const half = width / heads / 2;
+  const { cos, sin } = rotation;
+  const half = cos.shape[1] as number;
+  const rest = width / heads - 2 * half;
   const turn = (from: Tensor, direction: 'add' | 'sub'): Tensor => {
     const [c, s] = [ops.reshape(cos, [n, 1, half]), ops.reshape(sin, [n, 1, half])];
-    const [a, b] = ops.split(ops.reshape(from, [n, heads, 2 * half]), [half, half], 2) as [Tensor, Tensor];
+    const sizes = rest === 0 ? [half, half] : [half, half, rest];
+    const [a, b, ...still] = ops.split(ops.reshape(from, [n, heads, width / heads]), sizes, 2) as [Tensor, Tensor];
     const other = direction === 'add' ? ops.sub : ops.add;
-    const parts = [other(ops.mul(a, c), ops.mul(b, s)), ops[direction](ops.mul(b, c), ops.mul(a, s))];
+    const parts = [other(ops.mul(a, c), ops.mul(b, s)), ops[direction](ops.mul(b, c), ops.mul(a, s)), ...still];
     return ops.reshape(ops.concat(parts, 2), [n, width]);
   };
   return tape.run({

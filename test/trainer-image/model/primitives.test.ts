@@ -112,8 +112,8 @@ const cases: Record<string, Case> = {
       [9, 4],
       [9, 4],
     ],
-    ours: (tape, [q, k, v]) => attention(tape, { q: q as Tensor, k: k as Tensor, v: v as Tensor }, heads, segments),
-    oracle: plainSequences,
+    ours: (tape, [q, k, v]) => attention(segments)(tape, { q: q as Tensor, k: k as Tensor, v: v as Tensor }, heads),
+    oracle: (inputs) => plainSequences(inputs),
   },
 };
 

@@ -2,8 +2,6 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { llama } from '../../../trainer-image/model/llama.ts';
-import { architectureOf } from '../../../trainer-image/model/models.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
 import { openWeights } from '../../../trainer-image/model/weights.ts';
 import { goldenFolder } from '../golden.ts';
@@ -71,34 +69,5 @@ describe('safetensors', () => {
     expect(() => weights.read('a', [2])).toThrow(/a has shape \[1\], config.json asks for \[2\]/);
     writeFileSync(index, JSON.stringify({ weight_map: { a: 'three.safetensors' } }));
     expect(() => openWeights(shards)).toThrow(/the shard three.safetensors named by .* is missing/);
-  });
-});
-
-describe('config.json of a Llama', () => {
-  const tiny = JSON.parse(readFileSync(`${goldenFolder}/tiny/config.json`, 'utf8')) as Record<string, unknown>;
-  const { rope_parameters: _, ...without } = tiny;
-
-  test('gives the rope base in either form', () => {
-    expect(llama({ ...without, rope_theta: 5000 }).config.ropeTheta).toBe(5000);
-    expect(llama({ ...without, rope_scaling: null, rope_theta: 7000 }).config.ropeTheta).toBe(7000);
-    expect(llama({ ...without, rope_parameters: { rope_type: 'default', rope_theta: 9000 } }).config.ropeTheta).toBe(
-      9000,
-    );
-    expect(llama(without).config.ropeTheta).toBe(10_000);
-  });
-
-  test.each([
-    ['an unknown setting', { ...tiny, sliding_chunk: 3 }, /sliding_chunk not known for model_type "llama"/],
-    [
-      'scaled rope',
-      { ...tiny, rope_parameters: { rope_type: 'yarn', rope_theta: 1 } },
-      /rope type "yarn" is not supported/,
-    ],
-    ['another activation', { ...tiny, hidden_act: 'gelu' }, /hidden_act/],
-    ['a bias', { ...tiny, attention_bias: true }, /attention_bias/],
-    ['heads that do not divide', { ...tiny, num_key_value_heads: 3 }, /multiple of num_key_value_heads/],
-    ['another model', { ...tiny, model_type: 'mamba' }, /model_type "mamba" is not supported; known: llama/],
-  ])('with %s is refused by name', (__, config, message) => {
-    expect(() => architectureOf(config)).toThrow(message);
   });
 });

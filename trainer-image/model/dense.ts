@@ -1,0 +1,27 @@
+import type { Tensor } from '../engine/engine.ts';
+import type { Parameters } from './architecture.ts';
+import { addBias, linear, type WeightLayout } from './primitives.ts';
+import type { Tape } from './tape.ts';
+
+type Dense = (tape: Tape, x: Tensor, p: Parameters, name: string) => Tensor;
+
+/** The weight `name` of a block; its absence is an error of the architecture. */
+export function weight(p: Parameters, name: string): Tensor {
+  const found = p[`${name}.weight`];
+  if (found === undefined) throw new Error(`the block has no weight ${name}.weight`);
+  return found;
+}
+
+/** Every dense layer of every architecture is made here. */
+const layer =
+  (layout: WeightLayout): Dense =>
+  (tape, x, p, name) => {
+    const product = linear(tape, x, weight(p, name), layout);
+    const bias = p[`${name}.bias`];
+    return bias === undefined ? product : addBias(tape, product, bias);
+  };
+
+/** torch.nn.Linear: x [n, in] -> [n, out] by `name.weight` [out, in] and, where the block has one, `name.bias` [out]. */
+export const dense = layer('out-in');
+/** The Conv1D of GPT-2: the same by a `name.weight` that lies [in, out]. */
+export const conv1d = layer('in-out');

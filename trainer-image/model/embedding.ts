@@ -1,0 +1,52 @@
+import { compile, ops, tensor, type Tensor } from '../engine/engine.ts';
+import { TrainerError } from '../errors.ts';
+import type { Architecture } from './architecture.ts';
+
+/** Which tokens at which positions. */
+export interface Places {
+  tokens: Int32Array;
+  positions: Int32Array;
+}
+
+/** Names of the embedding's weights, in the order in which the functions here take and give them. */
+export const embeddingNames = ({ embedding, positions }: Architecture): string[] =>
+  positions === undefined ? [embedding] : [embedding, positions.name];
+
+const indices = (values: Int32Array): Tensor => tensor(values, [values.length], 'int32');
+
+function checkPositions({ positions: table }: Architecture, positions: Int32Array): void {
+  const longest = positions.reduce((most, position) => Math.max(most, position + 1), 0);
+  if (table === undefined || longest <= table.size) return;
+  const message = `a sequence has ${longest} tokens and the model positions for ${table.size}: set training.maxLength to at most ${table.size}`;
+  throw new TrainerError('InvalidConfiguration', message);
+}
+
+/**
+ * Hidden states at the first block, [n, hidden]: rows of the token embedding, scaled, and of the learned positions where
+ * the model has them. Throws InvalidConfiguration for a sequence with more tokens than positions.
+ */
+export function embed(architecture: Architecture, { tokens, positions }: Places, weights: readonly Tensor[]): Tensor {
+  const { embeddingScale } = architecture;
+  checkPositions(architecture, positions);
+  const run = ([ids, table, at, learned]: Tensor[]): Tensor[] => {
+    const rows = ops.gather(table as Tensor, ids as Tensor);
+    const scaled = embeddingScale === 1 ? rows : ops.mul(rows, ops.scalar(embeddingScale));
+    return [learned === undefined ? scaled : ops.add(scaled, ops.gather(learned, at as Tensor))];
+  };
+  const [table, learned] = weights as [Tensor, Tensor?];
+  const inputs = [indices(tokens), table, ...(learned === undefined ? [] : [indices(positions), learned])];
+  return compile(`${architecture.id} embedding`, run, inputs)[0] as Tensor;
+}
+
+/** Gradient of each of the embedding's weights from that of its output, [n, hidden]. */
+export function embeddingGradients(architecture: Architecture, { tokens, positions }: Places, dx: Tensor): Tensor[] {
+  const { config, embeddingScale, positions: learned } = architecture;
+  const run = ([gradient, ids, at]: Tensor[]): Tensor[] => {
+    const dy = gradient as Tensor;
+    const scaled = embeddingScale === 1 ? dy : ops.mul(dy, ops.scalar(embeddingScale));
+    const table = ops.segmentSum(scaled, ids as Tensor, config.vocabSize);
+    return learned === undefined ? [table] : [table, ops.segmentSum(dy, at as Tensor, learned.size)];
+  };
+  const inputs = [dx, indices(tokens), ...(learned === undefined ? [] : [indices(positions)])];
+  return compile(`${architecture.id} embedding backward`, run, inputs);
+}
