@@ -38,6 +38,8 @@ export class Elector {
   #seenVersion: string | undefined;
   #seenAt = 0;
   #lease: Lease | undefined;
+  /** When the renewal that last succeeded was asked for: from then on nobody else may lead for leaseSeconds. */
+  #renewedAt = 0;
 
   constructor(options: ElectorOptions) {
     this.#options = { leaseSeconds: 15, renewSeconds: 10, retrySeconds: 2, ...options };
@@ -52,16 +54,18 @@ export class Elector {
     return false;
   }
 
-  /** Holds the lease. Resolves when stopped or lost: after that nothing may be written in the leader's name. */
+  /**
+   * Holds the lease. Resolves when stopped or lost: after that nothing may be written in the leader's name. An attempt to
+   * renew ends when the time to renew does, however slow the API server is.
+   */
   async hold(signal: AbortSignal): Promise<'stopped' | 'lost'> {
-    let renewed = performance.now();
     while (!signal.aborted) {
       await pause(this.#options.retrySeconds, signal);
-      const asked = performance.now();
+      const left = this.#renewedAt + this.#options.renewSeconds * 1000 - performance.now();
       if (signal.aborted) break;
-      if (await this.#attempt()) renewed = asked;
-      else if (performance.now() - renewed > this.#options.renewSeconds * 1000) return 'lost';
-      else if (this.#heldByAnother()) return 'lost';
+      if (left <= 0) return 'lost';
+      const renewed = await this.#attempt(AbortSignal.timeout(Math.ceil(left)));
+      if (!renewed && this.#heldByAnother()) return 'lost';
     }
     return 'stopped';
   }
@@ -73,40 +77,43 @@ export class Elector {
     await this.#replace({ ...this.#lease, spec });
   }
 
-  /** Takes or renews the lease; false when another has it or the API server does not answer. */
-  async #attempt(): Promise<boolean> {
+  /** Takes or renews the lease; false when another has it or the API server does not answer until the bound. */
+  async #attempt(bound?: AbortSignal): Promise<boolean> {
+    const asked = performance.now();
     try {
-      return await this.#takeOrRenew();
+      const held = await this.#takeOrRenew(bound);
+      if (held) this.#renewedAt = asked;
+      return held;
     } catch (error) {
       if (!isConflict(error) && !isAlreadyExists(error)) this.#options.warn(`lease: ${(error as Error).message}`);
       return false;
     }
   }
 
-  async #takeOrRenew(): Promise<boolean> {
+  async #takeOrRenew(bound?: AbortSignal): Promise<boolean> {
     const { cluster, namespace, name, identity, leaseSeconds } = this.#options;
-    const found = (await cluster.get(resources.leases, namespace, name, this.#deadline())) as Lease | undefined;
+    const found = (await cluster.get(resources.leases, namespace, name, this.#deadline(bound))) as Lease | undefined;
     const times = { leaseDurationSeconds: leaseSeconds, renewTime: microTime() };
     if (found === undefined) {
       const spec: LeaseSpec = { ...times, holderIdentity: identity, acquireTime: times.renewTime, leaseTransitions: 0 };
       const object = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name, namespace }, spec };
-      this.#lease = (await cluster.create(resources.leases, namespace, object, this.#deadline())) as Lease;
+      this.#lease = (await cluster.create(resources.leases, namespace, object, this.#deadline(bound))) as Lease;
       return true;
     }
     this.#look(found);
     if (found.spec.holderIdentity === identity) {
-      await this.#replace({ ...found, spec: { ...found.spec, ...times } });
+      await this.#replace({ ...found, spec: { ...found.spec, ...times } }, bound);
       return true;
     }
     if (!this.#isStale(found)) return false;
     const leaseTransitions = (found.spec.leaseTransitions ?? 0) + 1;
     const spec = { ...times, holderIdentity: identity, acquireTime: times.renewTime, leaseTransitions };
-    await this.#replace({ ...found, spec });
+    await this.#replace({ ...found, spec }, bound);
     return true;
   }
 
-  async #replace(lease: Lease): Promise<void> {
-    this.#lease = (await this.#options.cluster.replace(resources.leases, lease, this.#deadline())) as Lease;
+  async #replace(lease: Lease, bound?: AbortSignal): Promise<void> {
+    this.#lease = (await this.#options.cluster.replace(resources.leases, lease, this.#deadline(bound))) as Lease;
   }
 
   #look(lease: Lease): void {
@@ -127,7 +134,8 @@ export class Elector {
     return holder !== undefined && holder !== this.#options.identity;
   }
 
-  #deadline(): AbortSignal {
-    return AbortSignal.timeout((this.#options.renewSeconds * 1000) / 2);
+  #deadline(bound?: AbortSignal): AbortSignal {
+    const own = AbortSignal.timeout((this.#options.renewSeconds * 1000) / 2);
+    return bound === undefined ? own : AbortSignal.any([own, bound]);
   }
 }

@@ -88,6 +88,28 @@ test('a leader that cannot renew gives up before another may lead', async () => 
   expect(order).toEqual(['lost', 'second leads']);
 });
 
+test('a leader whose API server grew slow stops working before its lease may be taken', async () => {
+  const lease = new OneLease();
+  const cluster = lease.clusterOf('slow');
+  let slow = false;
+  const calls: Partial<Cluster> = {
+    get: async (...args) => (slow && (await sleep(300, undefined, { signal: args[3] })), cluster.get(...args)),
+    replace: async (...args) => (
+      slow && (await sleep(60_000, undefined, { signal: args[2] })),
+      cluster.replace(...args)
+    ),
+  };
+  const times = { leaseSeconds: 1.5, renewSeconds: 1, retrySeconds: 0.05 };
+  const options = { namespace: 'n', name: 'l', identity: 'slow', warn: () => undefined, ...times };
+  const elector = new Elector({ cluster: { ...cluster, ...calls } as Cluster, ...options });
+  const { signal } = new AbortController();
+  expect(await elector.acquire(signal)).toBe(true);
+  const renewed = Date.parse(lease.lease?.spec.renewTime ?? '');
+  slow = true;
+  expect(await elector.hold(signal)).toBe('lost');
+  expect(Date.now() - renewed).toBeLessThan(1500);
+});
+
 test('times have the six decimals that the API demands', async () => {
   const lease = new OneLease();
   await lease.elector('a').acquire(new AbortController().signal);
