@@ -43,8 +43,10 @@ export class ClusterWorld implements World {
     this.#recorder = recorder;
     this.#images = images;
     stores.pods.onChange((before, after) => {
-      const uid = before?.metadata.labels?.[labels.uid];
-      if (before === undefined || uid === undefined || after?.metadata.uid === before.metadata.uid) return;
+      if (before === undefined || after?.metadata.uid === before.metadata.uid) return;
+      const { namespace, labels: { [labels.uid]: uid = '', [labels.dpojob]: name = '' } = {} } = before.metadata;
+      // Of a DPOJob that is gone nothing is to be read any more.
+      if (stores.dpojobs.get(namespace, name)?.metadata.uid !== uid) return;
       this.#departed.set(uid, [...(this.#departed.get(uid) ?? []), before]);
     });
     stores.dpojobs.onChange((before, after) => {

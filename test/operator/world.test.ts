@@ -53,6 +53,14 @@ test('a deleted pod stays to be seen until a reconcile has read how it ended', a
   expect(await podsSeen(world)).toEqual(['b']);
 });
 
+test('pods that go after their DPOJob are not kept: nothing is to be read of them', () => {
+  const world = worldOver({});
+  world.stores.pods.put(pod('a'));
+  world.stores.dpojobs.delete(stored());
+  world.stores.pods.delete(pod('a'));
+  expect(world.departed(identity.uid).size).toBe(0);
+});
+
 test('a status is applied to the very version that was read, and is seen at once', async () => {
   const applied: Stored[] = [];
   const world = worldOver({
