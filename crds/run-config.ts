@@ -18,8 +18,6 @@ export type RunConfig = z.infer<typeof runConfigSchema>;
 export const runConfigPath = '/etc/dpo/job.json';
 /** `pvc://claim/path` is `<volumesPath>/claim/path` in the pod. */
 export const volumesPath = '/volumes';
-/** A claim of the job's own for checkpoints (when the output is not a claim) is mounted here. */
-export const checkpointPath = '/checkpoints';
 /** Scratch space: the root file system is read-only. */
 export const scratchPath = '/tmp';
 /** Port of /metrics, /progress and /healthz in the trainer's pod, and its name. */
