@@ -1,6 +1,7 @@
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import { labels } from '../../crds/labels.ts';
 import type { Event, Observation, ObservedJob } from './observation.ts';
+import { same } from './throttle.ts';
 
 /** Number of the attempt that a child Job belongs to. */
 export const attemptOf = (child: ObservedJob): number => Number(child.metadata.labels?.[labels.attempt] ?? 0);
@@ -32,7 +33,8 @@ export function presentAttempt({ job, jobs }: Observation, now: string): Attempt
 /** Says once per change that a running attempt keeps the values it was made with. */
 export function keptUntilNextAttempt({ job, jobs, attemptSpec }: Observation): Event[] {
   const seen = job.status?.observedGeneration;
-  if (attemptSpec === undefined || jobs.length === 0 || seen === undefined || seen === job.metadata.generation) {
+  const live = jobs.some(({ metadata }) => metadata.deletionTimestamp === undefined);
+  if (attemptSpec === undefined || !live || seen === undefined || seen === job.metadata.generation) {
     return [];
   }
   const values = (spec: DPOJobSpec): [string, unknown][] => [
@@ -40,9 +42,12 @@ export function keptUntilNextAttempt({ job, jobs, attemptSpec }: Observation): E
     ['checkpoint.everySteps', spec.checkpoint.everySteps],
     ['checkpoint.keep', spec.checkpoint.keep],
     ['backoffLimit', spec.backoffLimit],
+    // Changed while a suspend was stored that ended before it was seen.
+    ['resources', spec.resources],
+    ['pod', spec.pod],
   ];
   const before = new Map(values(attemptSpec));
-  const changed = values(job.spec).filter(([name, value]) => before.get(name) !== value);
+  const changed = values(job.spec).filter(([name, value]) => !same(before.get(name), value));
   return changed.length === 0
     ? []
     : [

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { array, assert, constantFrom, property } from 'fast-check';
 import { conditionTypes } from '../../../crds/conditions.ts';
 import { statusSchema } from '../../../crds/dpojob.ts';
-import type { DPOJob, DPOJobStatus } from '../../../crds/dpojob.ts';
+import type { DPOJob, DPOJobSpecInput, DPOJobStatus } from '../../../crds/dpojob.ts';
 import { decide } from '../../../operator/decide/decide.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';
 import { aChild, after, aJob, endedChild, endedPod, observed, runningPod, start } from '../observed.ts';
@@ -243,11 +243,28 @@ test('a finished job is deleted when its TTL has passed, and looked at then', ()
   expect(decide(observed(job), after(70)).actions).toEqual([{ kind: 'deleteDPOJob', uid: 'job-uid' }]);
 });
 
-test('a changed interval on a running job is said to wait for the next attempt', () => {
-  const job = aJob({ evaluation: { everySteps: 7 } }, begun());
-  job.metadata.generation = 2;
-  const { events } = decide(observed(job, { jobs: [aChild(1)], attemptSpec: aJob().spec }), after(10));
-  expect(events.map(({ reason }) => reason)).toEqual(['AppliesToNextAttempt']);
+describe('a change to a job that runs', () => {
+  const told = (changes: Partial<DPOJobSpecInput>, child = aChild(1)): string[] => {
+    const job = aJob(changes, begun());
+    job.metadata.generation = 2;
+    const { events } = decide(observed(job, { jobs: [child], attemptSpec: aJob().spec }), after(10));
+    return events.map(({ reason, message }) => `${reason} ${message.split(':')[0]}`);
+  };
+  test.each<[string, Partial<DPOJobSpecInput>]>([
+    ['evaluation.everySteps', { evaluation: { everySteps: 7 } }],
+    ['checkpoint.everySteps, checkpoint.keep', { checkpoint: { everySteps: 7, keep: 9 } }],
+    ['backoffLimit', { backoffLimit: 9 }],
+    ['resources', { resources: { limits: { memory: '1Gi' } } }],
+    ['pod', { pod: { nodeSelector: { zone: 'a' } } }],
+  ])('of %s is said to wait for the next attempt', (fields, changes) => {
+    expect(told(changes)).toEqual([`AppliesToNextAttempt ${fields}`]);
+  });
+
+  test('is not said to wait where it does not, or where the next attempt is near', () => {
+    const leaving = aChild(1);
+    leaving.metadata.deletionTimestamp = after(5);
+    expect([told({ ttlSecondsAfterFinished: 5 }), told({ backoffLimit: 9 }, leaving)]).toEqual([[], []]);
+  });
 });
 
 test('whatever users and pods do: at most one Job lives, terminal stays terminal, the attempt never falls', () => {
