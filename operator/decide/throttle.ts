@@ -1,10 +1,10 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 
 /** What moves while nothing changes state. */
-const moving = new Set<keyof DPOJobStatus>(['progress', 'metrics']);
+const moving = new Set<keyof DPOJobStatus>(['progress', 'metrics', 'checkpoint']);
 
 /** Whether two statuses say the same, whatever the order of their keys. */
-function same(a: unknown, b: unknown): boolean {
+export function same(a: unknown, b: unknown): boolean {
   return canonical(a) === canonical(b);
 }
 

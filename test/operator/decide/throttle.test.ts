@@ -12,7 +12,7 @@ test.each<[string, DPOJobStatus, string]>([
   ['a step', { ...before, progress: { ...progress, step: 2 } }, 'figures'],
   ['a stage', { ...before, progress: { ...progress, stage: 'Evaluating' } }, 'state'],
   ['a state', { ...before, state: 'Restarting' }, 'state'],
-  ['a checkpoint', { ...before, checkpoint: { step: 1, time: start } }, 'state'],
+  ['a checkpoint', { ...before, checkpoint: { step: 1, time: start } }, 'figures'],
 ])('%s', (_what, next, change) => {
   expect(statusChange(before, next)).toBe(change);
 });
