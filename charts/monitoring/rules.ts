@@ -1,6 +1,5 @@
 import { stringify } from 'yaml';
 import { controllerNames, jobGaugeNames, jobRunNames } from '../../operator/serve/names.ts';
-import { gaugeNames } from '../../trainer-image/metrics/names.ts';
 
 interface Alert {
   alert: string;
@@ -14,12 +13,14 @@ interface Alert {
 
 const which = '{{ $labels.namespace }}/{{ $labels.dpojob }}';
 const running = `and on (namespace, dpojob) ${jobRunNames.state}{state="Running"} == 1`;
+const ranBefore = `and on (namespace, dpojob) ${jobRunNames.state}{state="Running"} offset 15m == 1`;
 const { evalLoss, loss, evalLogpsChosen, rewardAccuracy, rewardMargin } = jobGaugeNames;
 
 export const alerts: Alert[] = [
   {
     alert: 'DPOJobStalled',
-    expr: `changes(${jobRunNames.percent}[15m]) == 0 ${running}`,
+    // Of a job that tells for a quarter of an hour: of a younger one nothing can be said.
+    expr: `changes(${jobRunNames.percent}[15m]) == 0 and ${jobRunNames.percent} offset 15m ${running} ${ranBefore}`,
     for: '5m',
     severity: 'warning',
     summary: `${which} makes no progress`,
@@ -37,10 +38,11 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOLossNotFinite',
-    expr: `${gaugeNames.loss} != ${gaugeNames.loss} or abs(${gaugeNames.loss}) == Inf`,
+    // The trainer stops before it reports such a loss.
+    expr: `${jobRunNames.failed}{reason="NonFinite"} == 1`,
     for: '0m',
     severity: 'critical',
-    summary: `${which}: the loss is not a number`,
+    summary: `${which} failed: loss or gradient is not a number`,
     description: 'Lower training.learningRate or training.maxGradNorm, and look at the rows that the log names.',
   },
   {

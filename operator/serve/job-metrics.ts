@@ -4,7 +4,7 @@ import { metricsSchema, type Metrics } from '../../crds/progress.ts';
 import { jobGaugeNames, jobRunNames } from './names.ts';
 
 const labelNames = ['namespace', 'dpojob'] as const;
-const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state'>, string> = {
+const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state' | 'failed'>, string> = {
   step: 'Optimizer steps done in the preference stage',
   totalSteps: 'Optimizer steps of the preference stage',
   epoch: 'Epochs done in the preference stage',
@@ -30,6 +30,9 @@ function runFigures(job: DPOJob): Record<keyof typeof runHelp, number | undefine
   const checkpointTime = checkpoint === undefined ? undefined : Date.parse(checkpoint.time) / 1000;
   return { step, totalSteps, epoch, percent, restarts, acceleratorSeconds, checkpointTime };
 }
+
+const failedReason = ({ status }: DPOJob): string | undefined =>
+  status?.conditions?.find((one) => one.type === 'Failed' && one.status === 'True')?.reason;
 
 /**
  * The gauges of every DPOJob, read from the stored status at each scrape: what Prometheus has is what `kubectl get`
@@ -58,16 +61,22 @@ export function registerJobMetrics(registry: Registry, jobs: () => Iterable<DPOJ
   for (const [figure, help] of Object.entries(runHelp) as [keyof typeof runHelp, string][]) {
     gauge(jobRunNames[figure], help, (job) => runFigures(job)[figure]);
   }
-  const state: Gauge<'namespace' | 'dpojob' | 'state'> = new Gauge({
-    name: jobRunNames.state,
-    help: '1 for the present state of a DPOJob',
-    labelNames: [...labelNames, 'state'],
-    registers: [registry],
-    collect: () => {
-      state.reset();
-      for (const { metadata, status } of shown()) {
-        state.set({ namespace: metadata.namespace, dpojob: metadata.name, state: status?.state ?? 'Pending' }, 1);
-      }
-    },
-  });
+  const word = (name: string, help: string, label: string, of: (job: DPOJob) => string | undefined): void => {
+    const made: Gauge = new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames, label],
+      registers: [registry],
+      collect: () => {
+        made.reset();
+        for (const job of shown()) {
+          const { namespace, name: dpojob } = job.metadata;
+          const found = of(job);
+          if (found !== undefined) made.set({ namespace, dpojob, [label]: found }, 1);
+        }
+      },
+    });
+  };
+  word(jobRunNames.state, '1 for the present state of a DPOJob', 'state', ({ status }) => status?.state ?? 'Pending');
+  word(jobRunNames.failed, '1 for a DPOJob that failed, by the reason', 'reason', failedReason);
 }

@@ -37,6 +37,8 @@ export const jobRunNames = {
   checkpointTime: 'dpo_job_checkpoint_time_seconds',
   /** 1 for the present state, by the label `state`. */
   state: 'dpo_job_state',
+  /** 1 for a failed DPOJob, by the label `reason`. */
+  failed: 'dpo_job_failed',
 } as const;
 
 /** The controller's own, under controller-runtime's and client-go's names. */

@@ -43,6 +43,23 @@ test("the leader shows each job's figures; they go with the job and are the lead
   expect(await registry.metrics()).not.toContain('dpojob=');
 });
 
+test('a failed job shows why, by the reason of its condition', async () => {
+  const registry = new Registry();
+  const failed = (status: 'True' | 'False', reason: string): DPOJob => ({
+    ...running(),
+    status: {
+      conditions: [{ type: 'Failed', status, reason, message: '', lastTransitionTime: '2026-01-01T00:00:00Z' }],
+    },
+  });
+  registerJobMetrics(
+    registry,
+    () => [failed('False', 'NotFailed'), failed('True', 'NonFinite')],
+    () => true,
+  );
+  const lines = (await registry.metrics()).split('\n').filter((line) => line.startsWith('dpo_job_failed'));
+  expect(lines).toEqual(['dpo_job_failed{namespace="team",dpojob="quickstart",reason="NonFinite"} 1']);
+});
+
 test('a job that waits for a node has used no accelerator yet', async () => {
   const registry = new Registry();
   const waits = { ...running(), status: { state: 'Pending' as const, attemptStartTime: '2026-01-01T00:00:00Z' } };
