@@ -3,6 +3,7 @@ import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
 import { maxWarnings, metricsSchema, stages, warningSchema } from './progress.ts';
 import { withRules } from './rules.ts';
+import { sftFields, sftRules } from './sft.ts';
 
 /**
  * The DPOJob API, once: types, defaults, validation, the CRD's schema (generate.ts) and its documentation come from here.
@@ -88,9 +89,7 @@ const sftSchema = z.object({
     .meta({ 'x-kubernetes-validations': [exactlyOneSource] })
     .optional()
     .describe("Rows with messages, or prompt and completion; by default the preference data's chosen answers"),
-  epochs: z.number().gt(0).max(1000).default(1),
-  learningRate: z.number().gt(0).max(1).default(2e-5),
-  batchSize: z.int().min(1).max(65_536).default(8).describe('Rows per optimizer step'),
+  ...sftFields,
 });
 
 export const lossTypes = ['sigmoid'] as const;
@@ -163,7 +162,7 @@ const resourcesSchema = z
   .default({})
   .describe("The trainer's resources; the accelerator is added to the limits");
 
-export const specSchema = z.object({
+const specFields = z.object({
   model: modelSchema,
   dataset: datasetSchema,
   sft: sftSchema.optional().describe('Supervised fine-tuning before the preference stage'),
@@ -184,6 +183,7 @@ export const specSchema = z.object({
   progressDeadlineSeconds: seconds(1).optional().describe('Longest time without progress while the trainer answers'),
   ttlSecondsAfterFinished: seconds(0).optional().describe('The DPOJob is deleted so long after it finished'),
 });
+export const specSchema = withRules(specFields, sftRules);
 /** A DPOJob's spec with its defaults filled in. */
 export type DPOJobSpec = z.output<typeof specSchema>;
 /** A DPOJob's spec as a user writes it. */

@@ -105,7 +105,7 @@ const nameRules = [
 /** The CustomResourceDefinition. */
 export function customResourceDefinition(): Schema {
   const spec = structural(specSchema);
-  spec['x-kubernetes-validations'] = immutableRules;
+  spec['x-kubernetes-validations'] = [...immutableRules, ...(spec['x-kubernetes-validations'] as object[])];
   spec['description'] = 'What to train, on what, and how';
   const status = structural(statusSchema);
   status['description'] = 'What the operator has seen; written by it alone';

@@ -49,6 +49,13 @@ export const optimizerFields = {
   minLrRate: scheduleFields.minLrRate.optional(),
 };
 
+/** The course of a learning rate. */
+export interface Course {
+  schedule: (typeof schedules)[number];
+  warmup: number;
+  minLrRate?: number | undefined;
+}
+
 type Fields = z.output<z.ZodObject<typeof optimizerFields>>;
 type Name = Fields['optimizer'];
 

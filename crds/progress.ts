@@ -28,6 +28,9 @@ export const metricsSchema = z.object({
   tokensPerSecond: figure.describe('Tokens trained per second over the latest step'),
   firstStepLoss: figure.describe('Loss of the first optimizer step of the preference stage'),
   sftLoss: figure.describe('Loss of the latest step of the SFT stage, mean over its tokens'),
+  evalSftLoss: figure.describe(
+    "Held-out loss of the SFT stage, mean over the tokens of held-out pairs' chosen answers",
+  ),
   evalLoss: figure.describe('Held-out loss'),
   evalRewardMargin: figure.describe('Held-out reward margin'),
   evalRewardAccuracy: figure.describe('Held-out reward accuracy'),

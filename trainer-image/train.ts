@@ -88,13 +88,9 @@ function tuneOrRestoreStart(context: StageContext, data: RunData, saved: Checkpo
   }
   learner.startStage();
   if (saved?.stage === 'SFT') learner.restore(saved.read);
-  fineTune(context, data.examples, saved?.stage === 'SFT' ? saved.step : 0);
+  fineTune(context, data, saved?.stage === 'SFT' ? saved.step : 0);
   // Kept for the whole run: the reference is these weights, whatever becomes of the policy.
-  saveCheckpoint(
-    { ...context, store: start },
-    { stage: 'SFT', figures: () => ({}) },
-    sftSteps(context, data.examples.length),
-  );
+  saveCheckpoint({ ...context, store: start }, { stage: 'SFT', figures: () => ({}) }, sftSteps(context, data.examples));
 }
 
 /** A tensor that beats when it is read to be written. */

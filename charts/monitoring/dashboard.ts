@@ -74,6 +74,13 @@ const training = (): PanelBuilder[] => [
   panel('Throughput', 'Tokens trained per second.', [line('tokensPerSecond')]),
 ];
 
+const tuning = (): PanelBuilder[] => [
+  panel('SFT loss', 'Falls and flattens; held-out rising again: fewer epochs of fine-tuning.', [
+    line('sftLoss', 'training'),
+    line('evalSftLoss', 'held-out'),
+  ]),
+];
+
 const heldOut = (): PanelBuilder[] => [
   panel('Held-out loss', 'Rising while the training loss falls: overfitting.', [
     line('evalLoss'),
@@ -113,7 +120,12 @@ const choice = (name: string, label: string, values: string): QueryVariableBuild
 
 /** The dashboard, as Grafana imports it. */
 export function dashboard(): Dashboard {
-  const rows = { Jobs: jobs(), Training: training(), 'Held-out evaluation': heldOut() };
+  const rows = {
+    Jobs: jobs(),
+    'Supervised fine-tuning': tuning(),
+    Training: training(),
+    'Held-out evaluation': heldOut(),
+  };
   const built = new DashboardBuilder('DPO training')
     .uid('dpo-training')
     .description('Loss, beta and reward margin of DPOJobs, and what else tells how a training goes.')

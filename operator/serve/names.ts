@@ -16,6 +16,7 @@ export const jobGaugeNames: Record<keyof Metrics, string> = {
   tokensPerSecond: 'dpo_job_tokens_per_second',
   firstStepLoss: 'dpo_job_first_step_loss',
   sftLoss: 'dpo_job_sft_loss',
+  evalSftLoss: 'dpo_job_eval_sft_loss',
   evalLoss: 'dpo_job_eval_loss',
   evalRewardMargin: 'dpo_job_eval_reward_margin',
   evalRewardAccuracy: 'dpo_job_eval_reward_accuracy',

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { specSchema, type DPOJob } from '../../crds/dpojob.ts';
+import { sftCourse } from '../../crds/sft.ts';
 
 const quickstart = parse(readFileSync('crds/examples/quickstart.yaml', 'utf8')) as DPOJob;
 const tenLines = {
@@ -42,6 +43,9 @@ describe("a DPOJob's spec", () => {
     ['a warm-up of constant', { training: { schedule: 'constant', warmup: 0.1 } }, 'training.warmup'],
     ['no least rate for its schedule', { training: { schedule: 'cosine_with_min_lr' } }, 'training.minLrRate'],
     ['a least rate that linear has not', { training: { minLrRate: 0.1 } }, 'training.minLrRate'],
+    ['an SFT warm-up of constant', { sft: { schedule: 'constant' }, training: { warmup: 0.1 } }, 'sft.warmup'],
+    ["no least rate for SFT's schedule", { sft: { schedule: 'cosine_with_min_lr' } }, 'sft.minLrRate'],
+    ["a least rate that SFT's schedule has not", { sft: { minLrRate: 0.1 } }, 'sft.minLrRate'],
     ['a fraction of a step', { training: { maxSteps: 1.5 } }, 'training.maxSteps'],
   ];
   const accepted: [string, object][] = [
@@ -53,6 +57,14 @@ describe("a DPOJob's spec", () => {
   ];
   test.each(accepted)('with %s is accepted', (_, training) => {
     expect(specSchema.safeParse({ ...tenLines, training }).error).toBeUndefined();
+  });
+
+  test("gives SFT training's schedule, warm-up and least rate, except for what it sets itself", () => {
+    const training = { schedule: 'cosine_with_min_lr', warmup: 0.1, minLrRate: 0.2 };
+    const course = (sft: object): object => sftCourse(specSchema.parse({ ...tenLines, sft, training }));
+    expect(course({})).toEqual(training);
+    expect(course({ warmup: 0, minLrRate: 0.5 })).toEqual({ ...training, warmup: 0, minLrRate: 0.5 });
+    expect(course({ schedule: 'linear' })).toMatchObject({ schedule: 'linear', warmup: 0.1 });
   });
 
   test.each(refused)('with %s is refused, and the error names the field', (_, change, field) => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { specSchema } from '../../crds/dpojob.ts';
+import { specSchema, type DPOJobSpec } from '../../crds/dpojob.ts';
 import type { Pair } from '../../trainer-image/data/pair.ts';
 import { pairOutcomes, type PairOutcome } from '../../trainer-image/loss/objective.ts';
 import { sumTokens, type PairLogProbs } from '../../trainer-image/loss/scores.ts';
@@ -25,15 +25,18 @@ export const goldenPairs: Pair[] = golden.pairs.map(({ row, ...parts }) => ({
   rejected: Int32Array.from(parts.rejected),
 }));
 
-/** The training settings of a job that sets only these. */
-export function trainingOf(settings: object = {}): Training {
+/** A job's spec that sets only these. */
+export function specOf(settings: object = {}): DPOJobSpec {
   return specSchema.parse({
     model: { source: 'pvc://models/tiny' },
     dataset: { source: 'pvc://data/pairs.jsonl' },
     output: { source: 'pvc://models/out' },
-    training: settings,
-  }).training;
+    ...settings,
+  });
 }
+
+/** The training settings of a job that sets only these. */
+export const trainingOf = (settings: object = {}): Training => specOf({ training: settings }).training;
 
 /** Summed log-probabilities of the pairs' answers. */
 export const logProbs = (learner: Learner, pairs: readonly Pair[]): PairLogProbs[] =>

@@ -64,6 +64,7 @@ describe('a run', () => {
     expect(figures['firstStepLoss']).toBeCloseTo(Math.LN2, 4);
     expect(figures['evalLoss']).toBeLessThan(Math.LN2);
     expect(figures['evalKL']).toBeGreaterThan(0);
+    expect(figures['evalSftLoss']).toBeGreaterThan(0);
   });
 
   test('answers while it trains: health, progress by the contract, metrics by their names', () => {

@@ -16,6 +16,7 @@ export const gaugeNames: Record<keyof Metrics, string> = {
   tokensPerSecond: 'dpo_train_tokens_per_second',
   firstStepLoss: 'dpo_train_first_step_loss',
   sftLoss: 'dpo_train_sft_loss',
+  evalSftLoss: 'dpo_eval_sft_loss',
   evalLoss: 'dpo_eval_loss',
   evalRewardMargin: 'dpo_eval_reward_margin',
   evalRewardAccuracy: 'dpo_eval_reward_accuracy',

@@ -64,6 +64,17 @@ export class Learner {
     });
   }
 
+  /** Sum of the log-probabilities of these examples' answer tokens under the present weights. */
+  exampleLogProb(examples: readonly Example[]): number {
+    const layout = layOutExamples(examples);
+    return scope(() => {
+      const { output, weights } = this.network.forward(layout);
+      let sum = 0;
+      for (const head of layout.heads) for (const value of headLogProbs(head, output, weights)) sum += value;
+      return sum;
+    });
+  }
+
   /** What a loss knows of these pairs under the present weights. */
   scorePairs(pairs: readonly Pair[]): PairScores[] {
     return this.tokenLogProbs(pairs).map(pairScores);

@@ -38,12 +38,18 @@ export async function loadData({ job, paths }: Run, report: Reporter): Promise<R
       ? undefined
       : await loadExamples(paths.sftDataset ?? paths.dataset, tokenizer, {
           ...options,
-          format: sft.dataset === undefined ? dataset.format : sft.dataset.format,
+          ...tuningOptions(job.spec),
         });
   const dropped: DroppedCounts = { ...pairs.dropped };
   for (const [reason, rows] of Object.entries(tuning?.dropped ?? {})) dropped[`SFT${reason}`] = rows;
   return { train: pairs.train, heldOut, examples: tuning?.examples ?? [], dropped, truncated: pairs.truncated };
 }
+
+/** What SFT has of its own, else of the preference data. */
+const tuningOptions = ({ sft, dataset, training }: Run['job']['spec']) => ({
+  maxLength: sft?.maxLength ?? training.maxLength,
+  format: sft?.dataset === undefined ? dataset.format : sft.dataset.format,
+});
 
 /** What a checkpoint belongs to: the model's settings and weights, every token of the data, and the plan of training. */
 export function planDigest(run: Run, data: RunData, report: Reporter): string {

@@ -1,41 +1,85 @@
-import type { Example } from '../data/pair.ts';
+import { sftCourse } from '../../crds/sft.ts';
 import { stepBatch, stepsPerEpoch } from '../data/order.ts';
+import { packBlocks } from '../data/packing.ts';
+import type { Example, Pair } from '../data/pair.ts';
 import { exampleTokens, splitExamples } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
 import type { StageContext } from './context.ts';
 import { checkFinite, runSteps } from './steps.ts';
 
-/** Optimizer steps of the SFT stage. */
-export function sftSteps(context: StageContext, examples: number): number {
-  const { sft } = context.run.job.spec;
-  return sft === undefined ? 0 : Math.ceil(sft.epochs * stepsPerEpoch(examples, sft.batchSize));
+/** What the stage counts a step in: examples, or with packing blocks that several examples fill. */
+function unitsOf({ run }: Pick<StageContext, 'run'>, examples: readonly Example[]): Example[][] {
+  const { sft, training } = run.job.spec;
+  if (!sft?.packing) return examples.map((example) => [example]);
+  const blocks = packBlocks(examples.map(exampleTokens), sft.maxLength ?? training.maxLength);
+  return blocks.map((block) => block.map((item) => examples[item] as Example));
 }
 
-/** Supervised fine-tuning on the answers' tokens, mean over the tokens of a step; schedule as in `training`. */
-export function fineTune(context: StageContext, examples: readonly Example[], from: number): void {
+/** Optimizer steps of the SFT stage. */
+export function sftSteps(context: Pick<StageContext, 'run'>, examples: readonly Example[]): number {
+  const { sft } = context.run.job.spec;
+  return sft === undefined
+    ? 0
+    : Math.ceil(sft.epochs * stepsPerEpoch(unitsOf(context, examples).length, sft.batchSize));
+}
+
+const answerTokens = (examples: readonly Example[]): number =>
+  examples.reduce((sum, { completion }) => sum + completion.length, 0);
+
+/** Cross-entropy of the held-out pairs' chosen answers, mean over their tokens; undefined when there are none. */
+function heldOutLoss(context: StageContext, heldOut: readonly Pair[], steps: number): number | undefined {
   const { learner, report, run } = context;
-  const { training, dataset, sft } = run.job.spec;
+  const examples = heldOut.map(({ row, prompt, chosen }): Example => ({ row, prompt, completion: chosen }));
+  if (examples.length === 0) return undefined;
+  let sum = 0;
+  for (const part of splitExamples(examples, run.job.spec.training.microBatchTokens)) {
+    sum -= learner.exampleLogProb(part);
+    report.beat({ stage: 'SFT', stageStep: steps });
+  }
+  return sum / answerTokens(examples);
+}
+
+/** Adds the gradient of a step's examples; returns their loss, mean over the answers' tokens. */
+function accumulate({ learner, report, run }: StageContext, batch: readonly Example[], step: number): number {
+  const tokens = answerTokens(batch);
+  let sum = 0;
+  for (const part of splitExamples(batch, run.job.spec.training.microBatchTokens)) {
+    sum += learner.accumulateSft(part, tokens);
+    report.beat({ stage: 'SFT', stageStep: step });
+  }
+  return sum / tokens;
+}
+
+/** Supervised fine-tuning on the answers' tokens alone; schedule and warm-up are training's unless `sft` has its own. */
+export function fineTune(
+  context: StageContext,
+  { examples, heldOut }: { examples: readonly Example[]; heldOut: readonly Pair[] },
+  from: number,
+): void {
+  const { learner, report, run } = context;
+  const { training, dataset, sft, evaluation } = run.job.spec;
   if (sft === undefined) return;
-  const total = sftSteps(context, examples.length);
-  const plan = { count: examples.length, batchSize: sft.batchSize, seed: training.seed, shuffle: dataset.shuffle };
+  const units = unitsOf(context, examples);
+  const total = sftSteps(context, examples);
+  const plan = { count: units.length, batchSize: sft.batchSize, seed: training.seed, shuffle: dataset.shuffle };
+  const course = { ...sftCourse(run.job.spec), learningRate: sft.learningRate };
+  const evaluate = (steps: number): void => {
+    const evalSftLoss = heldOutLoss(context, heldOut, steps);
+    if (evalSftLoss !== undefined) report.beat({ stage: 'SFT', stageStep: steps, metrics: { evalSftLoss } });
+  };
   let sftLoss = NaN;
+  if (from === 0) evaluate(0);
   runSteps(context, {
     stage: 'SFT',
     from,
     total,
     figures: () => (Number.isNaN(sftLoss) ? {} : { sftLoss }),
     takeStep: (step) => {
-      const batch = [...stepBatch(step, plan).items].map((item) => examples[item] as Example);
-      const tokens = batch.reduce((sum, { completion }) => sum + completion.length, 0);
+      const batch = [...stepBatch(step, plan).items].flatMap((item) => units[item] as Example[]);
       const started = performance.now();
-      let sum = 0;
-      for (const part of splitExamples(batch, training.microBatchTokens)) {
-        sum += learner.accumulateSft(part, tokens);
-        report.beat({ stage: 'SFT', stageStep: step, stageTotal: total });
-      }
-      const learningRate = learningRateAt(step, total, { ...training, learningRate: sft.learningRate });
+      sftLoss = accumulate(context, batch, step);
+      const learningRate = learningRateAt(step, total, course);
       const gradNorm = learner.update(step + 1, learningRate);
-      sftLoss = sum / tokens;
       checkFinite(
         { loss: sftLoss, gradNorm, step: step + 1 },
         batch.map(({ row }) => row),
@@ -45,6 +89,9 @@ export function fineTune(context: StageContext, examples: readonly Example[], fr
       report.observe({ kind: 'step', stage: 'SFT', seconds, tokens: trained });
       const metrics = { sftLoss, gradNorm, learningRate, tokensPerSecond: trained / seconds };
       return { stage: 'SFT', stageStep: step + 1, stageTotal: total, metrics };
+    },
+    afterStep: (steps) => {
+      if (steps % evaluation.everySteps === 0 || steps === total) evaluate(steps);
     },
   });
 }
