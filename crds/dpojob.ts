@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
-import { maxWarnings, metricsSchema, stages, warningSchema } from './progress.ts';
+import { dataCountsSchema, maxWarnings, metricsSchema, stages, warningSchema } from './progress.ts';
+import { qualitySchema } from './quality.ts';
 import { withRules } from './rules.ts';
 import { sftFields, sftRules } from './sft.ts';
 
@@ -80,6 +81,7 @@ const datasetSchema = z
     evalSource: claimSource.optional().describe('Held-out pairs in a file of their own, used instead of holdout'),
     maxPairs: z.int().min(1).max(1_000_000_000).optional().describe('Use only the first pairs of the file'),
     shuffle: z.boolean().default(true).describe('Shuffle the order of the pairs in each epoch, by the seed'),
+    quality: qualitySchema,
   })
   .meta({ 'x-kubernetes-validations': [exactlyOneSource] });
 
@@ -245,14 +247,7 @@ export const statusSchema = z.object({
     })
     .optional(),
   metrics: metricsSchema.optional(),
-  data: z
-    .object({
-      pairs: count,
-      heldOut: count,
-      dropped: z.record(z.string(), count).optional(),
-      truncated: count.optional().describe('Pairs of which an answer lost its end to training.maxLength'),
-    })
-    .optional(),
+  data: dataCountsSchema.optional(),
   checkpoint: z.object({ step: count, time }).optional(),
   output: z.object({ source: text, digest: z.string().max(128) }).optional(),
   warnings: z

@@ -44,6 +44,28 @@ export type Metrics = z.infer<typeof metricsSchema>;
 
 const count = z.int().min(0);
 
+const byReason = z.record(z.string().max(63), count);
+const measure = z.number().optional();
+
+/** Measures of a data set as a whole; dataset.quality.thresholds has a field of the same name for each. */
+export const dataMeasuresSchema = z.object({
+  lengthBias: measure.describe('Accuracy of the rule "the longer answer is chosen"; below 0.5, shorter ones are'),
+  promptDiversity: measure.describe('Distinct prompts per row'),
+  ngramDiversity: measure.describe('Share of distinct word triples in distinct prompts'),
+  labelNoise: measure.describe("Share of wrong preferences, estimated from the reference's margins"),
+});
+export type DataMeasures = z.infer<typeof dataMeasuresSchema>;
+
+/** What the run trains on, and what the checks of dataset.quality found in it. */
+export const dataCountsSchema = z.object({
+  pairs: count.describe('Pairs trained on'),
+  heldOut: count.describe('Pairs held out for evaluation'),
+  dropped: byReason.optional().describe('Rows left out, by reason; SFT before the reason: fine-tuning rows'),
+  findings: byReason.optional().describe('Rows that a check found, left out or not, by reason'),
+  measures: dataMeasuresSchema.optional(),
+});
+export type DataCounts = z.infer<typeof dataCountsSchema>;
+
 /** Warnings that one record carries; each is short enough that all of them fit in `maxProgressBytes`. */
 export const maxWarnings = 16;
 export const maxWarningLength = 512;
@@ -71,14 +93,7 @@ export const progressSchema = z.object({
   percent: z.number().min(0).max(100),
   etaSeconds: z.number().min(0).optional(),
   metrics: metricsSchema,
-  data: z
-    .object({
-      pairs: count,
-      heldOut: count,
-      dropped: z.record(z.string().max(63), count).describe('Rows left out, by reason'),
-      truncated: count.optional().describe('Pairs of which an answer lost its end to training.maxLength'),
-    })
-    .optional(),
+  data: dataCountsSchema.optional(),
   checkpoint: z.object({ step: count, time: z.iso.datetime() }).optional(),
   output: z.object({ source: z.string().max(1024), digest: z.string().max(128) }).optional(),
   warnings: z.array(warningSchema).max(maxWarnings).default([]),

@@ -1,8 +1,10 @@
 import { customResourceDefinition } from '../crds/generate.ts';
-import { metricsSchema, type Metrics } from '../crds/progress.ts';
+import { dataMeasuresSchema, metricsSchema, type DataMeasures, type Metrics } from '../crds/progress.ts';
 import { exitCodes } from '../crds/exit-codes.ts';
-import { jobGaugeNames, jobRunNames, controllerNames } from '../operator/serve/names.ts';
-import { counters, droppedRowsName, gaugeNames, histograms, runGaugeNames } from '../trainer-image/metrics/names.ts';
+import { controllerNames, jobDataFindingsName, jobDataMeasureNames } from '../operator/serve/names.ts';
+import { jobGaugeNames, jobRunNames } from '../operator/serve/names.ts';
+import { dataFindingsName, dataMeasureNames, droppedRowsName } from '../trainer-image/metrics/names.ts';
+import { counters, gaugeNames, histograms, runGaugeNames } from '../trainer-image/metrics/names.ts';
 
 /** docs/api.md and docs/metrics.md, from the sources that the product itself reads. */
 interface Schema {
@@ -101,6 +103,7 @@ const described = (metrics: readonly { name: string; help: string }[]): string =
 
 export function metricsDocs(): string {
   const figure = (key: string): string => metricsSchema.shape[key as keyof Metrics]?.description ?? '';
+  const measure = (key: string): string => dataMeasuresSchema.shape[key as keyof DataMeasures].description ?? '';
   const words = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
   return `${notice}# Metrics
 
@@ -109,7 +112,11 @@ Labels of all that concerns a job: \`namespace\` and \`dpojob\`.
 ## Trainer (the job's pod, port 8080)
 
 ${metricsTable(gaugeNames, figure)}
-${metricsTable({ ...runGaugeNames, droppedRows: droppedRowsName }, words)}
+${metricsTable(runGaugeNames, words)}
+Of the data; rows by the label \`reason\`:
+
+${metricsTable({ 'rows left out': droppedRowsName, 'rows that a check of dataset.quality found': dataFindingsName }, words)}
+${metricsTable(dataMeasureNames, measure)}
 Counters, and histograms of seconds, by the label \`stage\` (\`SFT\` or \`Training\`):
 
 ${described([...Object.values(counters), ...Object.values(histograms)])}
@@ -119,6 +126,8 @@ They stay until the DPOJob is deleted; only the leader shows them.
 
 ${metricsTable(jobGaugeNames, figure)}
 ${metricsTable(jobRunNames, words)}
+${metricsTable({ 'rows that a check of dataset.quality found, by the label reason': jobDataFindingsName }, words)}
+${metricsTable(jobDataMeasureNames, measure)}
 ## Operator: the controller
 
 ${metricsTable(controllerNames, words)}`;

@@ -11,6 +11,7 @@ import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { loadData, planDigest, type RunData } from './stages/data.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
+import { actOnFindings, dataCounts, judgeLabels } from './stages/quality.ts';
 import { rawPreference, referencePass, type Reference } from './stages/reference.ts';
 import { fineTune, sftSteps } from './stages/sft.ts';
 import { saveCheckpoint } from './stages/steps.ts';
@@ -29,13 +30,10 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   const data = await loadData(run, report);
   const plan = planDigest(run, data, report);
   const totalSteps = preferenceSteps({ run }, data.train.length);
-  report.beat({
-    stage: 'Data',
-    totalSteps,
-    data: { pairs: data.train.length, heldOut: data.heldOut.length, dropped: data.dropped, truncated: data.truncated },
-  });
+  report.beat({ stage: 'Data', totalSteps, data: dataCounts(data) });
 
   const fence = takeFence(run.paths.checkpoints, holder);
+  actOnFindings({ run, report, fence }, data);
   const store = new CheckpointStore(run.paths.checkpoints, fence, (message) =>
     report.warn('CheckpointSkipped', message),
   );
@@ -46,6 +44,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
 
   tuneOrRestoreStart(context, data, saved);
   const { reference, heldOut } = prepareReference(context, data);
+  judgeLabels(context, data, reference);
   const evaluateAt = (step: number): void => {
     if (data.heldOut.length === 0) return;
     const started = performance.now();

@@ -8,9 +8,9 @@ import {
 import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
 import { PanelBuilder as StatBuilder } from '@grafana/grafana-foundation-sdk/stat';
 import { PanelBuilder } from '@grafana/grafana-foundation-sdk/timeseries';
-import type { Metrics } from '../../crds/progress.ts';
+import type { DataMeasures, Metrics } from '../../crds/progress.ts';
 import { jobRunNames } from '../../operator/serve/names.ts';
-import { chosen, figure } from './figures.ts';
+import { chosen, dataFindings, dataMeasure, figure } from './figures.ts';
 
 const datasource = { type: 'prometheus', uid: '${datasource}' };
 
@@ -93,6 +93,29 @@ const heldOut = (): PanelBuilder[] => [
   ]),
 ];
 
+const measure = (name: keyof DataMeasures, what: string): Line => ({
+  expression: dataMeasure(name),
+  legend: `{{namespace}}/{{dpojob}} ${what}`,
+});
+
+const data = (): PanelBuilder[] => [
+  panel('Data findings', 'Rows that a check of dataset.quality found, by reason; data-report.json names the lines.', [
+    { expression: dataFindings, legend: '{{namespace}}/{{dpojob}} {{reason}}' },
+  ]),
+  panel(
+    'Length bias and label noise',
+    'How often the longer answer is the chosen one: far from 50 %, length alone tells. Wrong preferences, as the reference sees them.',
+    [measure('lengthBias', 'longer is chosen'), measure('labelNoise', 'label noise')],
+    'percentunit',
+  ),
+  panel(
+    'Prompt diversity',
+    'Distinct prompts per row, and distinct word triples in them: low means copies and near-copies.',
+    [measure('promptDiversity', 'prompts'), measure('ngramDiversity', 'word triples')],
+    'percentunit',
+  ),
+];
+
 const jobs = (): (StatBuilder | PanelBuilder)[] => [
   new StatBuilder()
     .title('Jobs by state')
@@ -125,6 +148,7 @@ export function dashboard(): Dashboard {
     'Supervised fine-tuning': tuning(),
     Training: training(),
     'Held-out evaluation': heldOut(),
+    Data: data(),
   };
   const built = new DashboardBuilder('DPO training')
     .uid('dpo-training')

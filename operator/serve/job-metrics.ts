@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { DPOJob } from '../../crds/dpojob.ts';
-import { metricsSchema, type Metrics } from '../../crds/progress.ts';
-import { jobGaugeNames, jobRunNames } from './names.ts';
+import { dataMeasuresSchema, metricsSchema, type DataMeasures, type Metrics } from '../../crds/progress.ts';
+import { jobDataFindingsName, jobDataMeasureNames, jobGaugeNames, jobRunNames } from './names.ts';
 
 const labelNames = ['namespace', 'dpojob'] as const;
 const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state' | 'failed'>, string> = {
@@ -31,8 +31,10 @@ function runFigures(job: DPOJob): Record<keyof typeof runHelp, number | undefine
   return { step, totalSteps, epoch, percent, restarts, acceleratorSeconds, checkpointTime };
 }
 
-const failedReason = ({ status }: DPOJob): string | undefined =>
-  status?.conditions?.find((one) => one.type === 'Failed' && one.status === 'True')?.reason;
+const failedReason = ({ status }: DPOJob): Record<string, number> => {
+  const failed = status?.conditions?.find((one) => one.type === 'Failed' && one.status === 'True');
+  return failed === undefined ? {} : { [failed.reason]: 1 };
+};
 
 /**
  * The gauges of every DPOJob, read from the stored status at each scrape: what Prometheus has is what `kubectl get`
@@ -61,22 +63,51 @@ export function registerJobMetrics(registry: Registry, jobs: () => Iterable<DPOJ
   for (const [figure, help] of Object.entries(runHelp) as [keyof typeof runHelp, string][]) {
     gauge(jobRunNames[figure], help, (job) => runFigures(job)[figure]);
   }
-  const word = (name: string, help: string, label: string, of: (job: DPOJob) => string | undefined): void => {
-    const made: Gauge = new Gauge({
-      name,
-      help,
-      labelNames: [...labelNames, label],
-      registers: [registry],
-      collect: () => {
-        made.reset();
-        for (const job of shown()) {
-          const { namespace, name: dpojob } = job.metadata;
-          const found = of(job);
-          if (found !== undefined) made.set({ namespace, dpojob, [label]: found }, 1);
-        }
-      },
-    });
-  };
-  word(jobRunNames.state, '1 for the present state of a DPOJob', 'state', ({ status }) => status?.state ?? 'Pending');
-  word(jobRunNames.failed, '1 for a DPOJob that failed, by the reason', 'reason', failedReason);
+  for (const [measure, name] of Object.entries(jobDataMeasureNames) as [keyof DataMeasures, string][]) {
+    const help = dataMeasuresSchema.shape[measure].description ?? name;
+    gauge(name, help, ({ status }) => status?.data?.measures?.[measure]);
+  }
+  labelled(registry, shown, {
+    name: jobDataFindingsName,
+    help: 'Rows that a check of dataset.quality found, left out or not',
+    label: 'reason',
+    values: ({ status }) => status?.data?.findings ?? {},
+  });
+  labelled(registry, shown, {
+    name: jobRunNames.state,
+    help: '1 for the present state of a DPOJob',
+    label: 'state',
+    values: ({ status }) => ({ [status?.state ?? 'Pending']: 1 }),
+  });
+  labelled(registry, shown, {
+    name: jobRunNames.failed,
+    help: '1 for a DPOJob that failed, by the reason',
+    label: 'reason',
+    values: failedReason,
+  });
+}
+
+interface Labelled {
+  name: string;
+  help: string;
+  label: string;
+  /** Value by the label's value. */
+  values: (job: DPOJob) => Record<string, number>;
+}
+
+/** A gauge of every DPOJob with a label of its own. */
+function labelled(registry: Registry, shown: () => Iterable<DPOJob>, { name, help, label, values }: Labelled): void {
+  const made: Gauge = new Gauge({
+    name,
+    help,
+    labelNames: [...labelNames, label],
+    registers: [registry],
+    collect: () => {
+      made.reset();
+      for (const job of shown()) {
+        const { namespace, name: dpojob } = job.metadata;
+        for (const [key, value] of Object.entries(values(job))) made.set({ namespace, dpojob, [label]: key }, value);
+      }
+    },
+  });
 }

@@ -1,4 +1,4 @@
-import type { Metrics } from '../../crds/progress.ts';
+import type { DataMeasures, Metrics } from '../../crds/progress.ts';
 
 /** Every metric of the operator, once. Gauges of a DPOJob, by figure of its status; labels: namespace, dpojob. */
 export const jobGaugeNames: Record<keyof Metrics, string> = {
@@ -41,6 +41,17 @@ export const jobRunNames = {
   /** 1 for a failed DPOJob, by the label `reason`. */
   failed: 'dpo_job_failed',
 } as const;
+
+/** Rows that a check of dataset.quality found, by the label `reason`. */
+export const jobDataFindingsName = 'dpo_job_data_findings';
+
+/** Measures of a DPOJob's data set as a whole. */
+export const jobDataMeasureNames: Record<keyof DataMeasures, string> = {
+  lengthBias: 'dpo_job_data_length_bias',
+  promptDiversity: 'dpo_job_data_prompt_diversity',
+  ngramDiversity: 'dpo_job_data_ngram_diversity',
+  labelNoise: 'dpo_job_data_label_noise',
+};
 
 /** The controller's own, under controller-runtime's and client-go's names. */
 export const controllerNames = {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { dashboard } from '../../charts/monitoring/dashboard.ts';
 import { alerts } from '../../charts/monitoring/rules.ts';
-import { controllerNames, jobGaugeNames, jobRunNames } from '../../operator/serve/names.ts';
-import { droppedRowsName, gaugeNames, runGaugeNames } from '../../trainer-image/metrics/names.ts';
+import * as operatorNames from '../../operator/serve/names.ts';
+import * as trainerNames from '../../trainer-image/metrics/names.ts';
 
-const names = new Set([
-  ...[jobGaugeNames, jobRunNames, controllerNames, gaugeNames, runGaugeNames].flatMap((table) => Object.values(table)),
-  droppedRowsName,
-]);
+/** Whatever the tables of names hold, as names or as descriptions with a name. */
+const namesIn = (value: unknown): string[] =>
+  typeof value === 'string' ? [value] : Object.values(value as object).flatMap(namesIn);
+const names = new Set([operatorNames, trainerNames].flatMap((tables) => Object.values(tables).flatMap(namesIn)));
 const metricsIn = (expression: string): string[] =>
   expression.match(/\b(?:dpo_[a-z_]+|leader_election[a-z_]+|workqueue_[a-z_]+|controller_runtime[a-z_]+)\b/g) ?? [];
 
@@ -23,7 +23,15 @@ const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) 
 describe('the dashboard', () => {
   test('shows what a training is judged by', () => {
     const titles = panels.map(({ title }) => title);
-    for (const title of ['Loss', 'Beta', 'Reward margin', 'Reward accuracy', 'Held-out loss', 'Jobs by state']) {
+    for (const title of [
+      'Loss',
+      'Beta',
+      'Reward margin',
+      'Reward accuracy',
+      'Held-out loss',
+      'Data findings',
+      'Jobs by state',
+    ]) {
       expect(titles).toContain(title);
     }
   });

@@ -3,6 +3,7 @@ import { isHeldOut } from './holdout.ts';
 import { exampleOf, preferenceOf, type Columns } from './messages.ts';
 import type { Example, Pair } from './pair.ts';
 import type { DatasetFormat } from '../../crds/dpojob.ts';
+import type { CheckedRow } from './quality/row-checks.ts';
 import { readRows } from './rows.ts';
 import { tokenise, tokenisePreference, truncate } from './tokenise.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -18,6 +19,8 @@ export interface LoadOptions {
   maxPairs?: number | undefined;
   /** Called after each row with the number of rows so far: a beat, and the place to stop (by throwing). */
   onRow?: (rows: number) => void;
+  /** Sees every row that could be trained on, also one that is left out for its length. */
+  inspect?: ((row: CheckedRow) => void) | undefined;
 }
 
 /** Pairs for training and those held out, with the prompt's normalised text deciding the side. */
@@ -25,8 +28,6 @@ export interface PairSet {
   train: Pair[];
   heldOut: Pair[];
   dropped: DroppedCounts;
-  /** Rows kept of which an answer lost its end to maxLength. */
-  truncated: number;
 }
 
 const count = (dropped: DroppedCounts, reason: string): void => {
@@ -39,14 +40,16 @@ export async function loadPairs(
   tokenizer: Tokenizer,
   options: LoadOptions & { holdout: number },
 ): Promise<PairSet> {
-  const set: PairSet = { train: [], heldOut: [], dropped: {}, truncated: 0 };
+  const set: PairSet = { train: [], heldOut: [], dropped: {} };
   let rows = 0;
   for await (const row of readRows(file, options.format)) {
     const preference = preferenceOf(file, row, options.columns);
-    const tokens = truncate(tokenisePreference(preference, tokenizer), options.maxLength);
+    const whole = tokenisePreference(preference, tokenizer);
+    const { prompt } = preference;
+    options.inspect?.({ row: row.row, prompt, answers: [preference.chosen, preference.rejected], tokens: whole });
+    const tokens = truncate(whole, options.maxLength);
     if (typeof tokens === 'string') count(set.dropped, tokens);
     else {
-      set.truncated += Number(tokens.truncated);
       const [chosen, rejected] = tokens.completions as [Int32Array, Int32Array];
       const side = isHeldOut(preference.prompt, options.holdout) ? set.heldOut : set.train;
       side.push({ row: row.row, prompt: tokens.prompt, chosen, rejected });
@@ -70,9 +73,12 @@ export async function loadExamples(
   let rows = 0;
   for await (const row of readRows(file, options.format)) {
     const { prompt, completion, template } = exampleOf(file, row, options.columns);
-    const tokens = truncate(tokenise({ prompt, completions: [completion], template }, tokenizer), options.maxLength);
+    const whole = tokenise({ prompt, completions: [completion], template }, tokenizer);
+    const tokens = truncate(whole, options.maxLength);
     // A prompt that is held out from preference training must not be seen here either.
-    if (isHeldOut(prompt, options.holdout)) count(dropped, 'HeldOut');
+    const heldOut = isHeldOut(prompt, options.holdout);
+    if (!heldOut) options.inspect?.({ row: row.row, prompt, answers: [completion], tokens: whole });
+    if (heldOut) count(dropped, 'HeldOut');
     else if (typeof tokens === 'string') count(dropped, tokens);
     else examples.push({ row: row.row, prompt: tokens.prompt, completion: tokens.completions[0] as Int32Array });
     rows += 1;

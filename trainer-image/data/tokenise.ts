@@ -48,7 +48,7 @@ export type Dropped = 'PromptTooLong' | 'EmptyPrompt' | 'EmptyCompletion';
 export function truncate(
   tokens: TokenisedAnswers,
   maxLength: number,
-): { prompt: Int32Array; completions: Int32Array[]; truncated: boolean } | Dropped {
+): { prompt: Int32Array; completions: Int32Array[] } | Dropped {
   const room = maxLength - tokens.prompt.length;
   if (tokens.prompt.length === 0) return 'EmptyPrompt';
   if (room <= 0) return 'PromptTooLong';
@@ -56,7 +56,6 @@ export function truncate(
   return {
     prompt: Int32Array.from(tokens.prompt),
     completions: tokens.completions.map((completion) => Int32Array.from(completion.slice(0, room))),
-    truncated: tokens.completions.some((completion) => completion.length > room),
   };
 }
 

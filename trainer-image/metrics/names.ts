@@ -1,4 +1,4 @@
-import type { Metrics } from '../../crds/progress.ts';
+import type { DataMeasures, Metrics } from '../../crds/progress.ts';
 
 /** Every metric of the trainer, once: name in Prometheus by the name in /progress. Labels: namespace, dpojob. */
 export const gaugeNames: Record<keyof Metrics, string> = {
@@ -70,3 +70,14 @@ export const counters: Record<'pairs' | 'tokens' | 'checkpoints', Described> = {
 
 /** Rows left out of the data, by the label `reason`. */
 export const droppedRowsName = 'dpo_train_dropped_rows';
+
+/** Rows that a check of dataset.quality found, left out or not, by the label `reason`. */
+export const dataFindingsName = 'dpo_data_findings';
+
+/** Measures of the data set as a whole. */
+export const dataMeasureNames: Record<keyof DataMeasures, string> = {
+  lengthBias: 'dpo_data_length_bias',
+  promptDiversity: 'dpo_data_prompt_diversity',
+  ngramDiversity: 'dpo_data_ngram_diversity',
+  labelNoise: 'dpo_data_label_noise',
+};

@@ -1,6 +1,13 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { metricsSchema, type Metrics, type Progress } from '../../crds/progress.ts';
-import { counters, droppedRowsName, gaugeNames, histograms, runGaugeNames, type Work } from './names.ts';
+import {
+  dataMeasuresSchema,
+  metricsSchema,
+  type DataMeasures,
+  type Metrics,
+  type Progress,
+} from '../../crds/progress.ts';
+import { counters, dataFindingsName, dataMeasureNames, droppedRowsName, gaugeNames, histograms } from './names.ts';
+import { runGaugeNames, type Work } from './names.ts';
 
 const runHelp: Record<keyof typeof runGaugeNames, string> = {
   step: 'Optimizer steps done in the preference stage',
@@ -17,6 +24,7 @@ export class TrainerMetrics {
   readonly registry = new Registry();
   private readonly gauges = new Map<string, Gauge>();
   private readonly dropped: Gauge;
+  private readonly findings: Gauge;
   private readonly seconds = new Map<string, Histogram>();
   private readonly counters = new Map<string, Counter>();
 
@@ -25,6 +33,10 @@ export class TrainerMetrics {
     for (const [figure, name] of Object.entries(gaugeNames)) {
       const help = metricsSchema.shape[figure as keyof Metrics].description ?? name;
       this.gauges.set(figure, new Gauge({ name, help, registers: [] }));
+    }
+    for (const [measure, name] of Object.entries(dataMeasureNames)) {
+      const help = dataMeasuresSchema.shape[measure as keyof DataMeasures].description ?? name;
+      this.gauges.set(measure, new Gauge({ name, help, registers: [] }));
     }
     for (const [figure, name] of Object.entries(runGaugeNames)) {
       const help = runHelp[figure as keyof typeof runGaugeNames];
@@ -37,16 +49,21 @@ export class TrainerMetrics {
     for (const [what, described] of Object.entries(counters)) {
       this.counters.set(what, new Counter({ ...described, ...common }));
     }
-    const help = 'Rows of the data set that were left out';
-    this.dropped = new Gauge({ name: droppedRowsName, help, labelNames: ['reason'], registers: [this.registry] });
+    const rows = (name: string, help: string): Gauge =>
+      new Gauge({ name, help, labelNames: ['reason'], registers: [this.registry] });
+    this.dropped = rows(droppedRowsName, 'Rows of the data set that were left out');
+    this.findings = rows(dataFindingsName, 'Rows that a check of dataset.quality found, left out or not');
   }
 
   update(progress: Progress): void {
     const run = Object.keys(runGaugeNames).map((figure) => [figure, progress[figure as keyof typeof runGaugeNames]]);
-    for (const [figure, value] of [...run, ...Object.entries(progress.metrics)] as [string, number | undefined][]) {
+    const { dropped = {}, findings = {}, measures = {} } = progress.data ?? {};
+    const known = [...run, ...Object.entries(progress.metrics), ...Object.entries(measures)];
+    for (const [figure, value] of known as [string, number | undefined][]) {
       if (value !== undefined) this.show(figure, value);
     }
-    for (const [reason, rows] of Object.entries(progress.data?.dropped ?? {})) this.dropped.set({ reason }, rows);
+    for (const [reason, rows] of Object.entries(dropped)) this.dropped.set({ reason }, rows);
+    for (const [reason, rows] of Object.entries(findings)) this.findings.set({ reason }, rows);
   }
 
   /** Counts a unit of work and notes how long it took. */

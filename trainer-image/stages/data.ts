@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { fileDigest } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
-import { loadExamples, loadPairs, type DroppedCounts } from '../data/load.ts';
+import { loadExamples, loadPairs, type DroppedCounts, type LoadOptions } from '../data/load.ts';
 import type { Example, Pair } from '../data/pair.ts';
-import { loadTokenizer } from '../data/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import { TrainerError } from '../errors.ts';
 import { readConfig } from '../model/config.ts';
 import { weightFiles } from '../model/weights.ts';
 import type { Reporter } from './context.ts';
+import { createGates, passGates, type DataReport } from './quality.ts';
 
 /** All that a run trains and evaluates on. */
 export interface RunData {
@@ -15,12 +16,13 @@ export interface RunData {
   heldOut: Pair[];
   examples: Example[];
   dropped: DroppedCounts;
-  truncated: number;
+  quality: DataReport;
 }
 
 /** Reads and tokenises every data set of the job. Throws InvalidData with the line. */
-export async function loadData({ job, paths }: Run, report: Reporter): Promise<RunData> {
-  const { dataset, training, sft, model } = job.spec;
+export async function loadData(run: Run, report: Reporter): Promise<RunData> {
+  const { job, paths } = run;
+  const { dataset, training, model } = job.spec;
   const tokenizer = loadTokenizer(paths.model, model.chatTemplate);
   const onRow = (rows: number): void => {
     if (rows % 50 === 0) report.beat({ stage: 'Data', stageStep: rows, stageTotal: 0 });
@@ -28,21 +30,33 @@ export async function loadData({ job, paths }: Run, report: Reporter): Promise<R
   // A file of its own for evaluation takes the place of the hold-out.
   const holdout = paths.evalDataset === undefined ? dataset.holdout : 0;
   const options = { columns: dataset.columns, maxLength: training.maxLength, onRow, holdout, format: dataset.format };
-  const pairs = await loadPairs(paths.dataset, tokenizer, { ...options, maxPairs: dataset.maxPairs });
+  const gates = createGates(training.maxLength, tuningOptions(job.spec).maxLength);
+  const inspect = gates.preference.see;
+  const pairs = await loadPairs(paths.dataset, tokenizer, { ...options, maxPairs: dataset.maxPairs, inspect });
   if (pairs.train.length === 0)
     throw new TrainerError('InvalidData', 'dataset.holdout leaves no pair to train on: lower it');
-  const heldOut =
-    paths.evalDataset === undefined ? pairs.heldOut : (await loadPairs(paths.evalDataset, tokenizer, options)).train;
-  const tuning =
-    sft === undefined
+  const evaluation =
+    paths.evalDataset === undefined
       ? undefined
-      : await loadExamples(paths.sftDataset ?? paths.dataset, tokenizer, {
-          ...options,
-          ...tuningOptions(job.spec),
-        });
-  const dropped: DroppedCounts = { ...pairs.dropped };
-  for (const [reason, rows] of Object.entries(tuning?.dropped ?? {})) dropped[`SFT${reason}`] = rows;
-  return { train: pairs.train, heldOut, examples: tuning?.examples ?? [], dropped, truncated: pairs.truncated };
+      : await loadPairs(paths.evalDataset, tokenizer, { ...options, inspect: gates.evaluation.see });
+  const tuning = await loadTuning(run, tokenizer, { ...options, inspect: gates.sft.see });
+  const dropped = { ...pairs.dropped, ...tuning.dropped };
+  const loaded = { train: pairs.train, heldOut: pairs.heldOut, examples: tuning.examples, dropped };
+  const passed = passGates(run, gates, loaded);
+  return evaluation === undefined ? passed : { ...passed, heldOut: evaluation.train };
+}
+
+/** Rows of the SFT stage; its reasons begin with SFT. */
+async function loadTuning(
+  { job, paths }: Run,
+  tokenizer: Tokenizer,
+  options: LoadOptions & { holdout: number },
+): Promise<{ examples: Example[]; dropped: DroppedCounts }> {
+  if (job.spec.sft === undefined) return { examples: [], dropped: {} };
+  const file = paths.sftDataset ?? paths.dataset;
+  const { examples, dropped } = await loadExamples(file, tokenizer, { ...options, ...tuningOptions(job.spec) });
+  const reasons = Object.entries(dropped).map(([reason, rows]) => [`SFT${reason}`, rows]);
+  return { examples, dropped: Object.fromEntries(reasons) as DroppedCounts };
 }
 
 /** What SFT has of its own, else of the preference data. */

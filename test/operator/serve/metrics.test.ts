@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import type { DPOJob } from '../../../crds/dpojob.ts';
 import { registerJobMetrics } from '../../../operator/serve/job-metrics.ts';
 import { ControllerMetrics } from '../../../operator/serve/controller-metrics.ts';
-import { controllerNames, jobGaugeNames, jobRunNames } from '../../../operator/serve/names.ts';
+import { controllerNames, jobDataMeasureNames, jobGaugeNames, jobRunNames } from '../../../operator/serve/names.ts';
 import { serve } from '../../../operator/serve/server.ts';
 import { aJob } from '../observed.ts';
 
@@ -11,6 +11,7 @@ const running = (): DPOJob => ({
   ...aJob({ accelerator: { count: 1 } }),
   status: {
     state: 'Running',
+    data: { pairs: 9, heldOut: 1, findings: { DuplicateRows: 3 }, measures: { lengthBias: 0.75 } },
     metrics: { loss: 0.5, beta: 0.1, rewardMargin: 1.25 },
     activeSeconds: 900,
     trainerSeconds: 100,
@@ -38,6 +39,8 @@ test("the leader shows each job's figures; they go with the job and are the lead
   expect(text).toContain(`dpo_job_reward_margin{${labels}} 1.25\n`);
   expect(text).toContain(`dpo_job_accelerator_seconds{${labels}} 150\n`);
   expect(text).toContain(`dpo_job_state{${labels},state="Running"} 1\n`);
+  expect(text).toContain(`dpo_job_data_findings{${labels},reason="DuplicateRows"} 3\n`);
+  expect(text).toContain(`dpo_job_data_length_bias{${labels}} 0.75\n`);
   expect(text).not.toContain(`dpo_job_eval_loss{`);
   jobs = [];
   expect(await registry.metrics()).not.toContain('dpojob=');
@@ -83,7 +86,9 @@ test('every name is registered once, and names of the tables are all there are',
   metrics.requested('GET', 200, 0.1);
   metrics.beat('pods');
   const text = await registry.metrics();
-  const names = [jobGaugeNames, jobRunNames, controllerNames].flatMap((table) => Object.values(table));
+  const names = [jobGaugeNames, jobRunNames, jobDataMeasureNames, controllerNames].flatMap((table) =>
+    Object.values(table),
+  );
   for (const name of names) expect(text).toContain(`# HELP ${name} `);
   expect(text).toContain('controller_runtime_reconcile_errors_total{controller="dpojob"} 1');
   expect(text).toMatch(/dpo_operator_watch_last_event_age_seconds\{resource="pods"\} 0/);

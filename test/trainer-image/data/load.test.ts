@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { normalisePrompt } from '../../../trainer-image/data/holdout.ts';
 import { loadExamples, loadPairs } from '../../../trainer-image/data/load.ts';
+import type { CheckedRow } from '../../../trainer-image/data/quality/row-checks.ts';
 import { epochOrder, stepBatch } from '../../../trainer-image/data/order.ts';
 import { loadTokenizer } from '../../../trainer-image/data/tokenizer.ts';
 import { goldenFolder } from '../golden.ts';
@@ -54,10 +55,12 @@ describe('pairs', () => {
     expect(train.map(({ row }) => row)).toEqual([1, 2]);
   });
 
-  test('that lose the end of an answer are kept and counted', async () => {
+  test('that lose the end of an answer are kept, and shown whole to whoever inspects the rows', async () => {
     const rows = [pair('short'), { prompt: 'p', chosen: ' long'.repeat(80), rejected: ' no' }];
-    const { train, truncated } = await loadPairs(fileOf('truncated.jsonl', rows), tokenizer, options);
-    expect(truncated).toBe(1);
+    const seen: number[] = [];
+    const inspect = ({ tokens }: CheckedRow): void => void seen.push(tokens.completions[0]?.length ?? 0);
+    const { train } = await loadPairs(fileOf('truncated.jsonl', rows), tokenizer, { ...options, inspect });
+    expect(seen[1]).toBeGreaterThan(options.maxLength);
     expect(train.map(({ prompt, chosen }) => prompt.length + chosen.length)[1]).toBe(options.maxLength);
   });
 

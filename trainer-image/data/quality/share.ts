@@ -1,0 +1,13 @@
+/**
+ * Lower end of the 95 % interval of a share that was counted as `hits` of `total` (Wilson 1927, the score interval): what
+ * a few pairs show by chance passes no threshold.
+ */
+export function lowerBound(hits: number, total: number): number {
+  const z2 = 1.96 ** 2;
+  const share = hits / total;
+  const spread = 1.96 * Math.sqrt((share * (1 - share)) / total + z2 / (4 * total ** 2));
+  return (share + z2 / (2 * total) - spread) / (1 + z2 / total);
+}
+
+/** A share for people: 0.0625 -> "6.25 %". */
+export const percent = (share: number): string => `${Number((100 * share).toPrecision(3))} %`;
