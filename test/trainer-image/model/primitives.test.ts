@@ -1,8 +1,21 @@
 import * as tf from '@tensorflow/tfjs-node-gpu';
 import { describe, expect, test } from '@jest/globals';
 import { ops, read, scope, tensor, type Tensor } from '../../../trainer-image/engine/engine.ts';
-import { attention } from '../../../trainer-image/model/attention.ts';
-import { add, gatedSilu, linear, rmsNorm, rope } from '../../../trainer-image/model/primitives.ts';
+import { attention, type AttentionOptions } from '../../../trainer-image/model/attention.ts';
+import {
+  add,
+  addBias,
+  columns,
+  gatedSilu,
+  gelu,
+  layerNorm,
+  linear,
+  mul,
+  plusOne,
+  reshape,
+  rmsNorm,
+  rope,
+} from '../../../trainer-image/model/primitives.ts';
 import { Tape } from '../../../trainer-image/model/tape.ts';
 import { relativeDistance } from '../golden.ts';
 
@@ -31,21 +44,23 @@ function rotate(x: tf.Tensor, heads: number): tf.Tensor {
   return tf.concat([a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))], 2).reshape([n, width]);
 }
 
+const heads = { query: 4, keyValue: 2, size: 2 };
+
 /** Plain causal attention of one sequence, key heads repeated for their query heads. */
-function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, heads: { query: number; keyValue: number }) {
-  const n = q.shape[0] as number;
+function plainAttention([q, k, v]: tf.Tensor[], { window, scale }: AttentionOptions) {
+  const n = q?.shape[0] as number;
   const perHead = (x: tf.Tensor, count: number) => x.reshape([n, count, -1]).transpose([1, 0, 2]);
-  const repeat = (x: tf.Tensor) => {
-    const parts = tf.split(perHead(x, heads.keyValue), heads.keyValue, 0);
+  const repeat = (x?: tf.Tensor) => {
+    const parts = tf.split(perHead(x as tf.Tensor, heads.keyValue), heads.keyValue, 0);
     return tf.concat(
       parts.flatMap((part) => Array.from({ length: heads.query / heads.keyValue }, () => part)),
       0,
     );
   };
-  const queries = perHead(q, heads.query);
-  const scores = tf.matMul(queries, repeat(k), false, true).div(Math.sqrt(queries.shape[2] as number));
+  const queries = perHead(q as tf.Tensor, heads.query);
+  const scores = tf.matMul(queries, repeat(k), false, true).mul(scale ?? 1 / Math.sqrt(queries.shape[2] as number));
   const mask = tf.linalg
-    .bandPart(tf.ones([n, n]), -1, 0)
+    .bandPart(tf.ones([n, n]), window === undefined ? -1 : Math.min(window, n) - 1, 0)
     .sub(1)
     .mul(1e9);
   return tf
@@ -54,7 +69,6 @@ function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, heads: { query
     .reshape([n, -1]);
 }
 
-const heads = { query: 4, keyValue: 2, size: 2 };
 /** A prompt of 3 with answers of 2 and 1, and one of 1 with an answer of 2: 9 tokens. */
 const segments = [
   { prompt: 3, completions: [2, 1] },
@@ -62,10 +76,13 @@ const segments = [
 ];
 
 /** The same, each answer in a sequence of its own behind a copy of its prompt. */
-function plainSequences([q, k, v]: tf.Tensor[]): tf.Tensor {
+function plainSequences(inputs: tf.Tensor[], options: AttentionOptions = {}): tf.Tensor {
   const rows = (x: tf.Tensor, list: number[]) => tf.gather(x, tf.tensor1d(list, 'int32'));
   const run = (list: number[]) =>
-    plainAttention(rows(q as tf.Tensor, list), rows(k as tf.Tensor, list), rows(v as tf.Tensor, list), heads);
+    plainAttention(
+      inputs.map((x) => rows(x, list)),
+      options,
+    );
   const [first, second, third] = [run([0, 1, 2, 3, 4]), run([0, 1, 2, 5]), run([6, 7, 8])];
   return tf.concat([first, tf.slice(second, [3, 0], [1, -1]), third], 0);
 }
@@ -78,6 +95,64 @@ const cases: Record<string, Case> = {
     ],
     ours: (tape, [x, w]) => linear(tape, x as Tensor, w as Tensor),
     oracle: ([x, w]) => tf.matMul(x as tf.Tensor, w as tf.Tensor, false, true),
+  },
+  'linear of a weight that lies the other way': {
+    shapes: [
+      [5, 3],
+      [3, 4],
+    ],
+    ours: (tape, [x, w]) => linear(tape, x as Tensor, w as Tensor, 'in-out'),
+    oracle: ([x, w]) => tf.matMul(x as tf.Tensor, w as tf.Tensor),
+  },
+  bias: {
+    shapes: [[5, 3], [3]],
+    ours: (tape, [x, b]) => addBias(tape, x as Tensor, b as Tensor),
+    oracle: ([x, b]) => tf.add(x as tf.Tensor, b as tf.Tensor),
+  },
+  product: {
+    shapes: [
+      [5, 3],
+      [5, 3],
+    ],
+    ours: (tape, [a, b]) => mul(tape, a as Tensor, b as Tensor),
+    oracle: ([a, b]) => tf.mul(a as tf.Tensor, b as tf.Tensor),
+  },
+  'one more': {
+    shapes: [[4]],
+    ours: (tape, [x]) => plusOne(tape, x as Tensor),
+    oracle: ([x]) => tf.add(x as tf.Tensor, 1),
+  },
+  'first columns': {
+    shapes: [[4, 6]],
+    ours: (tape, [x]) => columns(tape, x as Tensor, 0, 2),
+    oracle: ([x]) => tf.slice(x as tf.Tensor, [0, 0], [4, 2]),
+  },
+  'columns in the middle': {
+    shapes: [[4, 6]],
+    ours: (tape, [x]) => columns(tape, x as Tensor, 1, 3),
+    oracle: ([x]) => tf.slice(x as tf.Tensor, [0, 1], [4, 3]),
+  },
+  'another shape': {
+    shapes: [[4, 6]],
+    ours: (tape, [x]) => reshape(tape, x as Tensor, [8, 3]),
+    oracle: ([x]) => tf.reshape(x as tf.Tensor, [8, 3]),
+  },
+  'layer norm': {
+    shapes: [[5, 6], [6], [6]],
+    ours: (tape, [x, w, b]) => layerNorm(tape, x as Tensor, [w as Tensor, b as Tensor], 1e-5),
+    oracle: ([x, w, b]) => {
+      const { mean, variance } = tf.moments(x as tf.Tensor, 1, true);
+      const normed = tf.div(tf.sub(x as tf.Tensor, mean), tf.sqrt(tf.add(variance, 1e-5)));
+      return tf.add(tf.mul(normed, w as tf.Tensor), b as tf.Tensor);
+    },
+  },
+  GELU: {
+    shapes: [[5, 4]],
+    ours: (tape, [x]) => gelu(tape, x as Tensor),
+    oracle: ([x]) => {
+      const inner = tf.add(x as tf.Tensor, tf.mul(0.044715, tf.pow(x as tf.Tensor, 3))).mul(Math.sqrt(2 / Math.PI));
+      return tf.mul(tf.mul(x as tf.Tensor, 0.5), tf.add(tf.tanh(inner), 1));
+    },
   },
   add: {
     shapes: [
@@ -106,6 +181,14 @@ const cases: Record<string, Case> = {
     ours: (tape, [x]) => rope(tape, x as Tensor, 3, { cos: tensor(cos, [7, 2]), sin: tensor(sin, [7, 2]) }),
     oracle: ([x]) => rotate(x as tf.Tensor, 3),
   },
+  'rotary embedding of a part of each head': {
+    shapes: [[7, 18]],
+    ours: (tape, [x]) => rope(tape, x as Tensor, 3, { cos: tensor(cos, [7, 2]), sin: tensor(sin, [7, 2]) }),
+    oracle: ([x]) => {
+      const [turned, still] = tf.split(tf.reshape(x as tf.Tensor, [7, 3, 6]), [4, 2], 2) as [tf.Tensor, tf.Tensor];
+      return tf.concat([rotate(turned.reshape([7, 12]), 3).reshape([7, 3, 4]), still], 2).reshape([7, 18]);
+    },
+  },
   'attention over shared prompts': {
     shapes: [
       [9, 8],
@@ -114,6 +197,16 @@ const cases: Record<string, Case> = {
     ],
     ours: (tape, [q, k, v]) => attention(segments)(tape, { q: q as Tensor, k: k as Tensor, v: v as Tensor }, heads),
     oracle: (inputs) => plainSequences(inputs),
+  },
+  'attention in a sliding window, scores scaled': {
+    shapes: [
+      [9, 8],
+      [9, 4],
+      [9, 4],
+    ],
+    ours: (tape, [q, k, v]) =>
+      attention(segments)(tape, { q: q as Tensor, k: k as Tensor, v: v as Tensor }, heads, { window: 3, scale: 1.3 }),
+    oracle: (inputs) => plainSequences(inputs, { window: 3, scale: 1.3 }),
   },
 };
 

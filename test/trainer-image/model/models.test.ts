@@ -1,0 +1,100 @@
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { Learner } from '../../../trainer-image/model/learner.ts';
+import { writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
+import { trainingOf } from '../golden.ts';
+
+/** Made by test/python/tiny_models.py with transformers and PyTorch. */
+interface Case {
+  weights: string;
+  config: Record<string, unknown>;
+  chosen: number[];
+  rejected: number[];
+  /** Of the chosen answer's mean cross-entropy: norm, and products with sin(i + 1) and cos(2i + 1). */
+  gradients: Record<string, Sketch>;
+}
+type Sketch = [number, number, number];
+interface Reference extends Record<'prompt' | 'chosen' | 'rejected', number[]> {
+  cases: Record<string, Case>;
+}
+
+const folder = 'test/golden/models';
+const reference = JSON.parse(readFileSync(`${folder}/reference.json`, 'utf8')) as Reference;
+const ids = (part: 'prompt' | 'chosen' | 'rejected'): Int32Array => Int32Array.from(reference[part]);
+const pair = { row: 0, prompt: ids('prompt'), chosen: ids('chosen'), rejected: ids('rejected') };
+const example = { row: 0, prompt: pair.prompt, completion: pair.chosen };
+
+function checkpoint({ weights, config }: Case): string {
+  const made = mkdtempSync(join(tmpdir(), 'tiny-'));
+  writeFileSync(join(made, 'config.json'), JSON.stringify(config));
+  copyFileSync(`${folder}/${weights}.safetensors`, join(made, 'model.safetensors'));
+  return made;
+}
+
+const sketch = (data: Float32Array): Sketch => [
+  Math.hypot(...data),
+  data.reduce((sum, value, i) => sum + value * Math.sin(i + 1), 0),
+  data.reduce((sum, value, i) => sum + value * Math.cos(2 * i + 1), 0),
+];
+const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
+
+describe('what transformers computes with a tiny model, and its gradient by every weight:', () => {
+  test.each(Object.entries(reference.cases))('%s', (_, known) => {
+    const learner = new Learner(checkpoint(known), trainingOf());
+    // Both answers in one pass behind one prompt; transformers has them in two sequences.
+    const [own] = learner.tokenLogProbs([pair]);
+    for (const answer of ['chosen', 'rejected'] as const) {
+      const values = own?.[answer] ?? [];
+      expect(values).toHaveLength(known[answer].length);
+      expect(apart(values, known[answer])).toBeLessThan(1e-4);
+    }
+    learner.accumulateSft([example], pair.chosen.length);
+    const gradients = learner.readGradients();
+    expect(gradients.map(({ name }) => name).sort()).toEqual(Object.keys(known.gradients).sort());
+    for (const { name, data } of gradients) {
+      const expected = known.gradients[name] as Sketch;
+      const off = apart(sketch(data), expected) / expected[0];
+      if (!(off < 1e-4)) throw new Error(`the gradient of ${name} is off by ${off} of its norm`);
+    }
+  });
+
+  /** Settings that do not matter at these lengths. */
+  const alike = [
+    ['llama', 'llama, dynamic rope, short enough'],
+    ['mistral, no window', 'mistral, default window'],
+  ];
+
+  test('with every setting of a case making a difference', () => {
+    const entries = Object.entries(reference.cases);
+    entries.forEach(([name, one], i) => {
+      for (const [second, other] of entries.slice(i + 1).filter(([, { weights }]) => weights === one.weights)) {
+        const expected = alike.some((list) => list.includes(name) && list.includes(second));
+        expect([name, second, apart(one.chosen, other.chosen) < 1e-3]).toEqual([name, second, expected]);
+      }
+    });
+  });
+});
+
+describe('a checkpoint', () => {
+  const { gpt2 } = reference.cases as { gpt2: Case };
+
+  test('of the base model alone, without its prefix in the names, is loaded as transformers does', () => {
+    const made = checkpoint(gpt2);
+    const whole = new Learner(made, trainingOf());
+    const bare = whole.weights().map((weight) => ({ ...weight, name: weight.name.replace('transformer.', '') }));
+    expect(bare.map(({ name }) => name)).toContain('h.0.attn.c_attn.weight');
+    writeSafetensors(join(made, 'model.safetensors'), bare);
+    const again = new Learner(made, trainingOf());
+    expect(again.weights().map(({ name }) => name)).toEqual(whole.weights().map(({ name }) => name));
+    expect(again.tokenLogProbs([pair])).toEqual(whole.tokenLogProbs([pair]));
+  });
+
+  test('with learned positions refuses a sequence that is longer', () => {
+    const learner = new Learner(checkpoint({ ...gpt2, config: { ...gpt2.config, n_positions: 48 } }), trainingOf());
+    const longer = { ...pair, chosen: Int32Array.from([...pair.chosen, 5, 6, 7, 8, 9]) };
+    expect(() => learner.tokenLogProbs([longer])).toThrow(/49 tokens and the model positions for 48: set training.max/);
+  });
+});

@@ -1,0 +1,20 @@
+import type { Family } from './architecture.ts';
+import { settingsOf, size, type RawConfig } from './config.ts';
+import { decoder, decoderSettings, headsOf } from './decoder.ts';
+import { ropeOf } from './rope-types.ts';
+
+const settings = {
+  ...decoderSettings,
+  num_key_value_heads: size.nullable(),
+  head_dim: size.nullish(),
+  sliding_window: size.nullable().default(4096),
+};
+
+/** Mistral 7B (Jiang et al. 2023) as transformers' MistralForCausalLM computes it: every layer sees a sliding window. */
+export function mistral(raw: RawConfig): Family {
+  const c = settingsOf(raw, settings);
+  const heads = headsOf(c, c.head_dim);
+  const rope = ropeOf(raw, { headSize: heads.size, theta: 10_000 });
+  const kind = { name: 'block', rope, window: c.sliding_window ?? undefined };
+  return decoder(c, { modelType: 'mistral', heads, kind: () => kind });
+}

@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import type { Tensor } from '../engine/engine.ts';
+import type { Context, Family, Parameters } from './architecture.ts';
+import type { Heads } from './attention.ts';
+import { fixed, ignored, settingsOf, size, type RawConfig } from './config.ts';
+import { decoder, decoderSettings, denseShapes, headsOf, plainNorm } from './decoder.ts';
+import { dense, weight } from './dense.ts';
+import { add, columns, gatedSilu, rope } from './primitives.ts';
+import { ropeOf } from './rope-types.ts';
+import type { Tape } from './tape.ts';
+
+const settings = {
+  ...decoderSettings,
+  head_dim: size.nullish(),
+  rms_norm_eps: z.number().gt(0).default(1e-5),
+  sliding_window: size.nullish(),
+  original_max_position_embeddings: size.default(4096),
+  partial_rotary_factor: z.number().gt(0).max(1).optional(),
+  attention_bias: fixed(false),
+  mlp_bias: fixed(false),
+  lm_head_bias: fixed(false),
+  full_attn_mod: fixed(1),
+  interpolate_factor: fixed(1),
+  resid_pdrop: ignored,
+  embd_pdrop: ignored,
+};
+
+/** Self-attention whose queries, keys and values come of one projection. */
+function fusedAttention(tape: Tape, x: Tensor, p: Parameters, [heads, context]: [Heads, Context]): Tensor {
+  const fused = dense(tape, x, p, 'self_attn.qkv_proj');
+  const [queries, keys] = [heads.query * heads.size, heads.keyValue * heads.size];
+  const qkv = {
+    q: rope(tape, columns(tape, fused, 0, queries), heads.query, context.rotation),
+    k: rope(tape, columns(tape, fused, queries, keys), heads.keyValue, context.rotation),
+    v: columns(tape, fused, queries + keys, keys),
+  };
+  const attended = context.attend(tape, qkv, heads, { window: context.kind.window });
+  return dense(tape, attended, p, 'self_attn.o_proj');
+}
+
+/** SwiGLU whose gate and up come of one projection. */
+function fusedMlp(tape: Tape, x: Tensor, p: Parameters): Tensor {
+  const fused = dense(tape, x, p, 'mlp.gate_up_proj');
+  const inner = (fused.shape[1] as number) / 2;
+  const gated = gatedSilu(tape, columns(tape, fused, 0, inner), columns(tape, fused, inner, inner));
+  return dense(tape, gated, p, 'mlp.down_proj');
+}
+
+/** Phi-3, Phi-3.5 and Phi-4 (Abdin et al. 2024) as transformers' Phi3ForCausalLM computes them. */
+export function phi3(raw: RawConfig): Family {
+  const c = settingsOf(raw, settings);
+  const heads = headsOf(c, c.head_dim);
+  const norm = plainNorm(c.rms_norm_eps);
+  const kind = {
+    name: 'block',
+    window: c.sliding_window ?? undefined,
+    rope: ropeOf(raw, {
+      headSize: heads.size,
+      theta: 10_000,
+      partial: true,
+      // Early checkpoints name it so, and transformers reads "yarn" as longrope here.
+      aliases: { su: 'longrope', yarn: 'longrope' },
+      originalPositions: c.original_max_position_embeddings,
+    }),
+  };
+  const [hidden, inner] = [c.hidden_size, c.intermediate_size];
+  return {
+    ...decoder(c, { modelType: 'phi3', heads, kind: () => kind }),
+    blockShapes: {
+      'input_layernorm.weight': [hidden],
+      ...denseShapes('self_attn.qkv_proj', [(heads.query + 2 * heads.keyValue) * heads.size, hidden]),
+      ...denseShapes('self_attn.o_proj', [hidden, heads.query * heads.size]),
+      'post_attention_layernorm.weight': [hidden],
+      ...denseShapes('mlp.gate_up_proj', [2 * inner, hidden]),
+      ...denseShapes('mlp.down_proj', [hidden, inner]),
+    },
+    block: (tape, x, p, context) => {
+      const h = norm(tape, x, weight(p, 'input_layernorm'));
+      const middle = add(tape, x, fusedAttention(tape, h, p, [heads, context]));
+      const h2 = norm(tape, middle, weight(p, 'post_attention_layernorm'));
+      return add(tape, middle, fusedMlp(tape, h2, p));
+    },
+  };
+}
