@@ -1,10 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
 import { storeComputePlan, storedComputePlan } from '../../trainer-image/checkpoint/compute-plan.ts';
-import { prepare, trainer } from './small-run.ts';
+import { readConfig } from '../../trainer-image/model/config.ts';
+import { architectureOf } from '../../trainer-image/model/models.ts';
+import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
+import { weightShapes } from '../../trainer-image/model/weight-shapes.ts';
+import { exported, prepare, trainer } from './small-run.ts';
 
 test('a run that goes on keeps its threads, and says when the rest of the machine is another', async () => {
   const folder = prepare();
@@ -14,19 +18,53 @@ test('a run that goes on keeps its threads, and says when the rest of the machin
     asked = child.kill('SIGTERM');
   };
   const stopped = await trainer(folder, stop, { TF_NUM_INTRAOP_THREADS: '1' });
-  expect(stopped.output).toContain(', 1 threads');
+  expect(stopped.output).toContain(', 1 threads, blocks eager');
   expect(stopped.code).toBe(75);
 
   const job = join(folder, 'models', '.dpo');
   const checkpoints = join(job, readdirSync(job)[0] as string);
   const plan = storedComputePlan(checkpoints);
   if (plan === undefined) throw new Error('no plan was stored');
-  storeComputePlan(checkpoints, { ...plan, instructionSet: 'another' }, takeFence(checkpoints, 'test'));
+  storeComputePlan(
+    checkpoints,
+    { ...plan, instructionSet: 'another', mode: 'recorded' },
+    takeFence(checkpoints, 'test'),
+  );
 
   const resumed = await trainer(folder);
   expect(resumed.code).toBe(0);
-  expect(resumed.output).toContain(', 1 threads');
+  expect(resumed.output).toContain(', 1 threads, blocks recorded');
   expect(resumed.output).toMatch(/ComputePlanChanged/);
   expect(resumed.output).toMatch(/instructionSet .*, before another: it ends numerically close/);
   expect(resumed.output).toMatch(/\d+ functions were recorded in [\d.]+ s, [\d.]+ % of the run/);
 }, 60_000);
+
+/** A Llama of so many layers with random weights, in the place of the small run's own. */
+function deepen(folder: string, layers: number): void {
+  const model = join(folder, 'models', 'tiny');
+  const config = { ...readConfig(model), num_hidden_layers: layers, tie_word_embeddings: true };
+  writeFileSync(join(model, 'config.json'), JSON.stringify(config));
+  let seed = 1;
+  const random = (): number => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647 - 0.5;
+  const tensors = weightShapes(architectureOf(config)).map(([name, shape]) => ({
+    name,
+    shape,
+    read: () =>
+      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random() / 10 + Number(shape.length === 1)),
+  }));
+  writeSafetensors(join(model, 'model.safetensors'), tensors);
+}
+
+test('blocks of a deep model are recorded, and a run of it that was stopped ends with the same weights bit for bit', async () => {
+  const [calm, disturbed] = [prepare(), prepare()];
+  for (const folder of [calm, disturbed]) deepen(folder, 8);
+  expect((await trainer(calm)).output).toContain('blocks recorded');
+  let asked = false;
+  const stopped = await trainer(disturbed, (output, child) => {
+    if (asked || !/checkpoint saved at step \d of stage Training/.test(output)) return;
+    asked = child.kill('SIGTERM');
+  });
+  expect(stopped.code).toBe(75);
+  expect((await trainer(disturbed)).code).toBe(0);
+  expect(exported(disturbed)).toBe(exported(calm));
+}, 120_000);

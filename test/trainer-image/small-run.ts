@@ -57,7 +57,9 @@ export function trainer(
     '--port',
     '0',
   ];
-  const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  // A test that loads TensorFlow itself has set its threads in this process: the trainer chooses its own.
+  const { TF_NUM_INTRAOP_THREADS: _, ...inherited } = process.env;
+  const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...inherited, ...env } });
   let output = '';
   const collect = (text: Buffer): void => {
     output += text.toString();

@@ -11,8 +11,16 @@ export const computePlanSchema = z.object({
   instructionSet: z.string(),
   threads: z.int().min(1),
   oneDNN: z.boolean(),
+  /** Blocks recorded into TensorFlow functions, or run operation by operation: TensorFlow rewrites what is recorded. */
+  mode: z.enum(['recorded', 'eager']),
 });
 export type ComputePlan = z.infer<typeof computePlanSchema>;
+
+/**
+ * A block is recorded once for each layout of a micro-batch, which seldom comes again, and called once for each layer: with
+ * few layers recording costs more than it saves (docs/decisions/0002-compiled-steps.md has the figures).
+ */
+export const chooseMode = (layers: number): ComputePlan['mode'] => (layers < 8 ? 'eager' : 'recorded');
 
 const extensions = 'avx avx2 fma avx512f avx512_vnni avx512_bf16 amx_tile amx_bf16 asimd sve bf16'.split(' ');
 

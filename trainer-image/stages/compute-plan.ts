@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { storeComputePlan, storedComputePlan } from '../checkpoint/compute-plan.ts';
-import { instructionSet, planChanges, type ComputePlan } from '../engine/compute-plan.ts';
-import { recordings, tensorFlowVersion, usesGpu } from '../engine/engine.ts';
+import { chooseMode, instructionSet, planChanges, type ComputePlan } from '../engine/compute-plan.ts';
+import { eager, recordings, setEager, tensorFlowVersion, usesGpu } from '../engine/engine.ts';
 import { threadLimit } from '../engine/environment.ts';
 import type { Reporter, StageContext } from './context.ts';
 
@@ -13,9 +13,10 @@ function readCpuInfo(): string {
   }
 }
 
-/** The plan of this process. */
-function presentComputePlan(): ComputePlan {
+/** The plan of this process for a model of so many layers; `before` chose for a run that goes on, `--eager` for any. */
+function presentComputePlan(layers: number, before: ComputePlan | undefined): ComputePlan {
   return {
+    mode: eager() ? 'eager' : (before?.mode ?? chooseMode(layers)),
     tensorflow: tensorFlowVersion(),
     device: usesGpu() ? 'GPU' : 'CPU',
     instructionSet: instructionSet(readCpuInfo()),
@@ -24,12 +25,14 @@ function presentComputePlan(): ComputePlan {
   };
 }
 
-/** Stores the run's plan at its start; warns when a run goes on under another than it began with. */
-export function settleComputePlan({ run, fence, report }: Pick<StageContext, 'run' | 'fence' | 'report'>): void {
+/** Settles how the run computes and stores it at its start; warns when a run goes on otherwise than it began. */
+export function settleComputePlan({ run, learner, fence, report }: StageContext): void {
   const { checkpoints } = run.paths;
-  const [before, now] = [storedComputePlan(checkpoints), presentComputePlan()];
-  const { tensorflow, device, instructionSet: kernels, threads } = now;
-  report.info(`TensorFlow ${tensorflow} on ${device} (${kernels}), ${threads} threads`);
+  const before = storedComputePlan(checkpoints);
+  const now = presentComputePlan(learner.network.architecture.config.layers, before);
+  setEager(now.mode === 'eager');
+  const { tensorflow, device, instructionSet: kernels, threads, mode } = now;
+  report.info(`TensorFlow ${tensorflow} on ${device} (${kernels}), ${threads} threads, blocks ${mode}`);
   if (before === undefined) return storeComputePlan(checkpoints, now, fence);
   const changes = planChanges(before, now);
   if (changes.length === 0) return;

@@ -12,7 +12,14 @@ test.each([
 });
 
 test('another machine is told by what differs, the same one by nothing', () => {
-  const plan: ComputePlan = { tensorflow: '2.21.0', device: 'CPU', instructionSet: 'avx2', threads: 2, oneDNN: true };
+  const plan: ComputePlan = {
+    tensorflow: '2.21.0',
+    device: 'CPU',
+    instructionSet: 'avx2',
+    threads: 2,
+    oneDNN: true,
+    mode: 'recorded',
+  };
   expect(planChanges(plan, plan)).toEqual([]);
   const other = { ...plan, instructionSet: 'avx512f', threads: 4 };
   expect(planChanges(plan, other)).toEqual(['instructionSet avx512f, before avx2', 'threads 4, before 2']);
