@@ -123,6 +123,9 @@ function compile(target: string): void {
     '-l:libtensorflow_cc.so.2',
     '-l:libtensorflow_framework.so.2',
     '-Wl,-rpath,$ORIGIN/tensorflow',
+    // Node.js unloads an addon with the last thread that used it; TensorFlow's handlers of the process's exit would then
+    // point nowhere, and the exit code be lost to a crash.
+    '-Wl,-z,nodelete',
   ]);
   rmSync(sources, { recursive: true });
   rmSync(join(tensorflow, 'include'), { recursive: true });
