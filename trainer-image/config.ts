@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
@@ -98,9 +98,13 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
   return { job, paths };
 }
 
+/** A path without what does not matter: a trailing slash, links. */
+const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path));
+
 function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
   if (!existsSync(paths.model)) throw invalid(`spec.model.source: ${spec.model.source} is not there (${paths.model})`);
-  if (paths.output === paths.model) throw invalid('spec.output.source must not be the folder of spec.model.source');
+  if (realPath(paths.output) === realPath(paths.model))
+    throw invalid('spec.output.source must not be the folder of spec.model.source');
   const inputs = {
     'spec.dataset': paths.dataset,
     'spec.dataset.evalSource': paths.evalDataset,
