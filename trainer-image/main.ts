@@ -1,8 +1,9 @@
-import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { stopFlag, stopRequested, stopSignals } from './signals.ts';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { exitCodes, type ExitReason } from '../crds/exit-codes.ts';
-import { maxTerminationBytes, type Progress } from '../crds/progress.ts';
+import type { Progress } from '../crds/progress.ts';
 import { environment, trainerPort } from '../crds/run-config.ts';
 import { storedComputePlan } from './checkpoint/compute-plan.ts';
 import { createDisplay } from './console.ts';
@@ -10,6 +11,7 @@ import { readJobFile, readRunConfig, resolveRun, type Run } from './config.ts';
 import { prepareEnvironment } from './engine/environment.ts';
 import { TrainerError } from './errors.ts';
 import { TrainerMetrics } from './metrics/registry.ts';
+import { terminationBody } from './records.ts';
 import { serve } from './serve.ts';
 import type { WorkerInput, WorkerMessage } from './worker.ts';
 
@@ -23,24 +25,36 @@ const usage = `usage: npm run train -- -f JOB.yaml [--volumes DIR] [--port N] [-
   -f, --file     a DPOJob; pvc://claim/path is DIR/claim/path
   --volumes DIR  folder of the claims (default .dpo/volumes)
   --port N       port of /metrics, /progress and /healthz (default ${trainerPort}; 0: any)
-  --eager        run operations one by one, for debugging`;
+  --eager        run operations one by one, for debugging
+  --termination-log FILE  receives the latest record and the reason of the end (default in a pod: /dev/termination-log)`;
 
 const defaultVolumes = '.dpo/volumes';
 const display = createDisplay();
-const terminationLog = '/dev/termination-log';
-const inPod = existsSync('/var/run/secrets/kubernetes.io') || process.env[environment.podUID] !== undefined;
+/** Where Kubernetes reads a container's last words. */
+const defaultTerminationLog = process.env[environment.podUID] === undefined ? undefined : '/dev/termination-log';
+let terminationLog = defaultTerminationLog;
+
+const known = {
+  file: { type: 'string', short: 'f' },
+  'run-config': { type: 'string' },
+  volumes: { type: 'string', default: defaultVolumes },
+  port: { type: 'string', default: String(trainerPort) },
+  eager: { type: 'boolean', default: false },
+  'termination-log': { type: 'string' },
+} as const;
+
+function parseOptions() {
+  try {
+    return parseArgs({ options: known }).values;
+  } catch (error) {
+    throw new TrainerError('InvalidConfiguration', `${(error as Error).message}\n${usage}`, { cause: error });
+  }
+}
 
 function readOptions() {
-  const { values } = parseArgs({
-    options: {
-      file: { type: 'string', short: 'f' },
-      'run-config': { type: 'string' },
-      volumes: { type: 'string', default: defaultVolumes },
-      port: { type: 'string', default: String(trainerPort) },
-      eager: { type: 'boolean', default: false },
-    },
-  });
-  return values;
+  const options = parseOptions();
+  if (options.file !== undefined || options['run-config'] !== undefined) return options;
+  throw new TrainerError('InvalidConfiguration', usage);
 }
 
 async function resolve(options: ReturnType<typeof readOptions>): Promise<Run> {
@@ -71,37 +85,21 @@ async function checkAccelerator(count: number): Promise<void> {
   throw new TrainerError('AcceleratorUnavailable', message);
 }
 
-/** The fullest record that fits: figures matter more than warnings, which /progress has told meanwhile. */
-function terminationMessage(reason: string, message: string, progress: Progress | undefined): string {
-  const end = { reason, message: message.slice(0, 1024) };
-  const records =
-    progress === undefined
-      ? []
-      : [
-          { ...end, progress },
-          { ...end, progress: { ...progress, warnings: [] } },
-        ];
-  const bodies = records.map((record) => JSON.stringify(record));
-  return bodies.find((body) => Buffer.byteLength(body) <= maxTerminationBytes) ?? JSON.stringify(end);
-}
-
 /** Rewritten with each step and last with the reason of the end; the operator reads it when the pod is gone. */
 function writeTerminationMessage(reason: string, message: string, progress: Progress | undefined): void {
-  if (!inPod) return;
+  if (terminationLog === undefined) return;
   try {
-    accessSync(terminationLog, constants.W_OK);
-    writeFileSync(terminationLog, terminationMessage(reason, message, progress));
+    writeFileSync(terminationLog, terminationBody(reason, message, progress));
   } catch {
     // Only a convenience: the exit code says the same.
   }
 }
 
-/** Runs training in its thread until it ends; SIGTERM and SIGINT raise the stop flag. */
+/** Runs training in its thread until it ends; it looks at the stop flag after every unit of work. */
 async function runWorker(
   run: Run,
   options: ReturnType<typeof readOptions>,
 ): Promise<{ reason: ExitReason; message: string }> {
-  const stop = new SharedArrayBuffer(4);
   const podUID = process.env[environment.podUID] ?? `process-${process.pid}`;
   const metrics = new TrainerMetrics({ namespace: run.job.namespace, dpojob: run.job.name });
   let latest: Progress | undefined;
@@ -110,14 +108,8 @@ async function runWorker(
   display.line('info', `metrics on port ${typeof address === 'object' ? address?.port : options.port}`, {
     job: run.job.name,
   });
-  const input: WorkerInput = { run, podUID, eager: options.eager, stop };
+  const input: WorkerInput = { run, podUID, eager: options.eager, stop: stopFlag };
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: input });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      display.line('info', `${signal}: saving and stopping`);
-      Atomics.store(new Int32Array(stop), 0, 1);
-    });
-  }
   return new Promise((end) => {
     const finish = (reason: ExitReason, message: string): void => {
       writeTerminationMessage(reason, message, latest);
@@ -140,21 +132,24 @@ async function runWorker(
   });
 }
 
+/** Ends that nothing is wrong with. */
+const asAsked: ReadonlySet<ExitReason> = new Set(['Complete', 'Saved', 'Terminated']);
+
 async function main(): Promise<number> {
+  for (const signal of stopSignals) process.on(signal, () => display.line('info', `${signal}: saving and stopping`));
   let end: { reason: ExitReason; message: string };
   try {
     const options = readOptions();
-    if (options.file === undefined && options['run-config'] === undefined)
-      throw new TrainerError('InvalidConfiguration', usage);
-    end = await runWorker(await resolve(options), options);
+    terminationLog = options['termination-log'] ?? defaultTerminationLog;
+    const run = await resolve(options);
+    if (stopRequested()) throw new TrainerError('Terminated', 'stopped on request before training began');
+    end = await runWorker(run, options);
   } catch (error) {
     const reason = error instanceof TrainerError ? error.reason : 'InternalError';
     end = { reason, message: (error as Error).message };
     writeTerminationMessage(reason, end.message, undefined);
   }
-  display.line(end.reason === 'Complete' || end.reason === 'Saved' ? 'info' : 'error', end.message, {
-    reason: end.reason,
-  });
+  display.line(asAsked.has(end.reason) ? 'info' : 'error', end.message, { reason: end.reason });
   return exitCodes[end.reason];
 }
 

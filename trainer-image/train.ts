@@ -62,6 +62,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   optimisePreference(context, { pairs: data.train, reference, evaluate: evaluateAt }, from);
   evaluateAt(totalSteps);
 
+  report.info(`exporting the model to ${run.job.spec.output.source}`);
   report.beat({ stage: 'Exporting', step: totalSteps, totalSteps });
   const { chatTemplate } = run.job.spec.model;
   const weights = learner.weights().map((weight) => beating(weight, report));

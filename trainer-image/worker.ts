@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { maxWarningLength, maxWarnings, type Metrics, type Progress, type Stage } from '../crds/progress.ts';
+import { holdsCheckpoint } from './checkpoint/store.ts';
 import type { Run } from './config.ts';
 import { setEager } from './engine/engine.ts';
 import { TrainerError } from './errors.ts';
@@ -115,8 +116,11 @@ try {
   await train(run, podUID, createReporter());
   post({ kind: 'end', reason: 'Complete', message: 'training, evaluation and export are done' });
 } catch (error) {
-  if (error instanceof Stopped) post({ kind: 'end', reason: 'Saved', message: 'stopped on request' });
-  else {
+  if (error instanceof Stopped) {
+    const saved = holdsCheckpoint(run.paths.checkpoints);
+    const message = saved ? 'stopped on request, all saved' : 'stopped on request before there was anything to save';
+    post({ kind: 'end', reason: saved ? 'Saved' : 'Terminated', message });
+  } else {
     const reason = error instanceof TrainerError ? error.reason : 'InternalError';
     const message = error instanceof TrainerError ? error.message : ((error as Error).stack ?? String(error));
     post({ kind: 'end', reason, message });

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { progressSchema, type Progress } from '../../crds/progress.ts';
 import { goldenFolder } from './golden.ts';
 
 /** Runs of the real trainer as its own process, on the tiny Llama and 48 pairs: SFT, reference, training, export. */
@@ -41,11 +43,50 @@ export interface Ended {
   output: string;
 }
 
-/** Starts the trainer; `watch` sees its output grow and may signal it; `env` is added to the environment. */
+/** Sees the output of a trainer grow, and may signal it. */
+export type Watch = (output: string, child: ChildProcess) => void;
+
+/** Sends the signal once, when the marker has been printed. */
+export const signalAt =
+  (marker: RegExp, signal: NodeJS.Signals): Watch =>
+  (output, child) => {
+    if (marker.test(output) && !child.killed) child.kill(signal);
+  };
+
+/** Calls back with the address, once, when the trainer serves. */
+export function whenServing(callback: (address: string, child: ChildProcess) => void): Watch {
+  let serving = false;
+  return (output, child) => {
+    const port = /metrics on port (\d+)/.exec(output)?.[1];
+    if (serving || port === undefined) return;
+    serving = true;
+    callback(`http://127.0.0.1:${port}`, child);
+  };
+}
+
+/** The trainer's own word of itself; undefined before it has any. */
+export async function progressAt(address: string): Promise<Progress | undefined> {
+  const answer = await fetch(`${address}/progress`);
+  return answer.ok ? progressSchema.parse(await answer.json()) : undefined;
+}
+
+/** Sends the signal once, as soon as /progress names the stage. */
+export const signalIn = (stage: Progress['stage'], signal: NodeJS.Signals): Watch =>
+  whenServing((address, child) => {
+    const ask = async (): Promise<void> => {
+      while ((await progressAt(address))?.stage !== stage) await setTimeout(2);
+      child.kill(signal);
+    };
+    // It may end without ever being there: the test sees its exit code.
+    ask().catch(() => {});
+  });
+
+/** Starts the trainer; `watch` sees its output grow and may signal it; `env` is added to the environment, `more` to the arguments. */
 export function trainer(
   folder: string,
-  watch: (output: string, child: ChildProcess) => void = () => {},
+  watch: Watch = () => {},
   env: Record<string, string> = {},
+  more: readonly string[] = [],
 ): Promise<Ended> {
   const args = [
     'scripts/node',
@@ -56,6 +97,7 @@ export function trainer(
     folder,
     '--port',
     '0',
+    ...more,
   ];
   // A test that loads TensorFlow itself has set its threads in this process: the trainer chooses its own.
   const { TF_NUM_INTRAOP_THREADS: _, ...inherited } = process.env;

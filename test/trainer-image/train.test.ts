@@ -1,20 +1,20 @@
-import type { ChildProcess } from 'node:child_process';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { exitCodes } from '../../crds/exit-codes.ts';
-import { progressSchema } from '../../crds/progress.ts';
+import { progressSchema, terminationMessageSchema } from '../../crds/progress.ts';
+import { holdsCheckpoint } from '../../trainer-image/checkpoint/store.ts';
 import { counters, gaugeNames, histograms } from '../../trainer-image/metrics/names.ts';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { goldenFolder } from './golden.ts';
-import { exported, job, prepare, trainer, type Ended } from './small-run.ts';
+import { exported, job, prepare, signalAt, signalIn, trainer, type Ended, type Watch } from './small-run.ts';
 
-/** Sends the signal once, when the marker has been printed. */
-const signalAt =
-  (marker: RegExp, signal: NodeJS.Signals) =>
-  (output: string, child: ChildProcess): void => {
-    if (marker.test(output) && !child.killed) child.kill(signal);
-  };
+/** Where the job's checkpoints are, or would be. */
+const checkpointsOf = (folder: string): string => {
+  const all = join(folder, 'models', '.dpo');
+  return join(all, existsSync(all) ? (readdirSync(all)[0] ?? '') : '');
+};
 
 describe('a run', () => {
   let undisturbed: { folder: string; ended: Ended; weights: string };
@@ -28,12 +28,13 @@ describe('a run', () => {
       const [health, progress, metrics] = [await get('/healthz'), await get('/progress'), await get('/metrics')];
       seen.push({ health, progress: JSON.parse(progress), metrics });
     };
-    const ended = await trainer(folder, (output) => {
+    const watch: Watch = (output) => {
       const port = /metrics on port (\d+)/.exec(output)?.[1];
       if (asked || port === undefined || !/"stage":"Training","stageStep":2/.test(output)) return;
       asked = true;
       void ask(port);
-    });
+    };
+    const ended = await trainer(folder, watch, {}, ['--termination-log', join(folder, 'termination-log')]);
     undisturbed = { folder, ended, weights: ended.code === 0 ? exported(folder) : '' };
   }, 120_000);
 
@@ -80,22 +81,47 @@ describe('a run', () => {
     }
   });
 
-  const kills: [string, RegExp, NodeJS.Signals][] = [
-    ['killed while it reads the data', /model loaded/, 'SIGKILL'],
-    ['killed in fine-tuning', /checkpoint saved at step 2 of stage SFT/, 'SIGKILL'],
-    ['stopped in fine-tuning', /checkpoint saved at step 2 of stage SFT/, 'SIGTERM'],
-    ['killed after the reference pass', /the reference finds/, 'SIGKILL'],
-    ['killed in training', /"stage":"Training","stageStep":3/, 'SIGKILL'],
-    ['stopped in training', /"stage":"Training","stageStep":3/, 'SIGTERM'],
-    ['killed at the end of training', /checkpoint saved at step 6 of stage Training/, 'SIGKILL'],
+  test('leaves its last record and the reason of its end as the termination message', () => {
+    const text = readFileSync(join(undisturbed.folder, 'termination-log'), 'utf8');
+    const record = terminationMessageSchema.parse(JSON.parse(text));
+    expect(record).toMatchObject({
+      reason: 'Complete',
+      progress: { stage: 'Done', step: 6, percent: 100, output: { source: 'pvc://models/out' } },
+    });
+    expect(record.progress?.output?.digest).toBe(`sha256:${undisturbed.weights}`);
+  });
+
+  const kills: [string, NodeJS.Signals, (signal: NodeJS.Signals) => Watch][] = [
+    ['stopped before its thread has begun', 'SIGTERM', (signal) => signalAt(/metrics on port/, signal)],
+    ['killed while it reads the data', 'SIGKILL', (signal) => signalAt(/model loaded/, signal)],
+    ['stopped while it reads the data', 'SIGTERM', (signal) => signalAt(/model loaded/, signal)],
+    ['killed in fine-tuning', 'SIGKILL', (signal) => signalAt(/checkpoint saved at step 2 of stage SFT/, signal)],
+    ['stopped in fine-tuning', 'SIGTERM', (signal) => signalAt(/checkpoint saved at step 2 of stage SFT/, signal)],
+    ['stopped in the reference pass', 'SIGTERM', (signal) => signalIn('Reference', signal)],
+    ['killed after the reference pass', 'SIGKILL', (signal) => signalAt(/the reference finds/, signal)],
+    ['killed in training', 'SIGKILL', (signal) => signalAt(/"stage":"Training","stageStep":3/, signal)],
+    ['stopped in training', 'SIGTERM', (signal) => signalAt(/"stage":"Training","stageStep":3/, signal)],
+    ['killed in an evaluation', 'SIGKILL', (signal) => signalIn('Evaluating', signal)],
+    ['killed at the end of training', 'SIGKILL', (signal) => signalAt(/saved at step 6 of stage Training/, signal)],
+    ['killed in the export', 'SIGKILL', (signal) => signalIn('Exporting', signal)],
   ];
   test.each(kills)(
     '%s ends, when it is started again, with the same weights bit for bit',
-    async (_, marker, signal) => {
+    async (when, signal, watch) => {
       const folder = prepare();
-      const first = await trainer(folder, signalAt(marker, signal));
-      if (signal === 'SIGTERM') expect(first.code).toBe(exitCodes.Saved);
+      const output = join(folder, 'models', 'out');
+      const pipe = join(output, 'model.safetensors.partial');
+      if (when === 'killed in the export') {
+        // Nobody reads from this pipe: there the export waits until it is killed.
+        mkdirSync(output);
+        execFileSync('mkfifo', [pipe]);
+      }
+      const first = await trainer(folder, watch(signal));
+      const saved = holdsCheckpoint(checkpointsOf(folder));
+      if (signal === 'SIGTERM') expect(first.code).toBe(saved ? exitCodes.Saved : exitCodes.Terminated);
       else expect([first.code, first.signal]).not.toEqual([0, null]);
+      if (when === 'stopped before its thread has begun') expect(saved).toBe(false);
+      rmSync(pipe, { force: true });
       const second = await trainer(folder);
       expect([second.code, second.output]).toEqual([0, expect.any(String)]);
       expect(exported(folder)).toBe(undisturbed.weights);
@@ -106,7 +132,7 @@ describe('a run', () => {
   test('passes over a damaged checkpoint with a message and goes on from the last good one', async () => {
     const folder = prepare();
     await trainer(folder, signalAt(/checkpoint saved at step 4 of stage Training/, 'SIGKILL'));
-    const checkpoints = join(folder, 'models', '.dpo', readdirSync(join(folder, 'models', '.dpo'))[0] as string);
+    const checkpoints = checkpointsOf(folder);
     const newest = readdirSync(checkpoints)
       .filter((name) => name.startsWith('checkpoint-1'))
       .toSorted()
@@ -132,6 +158,12 @@ describe('a run', () => {
       job.replace('models/tiny', 'models/none'),
       exitCodes.InvalidConfiguration,
       /spec.model.source: pvc:\/\/models\/none is not there/,
+    ],
+    [
+      'a model folder that holds none',
+      job.replace('pvc://models/tiny', 'pvc://data'),
+      exitCodes.InvalidConfiguration,
+      /config.json is missing: is this a Hugging Face checkpoint/,
     ],
     [
       'a missing data set',

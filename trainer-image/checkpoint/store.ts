@@ -35,6 +35,13 @@ const stateFile = 'state.json';
 const nameOf = (stage: SavedStage, step: number): string =>
   `checkpoint-${savedStages.indexOf(stage)}-${String(step).padStart(10, '0')}`;
 
+const namePattern = /^checkpoint-\d-\d{10}$/;
+
+/** Whether a job's folder holds a finished checkpoint that its next run can go on from. */
+export function holdsCheckpoint(folder: string): boolean {
+  return existsSync(folder) && readdirSync(folder).some((name) => namePattern.test(name));
+}
+
 /** sha256 of a file, read in pieces; `onPiece` after each, it may throw to stop. */
 export function fileDigest(file: string, onPiece: () => void = () => {}): string {
   const hash = createHash('sha256');
@@ -125,7 +132,7 @@ export class CheckpointStore {
 
   private names(): string[] {
     return readdirSync(this.folder)
-      .filter((name) => /^checkpoint-\d-\d{10}$/.test(name))
+      .filter((name) => namePattern.test(name))
       .toSorted();
   }
 

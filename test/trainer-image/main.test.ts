@@ -1,0 +1,85 @@
+import { writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { exitCodes } from '../../crds/exit-codes.ts';
+import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
+import { relativeDistance } from './golden.ts';
+import { job, prepare, progressAt, trainer, whenServing } from './small-run.ts';
+
+/** One step on sixteen pairs of long answers, all in one micro-batch: the reference pass and the step take long each. */
+const longStep = job
+  .replace('  sft: { batchSize: 16 }\n', '')
+  .replace('batchSize: 8, microBatchTokens: 300', 'batchSize: 16, microBatchTokens: 1000000, maxSteps: 1')
+  .replace('holdout: 0.1', 'holdout: 0');
+
+function prepareLongStep(): string {
+  const folder = prepare(longStep);
+  const row = (i: number) => ({ prompt: `${i}: go on`, chosen: ' yes'.repeat(500), rejected: ' no'.repeat(500) });
+  const lines = Array.from({ length: 16 }, (_, i) => JSON.stringify(row(i)));
+  writeFileSync(join(folder, 'data', 'pairs.jsonl'), lines.join('\n'));
+  return folder;
+}
+
+describe('the trainer', () => {
+  test('goes on answering during a step: its health is told many times between two heartbeats', async () => {
+    const folder = prepareLongStep();
+    const answers = new Map<number, number>();
+    const askOn = async (address: string): Promise<void> => {
+      for (;;) {
+        const before = await progressAt(address);
+        const healthy = (await fetch(`${address}/healthz`)).ok;
+        const after = await progressAt(address);
+        if (!healthy || before === undefined || before.stage === 'Loading') continue;
+        if (before.heartbeat !== after?.heartbeat) continue;
+        answers.set(before.heartbeat, (answers.get(before.heartbeat) ?? 0) + 1);
+      }
+    };
+    const ended = await trainer(
+      folder,
+      // Until the trainer ends and its port closes.
+      whenServing((address) => void askOn(address).catch(() => {})),
+    );
+    expect(ended.code).toBe(0);
+    // A thread that computes answers after its step, when the next heartbeat is there already: once at most.
+    expect([...answers.values()].filter((count) => count >= 10).length).toBeGreaterThanOrEqual(2);
+  }, 120_000);
+
+  test('computes operation by operation with --eager, to about the same weights', async () => {
+    const folders = await Promise.all(
+      [[], ['--eager']].map(async (more) => {
+        const folder = prepare();
+        const ended = await trainer(folder, undefined, {}, more);
+        expect([ended.code, ended.output]).toEqual([0, expect.stringContaining('"Complete"')]);
+        return folder;
+      }),
+    );
+    const [compiled, eager] = folders.map(
+      (folder) => new SafetensorsFile(join(folder, 'models', 'out', 'model.safetensors')),
+    ) as [SafetensorsFile, SafetensorsFile];
+    for (const name of compiled.names) {
+      expect(relativeDistance(eager.read(name).data, compiled.read(name).data)).toBeLessThan(1e-3);
+    }
+  }, 120_000);
+
+  test.each([
+    ['an option that is not known', ['--bogus'], /Unknown option '--bogus'.*usage: npm run train/s],
+    ['a port that is none', ['--port', 'web'], /--port NaN cannot be opened/],
+  ])(
+    'is refused with %s',
+    async (_, more, message) => {
+      const ended = await trainer(prepare(), undefined, {}, more);
+      expect([ended.code, ended.output]).toEqual([exitCodes.InvalidConfiguration, expect.stringMatching(message)]);
+    },
+    60_000,
+  );
+
+  test('is refused on a port that another program has', async () => {
+    const other = createServer().listen(0);
+    const { port } = other.address() as AddressInfo;
+    const ended = await trainer(prepare(), undefined, {}, ['--port', String(port)]);
+    other.close();
+    const message = `--port ${port} cannot be opened (EADDRINUSE)`;
+    expect([ended.code, ended.output]).toEqual([exitCodes.InvalidConfiguration, expect.stringContaining(message)]);
+  }, 60_000);
+});
