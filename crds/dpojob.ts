@@ -1,7 +1,16 @@
 import { z } from 'zod';
+import { evaluationRules, evaluationSchema } from './evaluation.ts';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
-import { dataCountsSchema, maxWarnings, metricsSchema, stages, warningSchema } from './progress.ts';
+import {
+  bestSchema,
+  dataCountsSchema,
+  maxWarnings,
+  metricsSchema,
+  stages,
+  stoppedEarlySchema,
+  warningSchema,
+} from './progress.ts';
 import { qualitySchema } from './quality.ts';
 import { withRules } from './rules.ts';
 import { sftFields, sftRules } from './sft.ts';
@@ -133,12 +142,6 @@ const trainingFields = z.object({
 
 const trainingSchema = withRules(trainingFields, optimizerRules);
 
-const evaluationSchema = z
-  .object({
-    everySteps: z.int().min(1).max(1_000_000_000).default(100).describe('Held-out evaluation by this interval'),
-  })
-  .default({ everySteps: 100 });
-
 const checkpointSchema = z
   .object({
     everySteps: z.int().min(1).max(1_000_000_000).default(100),
@@ -185,7 +188,7 @@ const specFields = z.object({
   progressDeadlineSeconds: seconds(1).optional().describe('Longest time without progress while the trainer answers'),
   ttlSecondsAfterFinished: seconds(0).optional().describe('The DPOJob is deleted so long after it finished'),
 });
-export const specSchema = withRules(specFields, sftRules);
+export const specSchema = withRules(specFields, [...sftRules, ...evaluationRules]);
 /** A DPOJob's spec with its defaults filled in. */
 export type DPOJobSpec = z.output<typeof specSchema>;
 /** A DPOJob's spec as a user writes it. */
@@ -249,6 +252,8 @@ export const statusSchema = z.object({
   metrics: metricsSchema.optional(),
   data: dataCountsSchema.optional(),
   checkpoint: z.object({ step: count, time }).optional(),
+  best: bestSchema.optional(),
+  stoppedEarly: stoppedEarlySchema.optional(),
   output: z.object({ source: text, digest: z.string().max(128) }).optional(),
   warnings: z
     .array(warningSchema)

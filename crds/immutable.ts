@@ -13,6 +13,8 @@ const fixed = ['model', 'dataset', 'sft', 'training', 'output', 'accelerator', '
 const whileSuspended = ['resources', 'pod'];
 /** Parts of `checkpoint` that are immutable; everySteps and keep take effect at the next attempt. */
 const fixedInCheckpoint = ['everySeconds', 'gracePeriodSeconds'];
+/** Parts of `evaluation` that are immutable: they decide which weights are exported. */
+const fixedInEvaluation = ['metricForBest', 'loadBestModelAtEnd', 'earlyStopping'];
 
 const unchanged = (path: string): string =>
   `has(self.${path}) == has(oldSelf.${path}) && (!has(self.${path}) || self.${path} == oldSelf.${path})`;
@@ -30,5 +32,9 @@ export const immutableRules: readonly Rule[] = [
   ...fixedInCheckpoint.map((field) => ({
     rule: unchanged(`checkpoint.${field}`),
     message: `spec.checkpoint.${field} is immutable: only everySteps and keep may change`,
+  })),
+  ...fixedInEvaluation.map((field) => ({
+    rule: unchanged(`evaluation.${field}`),
+    message: `spec.evaluation.${field} is immutable: only everySteps may change`,
   })),
 ];

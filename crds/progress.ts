@@ -78,6 +78,23 @@ export const warningSchema = z.object({
     .regex(/^[A-Z][A-Za-z0-9]*$/),
   message: z.string().max(maxWarningLength),
 });
+/** Figures that may tell the best step, with the direction in which they improve. */
+export const bestMetrics = ['evalLoss', 'evalRewardAccuracy', 'evalRewardMargin'] as const;
+export type BestMetric = (typeof bestMetrics)[number];
+
+export const bestSchema = z
+  .object({
+    step: count.describe('Step with the best held-out figure'),
+    metric: z.enum(bestMetrics).describe('evaluation.metricForBest'),
+    value: z.number().describe('Its value at that step'),
+    exported: z.boolean().describe("Whether these weights, not the last step's, are exported"),
+  })
+  .describe('The best held-out evaluation; its weights stay beside the checkpoints');
+export type Best = z.infer<typeof bestSchema>;
+
+export const stoppedEarlySchema = z
+  .object({ step: count, message: z.string().max(1024) })
+  .describe('Where and why evaluation.earlyStopping ended the preference stage');
 
 export const progressSchema = z.object({
   podUID: z.string().max(64),
@@ -96,6 +113,8 @@ export const progressSchema = z.object({
   data: dataCountsSchema.optional(),
   checkpoint: z.object({ step: count, time: z.iso.datetime() }).optional(),
   output: z.object({ source: z.string().max(1024), digest: z.string().max(128) }).optional(),
+  best: bestSchema.optional(),
+  stoppedEarly: stoppedEarlySchema.optional(),
   warnings: z.array(warningSchema).max(maxWarnings).default([]),
 });
 export type Progress = z.infer<typeof progressSchema>;

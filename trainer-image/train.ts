@@ -3,13 +3,14 @@ import { takeFence } from './checkpoint/fence.ts';
 import { CheckpointStore, type Checkpoint } from './checkpoint/store.ts';
 import type { Run } from './config.ts';
 import type { Pair } from './data/pair.ts';
-import { evaluate, klPairs } from './evaluate.ts';
+import { klPairs } from './evaluate.ts';
 import { exportModel } from './export/export.ts';
 import { splitPairs } from './model/groups.ts';
 import { Learner, type StateTensor } from './model/learner.ts';
 import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { loadData, planDigest, type RunData } from './stages/data.ts';
+import { Evaluation } from './stages/evaluation.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
 import { actOnFindings, dataCounts, judgeLabels } from './stages/quality.ts';
 import { rawPreference, referencePass, type Reference } from './stages/reference.ts';
@@ -45,32 +46,28 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   tuneOrRestoreStart(context, data, saved);
   const { reference, heldOut } = prepareReference(context, data);
   judgeLabels(context, data, reference);
-  const evaluateAt = (step: number): void => {
-    if (data.heldOut.length === 0) return;
-    const started = performance.now();
-    const metrics = evaluate(learner, heldOut, () => report.beat({ stage: 'Evaluating', step, totalSteps }));
-    report.observe({ kind: 'evaluation', stage: 'Training', seconds: (performance.now() - started) / 1000 });
-    report.beat({ stage: 'Evaluating', step, totalSteps, metrics });
-  };
 
   learner.startStage();
   const resumed = saved?.stage === 'Training' ? saved : undefined;
-  if (resumed === undefined) evaluateAt(0);
+  const figures = { ...resumed?.figures };
+  const evaluation = new Evaluation(context, heldOut, { totalSteps, figures });
+  if (resumed === undefined) evaluation.at(0);
   else learner.restore(resumed.read);
-  const from = { step: resumed?.step ?? 0, figures: resumed?.figures ?? {} };
   saved?.close();
-  optimisePreference(context, { pairs: data.train, reference, evaluate: evaluateAt }, from);
-  evaluateAt(totalSteps);
+  optimisePreference(context, { pairs: data.train, reference, evaluation }, { step: resumed?.step ?? 0, figures });
+  const lastStep = evaluation.stoppedAt ?? totalSteps;
+  evaluation.at(lastStep);
+  evaluation.loadBest(lastStep);
 
   report.info(`exporting the model to ${run.job.spec.output.source}`);
-  report.beat({ stage: 'Exporting', step: totalSteps, totalSteps });
+  report.beat({ stage: 'Exporting', step: lastStep, totalSteps });
   const { chatTemplate } = run.job.spec.model;
   const weights = learner.weights().map((weight) => beating(weight, report));
   const exported = { raw: learner.network.raw, weights, chatTemplate };
   const digest = exportModel(run.paths.model, run.paths.output, exported, () => fence.check());
   tellRecordings(started, report);
   // The model is there: a stop that comes now comes too late.
-  note(report, { stage: 'Done', step: totalSteps, totalSteps, output: { source: run.job.spec.output.source, digest } });
+  note(report, { stage: 'Done', step: lastStep, totalSteps, output: { source: run.job.spec.output.source, digest } });
 }
 
 /** Weights at the start of the preference stage: fine-tuned now, or as an earlier run left them. */

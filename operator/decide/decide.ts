@@ -12,7 +12,7 @@ import { nextStatus } from './status.ts';
 import type { Phase } from './status.ts';
 import { deleteJobs, suspend } from './suspend.ts';
 import { ttlLeft } from './ttl.ts';
-import { warningEvents } from './warnings.ts';
+import { earlyStopEvents, warningEvents } from './warnings.ts';
 
 /** Seconds for which a Job's end waits for the sight of its pod's. */
 const settleSeconds = 10;
@@ -28,7 +28,7 @@ export function decide(observation: Observation, now: string): Decision {
   }
   const active = job.spec.suspend ? suspend : run;
   const decision = jobOutcome(observation, now) ?? active(observation, now);
-  return { ...decision, events: [...warningEvents(observation), ...decision.events] };
+  return { ...decision, events: [...warningEvents(observation), ...earlyStopEvents(observation), ...decision.events] };
 }
 
 /** Terminal stays terminal: nothing is made again; only the TTL and a Job that still runs are left to end. */

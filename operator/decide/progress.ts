@@ -42,13 +42,13 @@ function lastWords(pod: ObservedPod, answer: Progress | undefined): Progress | u
   return own.toSorted((a, b) => (a?.heartbeat ?? 0) - (b?.heartbeat ?? 0)).at(-1);
 }
 
-type Reported = Pick<DPOJobStatus, 'progress' | 'metrics' | 'data' | 'checkpoint' | 'output'>;
+type Reported = Pick<DPOJobStatus, 'progress' | 'metrics' | 'data' | 'checkpoint' | 'output' | 'best' | 'stoppedEarly'>;
 
 /** What status keeps of the trainer's word; what it did not say stays as it was. */
 export function reported(observation: Observation): Reported {
-  const { progress: p, metrics, data, checkpoint, output } = observation.job.status ?? {};
+  const { progress: p, metrics, data, checkpoint, output, best, stoppedEarly } = observation.job.status ?? {};
   const latest = latestProgress(observation);
-  const before = definedOnly({ progress: p, metrics, data, checkpoint, output });
+  const before = definedOnly({ progress: p, metrics, data, checkpoint, output, best, stoppedEarly });
   if (latest === undefined) {
     return before;
   }
@@ -67,7 +67,13 @@ export function reported(observation: Observation): Reported {
     ...before,
     progress,
     metrics: { ...metrics, ...roundAll(latest.metrics) },
-    ...definedOnly({ data: latest.data, output: latest.output, checkpoint: newer(checkpoint, latest.checkpoint) }),
+    ...definedOnly({
+      data: latest.data,
+      output: latest.output,
+      checkpoint: newer(checkpoint, latest.checkpoint),
+      best: latest.best && { ...latest.best, value: round(latest.best.value) },
+      stoppedEarly: latest.stoppedEarly,
+    }),
   };
 }
 

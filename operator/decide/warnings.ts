@@ -23,3 +23,10 @@ export function newWarnings(observation: Observation): Warnings {
 export function warningEvents(observation: Observation): Event[] {
   return newWarnings(observation).map((warning) => ({ type: 'Warning', ...warning }));
 }
+
+/** Told once, when the trainer says for the first time that evaluation.earlyStopping ended its training. */
+export function earlyStopEvents(observation: Observation): Event[] {
+  const said = latestProgress(observation)?.stoppedEarly;
+  if (said === undefined || observation.job.status?.stoppedEarly !== undefined) return [];
+  return [{ type: 'Normal', reason: 'StoppedEarly', message: `step ${said.step}: ${said.message}` }];
+}

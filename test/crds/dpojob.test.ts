@@ -36,6 +36,11 @@ describe("a DPOJob's spec", () => {
     ['a model that is no claim', { model: { source: '/models/x' } }, 'model.source'],
     ['a holdout of all pairs', { dataset: { source: 'pvc://data/x', holdout: 1 } }, 'dataset.holdout'],
     ['two workers', { workers: 2 }, 'workers'],
+    [
+      'early stopping and nothing held out',
+      { dataset: { source: 'pvc://data/x', holdout: 0 }, evaluation: { earlyStopping: {} } },
+      'evaluation',
+    ],
     ['betas that adafactor has not', { training: { optimizer: 'adafactor', betas: [0.8, 0.99] } }, 'training.betas'],
     ['an epsilon that lion has not', { training: { optimizer: 'lion', epsilon: 1e-6 } }, 'training.epsilon'],
     ['a momentum that adamw has not', { training: { momentum: 0.9 } }, 'training.momentum'],

@@ -75,6 +75,13 @@ export class CheckpointStore {
     this.dropUnfinished();
   }
 
+  /** Another set of checkpoints in a folder of this one's, under the same fence. */
+  within(name: string): CheckpointStore {
+    const folder = join(this.folder, name);
+    writing('the checkpoint folder', () => mkdirSync(folder, { recursive: true }));
+    return new CheckpointStore(folder, this.fence, this.warn);
+  }
+
   /** Saves a checkpoint and drops all but the newest `keep`, and what was never finished. Throws DiskFull or Fenced. */
   save(state: Omit<CheckpointState, 'sha256' | 'time'>, tensors: readonly StateTensor[], keep: number): string {
     this.fence.check();

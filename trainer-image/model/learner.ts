@@ -23,6 +23,9 @@ export interface StateTensor {
   read: () => Float32Array;
 }
 
+/** Saved values of a tensor by its name. */
+type SavedValues = (name: string, shape: readonly number[]) => Float32Array;
+
 /** Gives the loss of some pairs of a micro-batch, the first of which is its pair `from`. */
 export type LossOf = (scores: readonly PairScores[], from: number) => readonly PairOutcome[];
 
@@ -139,10 +142,13 @@ export class Learner {
   }
 
   /** Sets weights, and the optimizer's state where a stage has begun, to saved values. */
-  restore(saved: (name: string, shape: readonly number[]) => Float32Array): void {
-    for (const variable of [...this.network.variables, ...(this.optimizer?.variables ?? [])]) {
-      scope(() => variable.assign(tensor(saved(variable.name, variable.shape), variable.shape)));
-    }
+  restore(saved: SavedValues): void {
+    [...this.network.variables, ...(this.optimizer?.variables ?? [])].forEach((variable) => assign(variable, saved));
+  }
+
+  /** Sets the weights alone to saved values. */
+  restoreWeights(saved: SavedValues): void {
+    this.network.variables.forEach((variable) => assign(variable, saved));
   }
 
   /** `slopesOf`: log-probability of each row of a head call -> the loss's derivative by it. */
@@ -165,5 +171,9 @@ const asState = (variable: Variable): StateTensor => ({
   shape: variable.shape,
   read: () => scope(() => floats(variable.read())),
 });
+
+function assign(variable: Variable, saved: SavedValues): void {
+  scope(() => variable.assign(tensor(saved(variable.name, variable.shape), variable.shape)));
+}
 
 const floats = (value: Tensor): Float32Array => read(value) as Float32Array;

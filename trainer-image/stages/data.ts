@@ -1,3 +1,4 @@
+import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import { createHash } from 'node:crypto';
 import { fileDigest } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
@@ -43,7 +44,9 @@ export async function loadData(run: Run, report: Reporter): Promise<RunData> {
   const dropped = { ...pairs.dropped, ...tuning.dropped };
   const loaded = { train: pairs.train, heldOut: pairs.heldOut, examples: tuning.examples, dropped };
   const passed = passGates(run, gates, loaded);
-  return evaluation === undefined ? passed : { ...passed, heldOut: evaluation.train };
+  const data = evaluation === undefined ? passed : { ...passed, heldOut: evaluation.train };
+  checkHeldOut(data.heldOut, job.spec.evaluation);
+  return data;
 }
 
 /** Rows of the SFT stage; its reasons begin with SFT. */
@@ -65,11 +68,20 @@ const tuningOptions = ({ sft, dataset, training }: Run['job']['spec']) => ({
   format: sft?.dataset === undefined ? dataset.format : sft.dataset.format,
 });
 
+/** Throws InvalidData when no pair is held out and the run is to be judged by such pairs. */
+function checkHeldOut(heldOut: readonly Pair[], { earlyStopping, loadBestModelAtEnd }: DPOJobSpec['evaluation']): void {
+  if (heldOut.length > 0 || (earlyStopping === undefined && loadBestModelAtEnd !== true)) return;
+  const message = 'evaluation.earlyStopping and loadBestModelAtEnd need held-out pairs and there is none';
+  throw new TrainerError('InvalidData', `${message}: raise dataset.holdout or set dataset.evalSource`);
+}
+
 /** What a checkpoint belongs to: the model's settings and weights, every token of the data, and the plan of training. */
 export function planDigest(run: Run, data: RunData, report: Reporter): string {
-  const { model, dataset, sft, training } = run.job.spec;
+  const { model, dataset, sft, training, evaluation } = run.job.spec;
+  const { metricForBest, loadBestModelAtEnd, earlyStopping } = evaluation;
+  const best = { metricForBest, loadBestModelAtEnd, earlyStopping };
   const hash = createHash('sha256').update(
-    JSON.stringify([model, dataset, sft, training, readConfig(run.paths.model)]),
+    JSON.stringify([model, dataset, sft, training, best, readConfig(run.paths.model)]),
   );
   // A model that has been replaced at the same path is another model.
   for (const file of weightFiles(run.paths.model)) hash.update(fileDigest(file, () => report.beat()));

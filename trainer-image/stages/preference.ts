@@ -8,6 +8,7 @@ import { pairTokens, splitPairs } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
 import type { LossOf } from '../model/learner.ts';
 import type { StageContext } from './context.ts';
+import type { Evaluation } from './evaluation.ts';
 import type { Reference } from './reference.ts';
 import { checkFinite, runSteps } from './steps.ts';
 
@@ -21,8 +22,7 @@ export interface PreferenceData {
   pairs: readonly Pair[];
   /** In the order of `pairs`. */
   reference: Reference;
-  /** Held-out evaluation at the present weights, reported by whoever made it. */
-  evaluate: (step: number) => void;
+  evaluation: Evaluation;
 }
 
 /** The first step's loss must be the loss at zero margin: policy and reference are still equal. */
@@ -33,11 +33,14 @@ function checkFirstStep(context: StageContext, loss: number, scores: readonly Pa
   context.report.warn('FirstStepLoss', message);
 }
 
-/** Direct preference optimization: all steps from `from` on, with held-out evaluation by its interval. */
+/**
+ * Direct preference optimization: all steps from `from` on, with held-out evaluation by its interval, up to the last or
+ * until the evaluation ends it. `figures` are kept up to date.
+ */
 export function optimisePreference(
   context: StageContext,
   data: PreferenceData,
-  from: { step: number; figures: Record<string, number> },
+  { step: from, figures }: { step: number; figures: Record<string, number> },
 ): void {
   const { learner, report, run } = context;
   const { training, dataset, evaluation } = run.job.spec;
@@ -48,10 +51,12 @@ export function optimisePreference(
     seed: training.seed,
     shuffle: dataset.shuffle,
   };
-  const figures: Record<string, number> = { ...from.figures };
+  const evaluationDue = (steps: number): boolean => steps % evaluation.everySteps === 0 && steps > 0 && steps < total;
+  // Stopped after a step and before its evaluation: a resumed run catches up, so that it decides the same.
+  if (evaluationDue(from)) data.evaluation.at(from);
   runSteps(context, {
     stage: 'Training',
-    from: from.step,
+    from,
     total,
     figures: () => figures,
     takeStep: (step) => {
@@ -76,13 +81,14 @@ export function optimisePreference(
       metrics.tokensPerSecond = tokens / seconds;
       report.observe({ kind: 'step', stage: 'Training', seconds, pairs: batch.length, tokens });
       const epoch = (step + 1) / stepsPerEpoch(plan.count, plan.batchSize);
-      Object.assign(metrics, figures);
+      metrics.firstStepLoss = figures['firstStepLoss'];
       const steps = { step: step + 1, totalSteps: total, stageStep: step + 1, stageTotal: total };
       return { stage: 'Training', ...steps, epoch, metrics };
     },
     afterStep: (steps) => {
-      if (steps % evaluation.everySteps === 0 && steps < total) data.evaluate(steps);
+      if (evaluationDue(steps)) data.evaluation.at(steps);
     },
+    ended: () => data.evaluation.stoppedAt !== undefined,
   });
 }
 

@@ -15,6 +15,8 @@ export interface SteppedStage {
   takeStep: (step: number) => ProgressPart;
   /** Called when `steps` are done, before a checkpoint is considered. */
   afterStep?: (steps: number) => void;
+  /** Whether the stage shall end before `total`. */
+  ended?: () => boolean;
   /** Figures that a resumed run goes on with. */
   figures: () => Record<string, number>;
 }
@@ -30,14 +32,15 @@ export function runSteps(context: StageContext, stage: SteppedStage): void {
     saveCheckpoint(context, stage, done);
     [saved, savedAt] = [done, performance.now()];
   };
+  const ended = (): boolean => done >= stage.total || stage.ended?.() === true;
   try {
-    while (done < stage.total) {
+    while (!ended()) {
       const progress = stage.takeStep(done);
       done += 1;
       context.report.beat(progress);
       stage.afterStep?.(done);
       const due = done % checkpoint.everySteps === 0 || performance.now() - savedAt > checkpoint.everySeconds * 1000;
-      if (due || done === stage.total) save();
+      if (due || ended()) save();
     }
   } catch (error) {
     context.learner.dropGradients();
