@@ -1,37 +1,11 @@
-import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Learner } from '../../../trainer-image/model/learner.ts';
 import { writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
 import { trainingOf } from '../golden.ts';
+import { checkpoint, pair, reference, type Case, type Sketch } from '../tiny-models.ts';
 
-/** Made by test/python/tiny_models.py with transformers and PyTorch. */
-interface Case {
-  weights: string;
-  config: Record<string, unknown>;
-  chosen: number[];
-  rejected: number[];
-  /** Of the chosen answer's mean cross-entropy: norm, and products with sin(i + 1) and cos(2i + 1). */
-  gradients: Record<string, Sketch>;
-}
-type Sketch = [number, number, number];
-interface Reference extends Record<'prompt' | 'chosen' | 'rejected', number[]> {
-  cases: Record<string, Case>;
-}
-
-const folder = 'test/golden/models';
-const reference = JSON.parse(readFileSync(`${folder}/reference.json`, 'utf8')) as Reference;
-const ids = (part: 'prompt' | 'chosen' | 'rejected'): Int32Array => Int32Array.from(reference[part]);
-const pair = { row: 0, prompt: ids('prompt'), chosen: ids('chosen'), rejected: ids('rejected') };
 const example = { row: 0, prompt: pair.prompt, completion: pair.chosen };
-
-function checkpoint({ weights, config }: Case): string {
-  const made = mkdtempSync(join(tmpdir(), 'tiny-'));
-  writeFileSync(join(made, 'config.json'), JSON.stringify(config));
-  copyFileSync(`${folder}/${weights}.safetensors`, join(made, 'model.safetensors'));
-  return made;
-}
 
 const sketch = (data: Float32Array): Sketch => [
   Math.hypot(...data),
