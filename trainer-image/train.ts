@@ -5,6 +5,7 @@ import type { Run } from './config.ts';
 import type { Pair } from './data/pair.ts';
 import { klPairs } from './evaluate.ts';
 import { exportModel } from './export/export.ts';
+import { checkLengths } from './model/embedding.ts';
 import { splitPairs } from './model/groups.ts';
 import { Learner, type StateTensor } from './model/learner.ts';
 import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
@@ -27,6 +28,11 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   report.beat({ stage: 'Loading' });
   const learner = new Learner(run.paths.model, run.job.spec.training);
   report.info(`model loaded: ${learner.parameterCount} parameters`);
+  const { training, sft } = run.job.spec;
+  checkLengths(learner.network.architecture, {
+    'training.maxLength': training.maxLength,
+    'sft.maxLength': sft?.maxLength,
+  });
 
   const data = await loadData(run, report);
   const plan = planDigest(run, data, report);

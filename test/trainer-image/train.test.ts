@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { exitCodes } from '../../crds/exit-codes.ts';
@@ -9,6 +9,7 @@ import { counters, gaugeNames, histograms } from '../../trainer-image/metrics/na
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { goldenFolder } from './golden.ts';
 import { exported, job, prepare, signalAt, signalIn, trainer, type Ended, type Watch } from './small-run.ts';
+import { checkpoint, reference, type Case } from './tiny-models.ts';
 
 /** Where the job's checkpoints are, or would be. */
 const checkpointsOf = (folder: string): string => {
@@ -172,6 +173,12 @@ describe('a run', () => {
       /spec.dataset: .*none.jsonl is not there/,
     ],
     [
+      'a length over the positions that its model has learned',
+      job.replace('models/tiny', 'models/gpt2'),
+      exitCodes.InvalidConfiguration,
+      /training.maxLength 1024 is more than the 48 positions that the model knows/,
+    ],
+    [
       'a wrong field',
       job.replace('batchSize: 8', 'batchSize: none'),
       exitCodes.InvalidConfiguration,
@@ -182,6 +189,8 @@ describe('a run', () => {
     'with %s ends with the code of its reason',
     async (_, spec, code, message) => {
       writeFileSync(join(undisturbed.folder, 'job.yaml'), spec);
+      const gpt2 = checkpoint((reference.cases as { gpt2: Case }).gpt2);
+      cpSync(gpt2, join(undisturbed.folder, 'models', 'gpt2'), { recursive: true });
       const ended = await trainer(undisturbed.folder);
       expect([ended.code, ended.output]).toEqual([code, expect.stringMatching(message)]);
     },

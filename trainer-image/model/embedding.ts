@@ -14,20 +14,24 @@ export const embeddingNames = ({ embedding, positions }: Architecture): string[]
 
 const indices = (values: Int32Array): Tensor => tensor(values, [values.length], 'int32');
 
-function checkPositions({ positions: table }: Architecture, positions: Int32Array): void {
-  const longest = positions.reduce((most, position) => Math.max(most, position + 1), 0);
-  if (table === undefined || longest <= table.size) return;
-  const message = `a sequence has ${longest} tokens and the model positions for ${table.size}: set training.maxLength to at most ${table.size}`;
-  throw new TrainerError('InvalidConfiguration', message);
+/**
+ * Throws InvalidConfiguration, with the name of the field, when a length is more than the positions that the model has
+ * learned. Before any compute: a sequence that is too long would fail in the middle of a run.
+ */
+export function checkLengths({ positions }: Architecture, lengths: Record<string, number | undefined>): void {
+  for (const [field, length] of Object.entries(lengths)) {
+    if (positions === undefined || length === undefined || length <= positions.size) continue;
+    const message = `${field} ${length} is more than the ${positions.size} positions that the model knows: lower it`;
+    throw new TrainerError('InvalidConfiguration', message);
+  }
 }
 
 /**
  * Hidden states at the first block, [n, hidden]: rows of the token embedding, scaled, and of the learned positions where
- * the model has them. Throws InvalidConfiguration for a sequence with more tokens than positions.
+ * the model has them.
  */
 export function embed(architecture: Architecture, { tokens, positions }: Places, weights: readonly Tensor[]): Tensor {
   const { embeddingScale } = architecture;
-  checkPositions(architecture, positions);
   const run = ([ids, table, at, learned]: Tensor[]): Tensor[] => {
     const rows = ops.gather(table as Tensor, ids as Tensor);
     const scaled = embeddingScale === 1 ? rows : ops.mul(rows, ops.scalar(embeddingScale));

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { checkLengths } from '../../../trainer-image/model/embedding.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
+import { architectureOf } from '../../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
 import { trainingOf } from '../golden.ts';
 import { checkpoint, pair, reference, type Case, type Sketch } from '../tiny-models.ts';
@@ -52,6 +54,11 @@ describe('what transformers computes with a tiny model, and its gradient by ever
   });
 });
 
+test('every architecture of the table has a case', () => {
+  const covered = new Set(Object.values(reference.cases).map(({ weights }) => weights));
+  expect(() => architectureOf({ model_type: 'none' })).toThrow(`known: ${[...covered].join(', ')}`);
+});
+
 describe('a checkpoint', () => {
   const { gpt2 } = reference.cases as { gpt2: Case };
 
@@ -66,9 +73,13 @@ describe('a checkpoint', () => {
     expect(again.tokenLogProbs([pair])).toEqual(whole.tokenLogProbs([pair]));
   });
 
-  test('with learned positions refuses a sequence that is longer', () => {
-    const learner = new Learner(checkpoint({ ...gpt2, config: { ...gpt2.config, n_positions: 48 } }), trainingOf());
-    const longer = { ...pair, chosen: Int32Array.from([...pair.chosen, 5, 6, 7, 8, 9]) };
-    expect(() => learner.tokenLogProbs([longer])).toThrow(/49 tokens and the model positions for 48: set training.max/);
+  test('with learned positions refuses a length that is more, by the name of its field', () => {
+    const check = (lengths: Record<string, number>) => () => checkLengths(architectureOf(gpt2.config), lengths);
+    expect(check({ 'training.maxLength': 48 })).not.toThrow();
+    expect(check({ 'training.maxLength': 48, 'sft.maxLength': 49 })).toThrow(
+      'sft.maxLength 49 is more than the 48 positions that the model knows: lower it',
+    );
+    const unbounded = architectureOf((reference.cases as { llama: Case }).llama.config);
+    expect(() => checkLengths(unbounded, { 'training.maxLength': 1e6 })).not.toThrow();
   });
 });
