@@ -49,6 +49,16 @@ export function readRunConfig(file: string): RunConfig {
   return parseWith(runConfigSchema, value, file);
 }
 
+/** Paths of what was written and not taken over: by hand there is no API server to refuse it. */
+function unknownFields(written: unknown, taken: unknown): string[] {
+  if (typeof written !== 'object' || written === null) return [];
+  if (typeof taken !== 'object' || taken === null) return [];
+  return Object.entries(written).flatMap(([key, value]) => {
+    if (!(key in taken)) return [key];
+    return unknownFields(value, (taken as Record<string, unknown>)[key]).map((path) => `${key}.${path}`);
+  });
+}
+
 /** A DPOJob's YAML, for a run by hand. Its UID is a hash of namespace and name, so that a second run resumes the first. */
 export function readJobFile(file: string): RunConfig {
   let job: Partial<DPOJob> | undefined;
@@ -62,7 +72,10 @@ export function readJobFile(file: string): RunConfig {
   const { name } = job.metadata;
   const namespace = (job.metadata as { namespace?: string }).namespace ?? 'default';
   const uid = createHash('sha256').update(`${namespace}/${name}`).digest('hex').slice(0, 32);
-  return { namespace, name, uid, attempt: 1, spec: parseWith(specSchema, job.spec, `${file}: spec`) };
+  const spec = parseWith(specSchema, job.spec, `${file}: spec`);
+  const [unknown] = unknownFields(job.spec, spec);
+  if (unknown !== undefined) throw invalid(`${file}: spec.${unknown} is not a field: is it misspelt?`);
+  return { namespace, name, uid, attempt: 1, spec };
 }
 
 /** `pvc://claim/path` -> the claim's name and the path in it. */

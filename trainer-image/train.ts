@@ -10,7 +10,7 @@ import { splitPairs } from './model/groups.ts';
 import { Learner, type StateTensor } from './model/learner.ts';
 import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
-import { loadData, planDigest, type RunData } from './stages/data.ts';
+import { checkTokens, loadData, planDigest, type RunData } from './stages/data.ts';
 import { Evaluation } from './stages/evaluation.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
 import { actOnFindings, dataCounts, judgeLabels } from './stages/quality.ts';
@@ -35,6 +35,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   });
 
   const data = await loadData(run, report);
+  checkTokens(data, learner.network.architecture.config.vocabSize);
   const plan = planDigest(run, data, report);
   const totalSteps = preferenceSteps({ run }, data.train.length);
   report.beat({ stage: 'Data', totalSteps, data: dataCounts(data) });

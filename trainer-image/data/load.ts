@@ -1,11 +1,12 @@
 import { TrainerError } from '../errors.ts';
 import { isHeldOut } from './holdout.ts';
-import { exampleOf, preferenceOf, type Columns } from './messages.ts';
+import { exampleOf, hasColumn, preferenceOf, type Columns } from './messages.ts';
 import type { Example, Pair } from './pair.ts';
 import type { DatasetFormat } from '../../crds/dpojob.ts';
 import type { CheckedRow } from './quality/row-checks.ts';
+import { rowError, type Row } from './row.ts';
 import { readRows } from './rows.ts';
-import { tokenise, tokenisePreference, truncate } from './tokenise.ts';
+import { tokenise, tokenisePreference, truncate, type TokenisedAnswers } from './tokenise.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** Rows left out, by reason. */
@@ -30,6 +31,28 @@ export interface PairSet {
   dropped: DroppedCounts;
 }
 
+/** Tokenises a row; what the tokenizer or the chat template does not take is an error of that row. */
+function tokensOf(file: string, row: Row, tokens: () => TokenisedAnswers): TokenisedAnswers {
+  try {
+    return tokens();
+  } catch (error) {
+    if (error instanceof TrainerError) throw error;
+    throw rowError(file, row, `tokenizer or chat template refuse it (${(error as Error).message})`, error);
+  }
+}
+
+/** A data set has prompts, or has none in any row: a single one that is missing is a mistake and not the shorter form. */
+function promptsInAllOrNone(file: string, column: string): (row: Row) => void {
+  let first: { row: Row; has: boolean } | undefined;
+  return (row) => {
+    const has = hasColumn(row, column);
+    first ??= { row, has };
+    if (has === first.has) return;
+    const other = `${first.row.at ?? `line ${first.row.row}`} has ${first.has ? 'one' : 'none'}`;
+    throw rowError(file, row, `it has ${has ? 'a' : 'no'} ${column}, and ${other}`);
+  };
+}
+
 const count = (dropped: DroppedCounts, reason: string): void => {
   dropped[reason] = (dropped[reason] ?? 0) + 1;
 };
@@ -41,10 +64,12 @@ export async function loadPairs(
   options: LoadOptions & { holdout: number },
 ): Promise<PairSet> {
   const set: PairSet = { train: [], heldOut: [], dropped: {} };
+  const checkPrompt = promptsInAllOrNone(file, options.columns.prompt);
   let rows = 0;
   for await (const row of readRows(file, options.format)) {
+    checkPrompt(row);
     const preference = preferenceOf(file, row, options.columns);
-    const whole = tokenisePreference(preference, tokenizer);
+    const whole = tokensOf(file, row, () => tokenisePreference(preference, tokenizer));
     const { prompt } = preference;
     options.inspect?.({ row: row.row, prompt, answers: [preference.chosen, preference.rejected], tokens: whole });
     const tokens = truncate(whole, options.maxLength);
@@ -73,7 +98,7 @@ export async function loadExamples(
   let rows = 0;
   for await (const row of readRows(file, options.format)) {
     const { prompt, completion, template } = exampleOf(file, row, options.columns);
-    const whole = tokenise({ prompt, completions: [completion], template }, tokenizer);
+    const whole = tokensOf(file, row, () => tokenise({ prompt, completions: [completion], template }, tokenizer));
     const tokens = truncate(whole, options.maxLength);
     // A prompt that is held out from preference training must not be seen here either.
     const heldOut = isHeldOut(prompt, options.holdout);
@@ -83,6 +108,7 @@ export async function loadExamples(
     else examples.push({ row: row.row, prompt: tokens.prompt, completion: tokens.completions[0] as Int32Array });
     rows += 1;
     options.onRow?.(rows);
+    if (rows === options.maxPairs) break;
   }
   if (examples.length === 0) throw nothingLeft(file, rows, dropped);
   return { examples, dropped };

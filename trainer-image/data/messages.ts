@@ -45,7 +45,7 @@ export function textOf(file: string, row: Row, column: string): Text {
 }
 
 /** A column that is there; one that is null counts as missing, as Parquet has every column in every row. */
-const has = (row: Row, column: string): boolean => (row.columns[column] ?? undefined) !== undefined;
+export const hasColumn = (row: Row, column: string): boolean => (row.columns[column] ?? undefined) !== undefined;
 
 /** A column that may also be written as JSON text, as TRL's `tools`. */
 function jsonColumn(file: string, row: Row, column: string): unknown {
@@ -92,13 +92,17 @@ function implicitPrompt(file: string, row: Row, chosen: Text, rejected: Text): O
   return { prompt: chosen.slice(0, length), chosen: a, rejected: b };
 }
 
+function requireOneForm(file: string, row: Row, texts: readonly (Text | undefined)[]): void {
+  const forms = texts.filter((text) => text !== undefined).map((text) => typeof text);
+  if (new Set(forms).size > 1) throw rowError(file, row, 'some columns are texts and some are lists of messages');
+}
+
 /** A row in TRL's standard or conversational form, with or without a prompt. Throws InvalidData with line and column. */
 export function preferenceOf(file: string, row: Row, names: Columns): Preference {
   const chosen = textOf(file, row, names.chosen);
   const rejected = textOf(file, row, names.rejected);
-  const prompt = has(row, names.prompt) ? textOf(file, row, names.prompt) : undefined;
-  const forms = [prompt, chosen, rejected].filter((text) => text !== undefined).map((text) => typeof text);
-  if (new Set(forms).size > 1) throw rowError(file, row, 'some columns are texts and some are lists of messages');
+  const prompt = hasColumn(row, names.prompt) ? textOf(file, row, names.prompt) : undefined;
+  requireOneForm(file, row, [prompt, chosen, rejected]);
   const texts = prompt === undefined ? implicitPrompt(file, row, chosen, rejected) : { prompt, chosen, rejected };
   return { ...texts, template: templateArguments(file, row) };
 }
@@ -113,7 +117,7 @@ export interface FineTuning {
 /** Prompt and completion of a fine-tuning row: `messages`, or `prompt` and `completion`, or a preference's chosen side. */
 export function exampleOf(file: string, row: Row, names: Columns): FineTuning {
   const template = templateArguments(file, row);
-  if (has(row, 'messages')) {
+  if (hasColumn(row, 'messages')) {
     const messages = textOf(file, row, 'messages');
     const last = messages.length - 1;
     if (typeof messages === 'string' || messages[last]?.role !== 'assistant' || last === 0) {
@@ -121,8 +125,10 @@ export function exampleOf(file: string, row: Row, names: Columns): FineTuning {
     }
     return { prompt: messages.slice(0, last), completion: messages.slice(last), template };
   }
-  if (has(row, 'completion')) {
-    return { prompt: textOf(file, row, names.prompt), completion: textOf(file, row, 'completion'), template };
+  if (hasColumn(row, 'completion')) {
+    const [prompt, completion] = [textOf(file, row, names.prompt), textOf(file, row, 'completion')];
+    requireOneForm(file, row, [prompt, completion]);
+    return { prompt, completion, template };
   }
   const { prompt, chosen } = preferenceOf(file, row, names);
   return { prompt, completion: chosen, template };

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
 import type { Message, TemplateArguments } from './messages.ts';
 
@@ -22,9 +23,9 @@ function readJson(folder: string, name: string): Json {
   if (!existsSync(file))
     throw new TrainerError('InvalidConfiguration', `${file} is missing: the model needs its tokenizer`);
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Json;
+    return z.looseObject({}).parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
-    throw new TrainerError('InvalidConfiguration', `${file} is not JSON`, { cause: error });
+    throw new TrainerError('InvalidConfiguration', `${file} is not a JSON object`, { cause: error });
   }
 }
 
@@ -36,11 +37,19 @@ function specialToken(config: Json, name: string): string | undefined {
   return undefined;
 }
 
-/** The template: the job's own, else chat_template.jinja (transformers 5), else the one in tokenizer_config.json. */
-function templateSource(folder: string, config: Json): string | undefined {
+const namedTemplate = z.object({ name: z.literal('default'), template: z.string() });
+
+/**
+ * The model's template: chat_template.jinja (transformers 5), else the one in tokenizer_config.json, where it may also be
+ * the one named "default" of a list.
+ */
+function templateSource(folder: string, { chat_template: own }: Json): string | undefined {
   const file = join(folder, 'chat_template.jinja');
   if (existsSync(file)) return readFileSync(file, 'utf8');
-  return typeof config['chat_template'] === 'string' ? config['chat_template'] : undefined;
+  if (typeof own === 'string') return own;
+  return Array.isArray(own)
+    ? own.map((each) => namedTemplate.safeParse(each).data).find((each) => each !== undefined)?.template
+    : undefined;
 }
 
 function parseTemplate(source: string): Template {
@@ -64,10 +73,20 @@ function withoutRepeats(
   return tokens.slice(from, to);
 }
 
+function createTokenizer(folder: string, config: Json): HuggingFaceTokenizer {
+  const json = readJson(folder, 'tokenizer.json');
+  try {
+    return new HuggingFaceTokenizer(json, config);
+  } catch (error) {
+    const message = `${join(folder, 'tokenizer.json')} cannot be used (${(error as Error).message})`;
+    throw new TrainerError('InvalidConfiguration', message, { cause: error });
+  }
+}
+
 /** Loads tokenizer.json, tokenizer_config.json and the chat template. Throws InvalidConfiguration. */
 export function loadTokenizer(folder: string, chatTemplate?: string): Tokenizer {
   const config = readJson(folder, 'tokenizer_config.json');
-  const tokenizer = new HuggingFaceTokenizer(readJson(folder, 'tokenizer.json'), config);
+  const tokenizer = createTokenizer(folder, config);
   const eosToken = specialToken(config, 'eos_token');
   if (eosToken === undefined) {
     throw new TrainerError('InvalidConfiguration', `${folder}/tokenizer_config.json names no eos_token`);
@@ -82,7 +101,8 @@ export function loadTokenizer(folder: string, chatTemplate?: string): Tokenizer 
     decode: (ids) => tokenizer.decode([...ids]),
     encodeChat: (messages, addGenerationPrompt, given) => {
       if (template === undefined) {
-        const message = 'the data is conversational and the model has no chat template: set spec.model.chatTemplate';
+        const message =
+          'the data is conversational and the model has no chat template, or several and none named "default": set spec.model.chatTemplate';
         throw new TrainerError('InvalidConfiguration', message);
       }
       // `tools` and `documents` are None where none are given, as in transformers: templates ask `is not none`.

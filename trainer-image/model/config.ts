@@ -14,9 +14,9 @@ export const refusal = (message: string): TrainerError =>
 export function readConfig(folder: string): RawConfig {
   const file = join(folder, 'config.json');
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as RawConfig;
+    return z.looseObject({}).parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is missing' : 'is not JSON';
+    const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is missing' : 'is not a JSON object';
     throw new TrainerError('InvalidConfiguration', `${file} ${why}: is this a Hugging Face checkpoint?`, {
       cause: error,
     });
@@ -36,7 +36,7 @@ const ignoredSettings =
   'architectures auto_map bos_token_id eos_token_id pad_token_id dtype torch_dtype initializer_range ' +
   'model_type pretraining_tp transformers_version use_cache _name_or_path cache_implementation ' +
   '_attn_implementation_autoset attention_dropout is_llama_config rope_interleaved return_dict output_attentions ' +
-  'output_hidden_states transformers.js_config unsloth_fixed unsloth_version task_specific_params';
+  'output_hidden_states tokenizer_class transformers.js_config unsloth_fixed unsloth_version task_specific_params';
 
 /**
  * The settings of an architecture by their zod schemas. Throws InvalidConfiguration that names each setting that is not

@@ -1,12 +1,11 @@
 import { closeSync, fstatSync, openSync, readSync, writeSync, fsyncSync } from 'node:fs';
+import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
 
+const whole = z.int().min(0);
 /** A named tensor's place in a file (https://github.com/huggingface/safetensors#format). */
-interface Entry {
-  dtype: string;
-  shape: number[];
-  data_offsets: [number, number];
-}
+const entrySchema = z.object({ dtype: z.string(), shape: z.array(whole), data_offsets: z.tuple([whole, whole]) });
+type Entry = z.infer<typeof entrySchema>;
 
 /** A tensor's values in row-major order, as float32. */
 export interface NamedTensor {
@@ -23,18 +22,33 @@ function invalid(file: string, what: string): TrainerError {
   return new TrainerError('InvalidConfiguration', `${file}: ${what}. Is the file complete?`);
 }
 
-function parseHeader(file: string, text: string, dataBytes: number): Map<string, Entry> {
-  let header: Record<string, Entry>;
+function parseEntry(file: string, name: string, entry: unknown): Entry {
+  const parsed = entrySchema.safeParse(entry);
+  if (parsed.success) return parsed.data;
+  throw invalid(file, `the header's entry ${name} has no proper dtype, shape and data_offsets`);
+}
+
+function openFile(file: string): number {
   try {
-    header = JSON.parse(text) as Record<string, Entry>;
+    return openSync(file, 'r');
   } catch (error) {
-    throw new TrainerError('InvalidConfiguration', `${file}: its header is not JSON`, { cause: error });
+    const message = `${file} cannot be read (${(error as Error).message})`;
+    throw new TrainerError('InvalidConfiguration', message, { cause: error });
+  }
+}
+
+function parseHeader(file: string, text: string, dataBytes: number): Map<string, Entry> {
+  let header: Record<string, unknown>;
+  try {
+    header = z.looseObject({}).parse(JSON.parse(text));
+  } catch (error) {
+    throw new TrainerError('InvalidConfiguration', `${file}: its header is not a JSON object`, { cause: error });
   }
   delete header['__metadata__'];
-  const entries = new Map(Object.entries(header));
+  const entries = new Map(Object.entries(header).map(([name, entry]) => [name, parseEntry(file, name, entry)]));
   for (const [name, { dtype, shape, data_offsets: offsets }] of entries) {
     const [start, end] = offsets;
-    if (!(start >= 0 && end >= start && end <= dataBytes)) throw invalid(file, `${name} lies outside the file`);
+    if (!(end >= start && end <= dataBytes)) throw invalid(file, `${name} lies outside the file`);
     const width = widths[dtype];
     const elements = shape.reduce((product, size) => product * size, 1);
     if (width !== undefined && elements * width !== end - start) throw invalid(file, `${name} does not fill its shape`);
@@ -52,7 +66,7 @@ export class SafetensorsFile {
   /** Throws InvalidConfiguration when the file is cut short or its header is broken. */
   constructor(file: string) {
     this.file = file;
-    this.descriptor = openSync(file, 'r');
+    this.descriptor = openFile(file);
     const size = fstatSync(this.descriptor).size;
     const length = size >= 8 ? Number(this.bytes(0, 8).readBigUInt64LE()) : -1;
     if (length < 2 || length > maxHeaderBytes || 8 + length > size) throw invalid(file, 'it is no safetensors file');

@@ -39,6 +39,11 @@ export function weightFiles(folder: string): string[] {
   });
 }
 
+function allFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
+  return true;
+}
+
 /** Opens model.safetensors, or the shards that model.safetensors.index.json names. */
 export function openWeights(folder: string): Weights {
   const owner = new Map<string, SafetensorsFile>();
@@ -55,6 +60,9 @@ export function openWeights(folder: string): Weights {
         const message = `${file.file}: ${name} has shape [${tensor.shape.join(', ')}], config.json asks for [${shape.join(', ')}]`;
         throw new TrainerError('InvalidConfiguration', message);
       }
+      // Else the first step would find it, and blame its rows.
+      if (!allFinite(tensor.data))
+        throw new TrainerError('InvalidConfiguration', `${file.file}: ${name} holds NaN or infinity`);
       return tensor;
     },
     close: () => files.forEach((file) => file.close()),

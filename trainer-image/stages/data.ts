@@ -64,6 +64,7 @@ async function loadTuning(
 
 /** What SFT has of its own, else of the preference data. */
 const tuningOptions = ({ sft, dataset, training }: Run['job']['spec']) => ({
+  maxPairs: sft?.dataset === undefined ? dataset.maxPairs : undefined,
   maxLength: sft?.maxLength ?? training.maxLength,
   format: sft?.dataset === undefined ? dataset.format : sft.dataset.format,
 });
@@ -73,6 +74,26 @@ function checkHeldOut(heldOut: readonly Pair[], { earlyStopping, loadBestModelAt
   if (heldOut.length > 0 || (earlyStopping === undefined && loadBestModelAtEnd !== true)) return;
   const message = 'evaluation.earlyStopping and loadBestModelAtEnd need held-out pairs and there is none';
   throw new TrainerError('InvalidData', `${message}: raise dataset.holdout or set dataset.evalSource`);
+}
+
+/**
+ * Throws InvalidConfiguration for a token that the model has no row for. Before any compute: TensorFlow would find it late
+ * on a CPU, and a GPU never.
+ */
+export function checkTokens(data: RunData, vocabSize: number): void {
+  const rows = [
+    ...[...data.train, ...data.heldOut].map(({ row, prompt, chosen, rejected }) => ({
+      row,
+      parts: [prompt, chosen, rejected],
+    })),
+    ...data.examples.map(({ row, prompt, completion }) => ({ row, parts: [prompt, completion] })),
+  ];
+  for (const { row, parts } of rows) {
+    const token = parts.map((part) => part.find((id) => id >= vocabSize)).find((id) => id !== undefined);
+    if (token === undefined) continue;
+    const message = `row ${row} has the token ${token} and config.json a vocab_size of ${vocabSize}: does tokenizer.json belong to this model?`;
+    throw new TrainerError('InvalidConfiguration', message);
+  }
 }
 
 /** What a checkpoint belongs to: the model's settings and weights, every token of the data, and the plan of training. */
