@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
+import { columnsSchema, datasetRules, datasetSource, sourceRules, split } from './dataset.ts';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
 import {
@@ -14,6 +15,7 @@ import {
 import { qualitySchema } from './quality.ts';
 import { withRules } from './rules.ts';
 import { sftFields, sftRules } from './sft.ts';
+import { claimSource, dataSource, digest, modelSource, secretRef } from './sources.ts';
 
 /**
  * The DPOJob API, once: types, defaults, validation, the CRD's schema (generate.ts) and its documentation come from here.
@@ -30,74 +32,39 @@ export const plural = 'dpojobs';
 export const maxNameLength = 47;
 
 const seconds = (least = 0): z.ZodInt => z.int().min(least).max(31_536_000);
-const claimSource = z
-  .string()
-  .min(1)
-  .max(1024)
-  .regex(/^pvc:\/\/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(\/[A-Za-z0-9_.-][A-Za-z0-9_. -]*)*\/?$/)
-  .meta({
-    'x-kubernetes-validations': [
-      { rule: "!self.split('/').exists(p, p == '..' || p == '.')", message: "the path must not contain '.' or '..'" },
-    ],
-  });
 
 const modelSchema = z.object({
-  source: claimSource.describe('Folder with config.json, safetensors weights and tokenizer.json: pvc://claim/path'),
+  source: modelSource.describe(
+    'Folder with config.json, safetensors weights and tokenizer.json: pvc://claim/path, hf://org/name@revision, s3://bucket/key or https://host/path',
+  ),
+  secretRef: secretRef.optional(),
+  digest: digest
+    .optional()
+    .describe(
+      "sha256: of model.safetensors, as in another job's status.output.digest, or of what sha256sum prints of all safetensors files",
+    ),
   chatTemplate: z.string().min(1).max(65_536).optional().describe("Jinja template used instead of the model's own"),
 });
 
-/** Formats of data files. */
-export const datasetFormats = ['jsonl', 'json', 'parquet'] as const;
-export type DatasetFormat = (typeof datasetFormats)[number];
-
-const datasetSource = {
-  source: claimSource.optional().describe('File of preference pairs, or folder of such files: pvc://claim/path'),
-  format: z
-    .enum(datasetFormats)
-    .optional()
-    .describe(
-      'By default from the name: .jsonl, .json (an array of objects) or .parquet, else jsonl; gzip and zstd are told by their content',
-    ),
-  configMapRef: z
-    .object({ name: z.string().min(1).max(253), key: z.string().min(1).max(253).default('data.jsonl') })
-    .optional()
-    .describe('A small data set held in a ConfigMap of the same namespace'),
-};
-const exactlyOneSource = {
-  rule: 'has(self.source) != has(self.configMapRef)',
-  message: 'exactly one of source and configMapRef must be set',
-};
-
-const columnsSchema = z
-  .object({
-    prompt: z.string().min(1).max(128).default('prompt'),
-    chosen: z.string().min(1).max(128).default('chosen'),
-    rejected: z.string().min(1).max(128).default('rejected'),
-  })
-  .default({ prompt: 'prompt', chosen: 'chosen', rejected: 'rejected' })
-  .describe("Names of the data set's columns");
-
-const datasetSchema = z
-  .object({
-    ...datasetSource,
-    columns: columnsSchema,
-    holdout: z
-      .number()
-      .min(0)
-      .max(0.5)
-      .default(0.02)
-      .describe('Share of prompts held out for evaluation, chosen by a hash of the normalised prompt'),
-    evalSource: claimSource.optional().describe('Held-out pairs in a file of their own, used instead of holdout'),
-    maxPairs: z.int().min(1).max(1_000_000_000).optional().describe('Use only the first pairs of the file'),
-    shuffle: z.boolean().default(true).describe('Shuffle the order of the pairs in each epoch, by the seed'),
-    quality: qualitySchema,
-  })
-  .meta({ 'x-kubernetes-validations': [exactlyOneSource] });
+const datasetFields = z.object({
+  ...datasetSource,
+  columns: columnsSchema,
+  holdout: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .default(0.02)
+    .describe('Share of prompts held out for evaluation, chosen by a hash of the normalised prompt'),
+  evalSource: dataSource.optional().describe('Held-out pairs in a file of their own, used instead of holdout'),
+  evalSplit: split.describe('Split of evalSource on the Hub; by default test'),
+  maxPairs: z.int().min(1).max(1_000_000_000).optional().describe('Use only the first pairs of the file'),
+  shuffle: z.boolean().default(true).describe('Shuffle the order of the pairs in each epoch, by the seed'),
+  quality: qualitySchema,
+});
+const datasetSchema = withRules(datasetFields, datasetRules);
 
 const sftSchema = z.object({
-  dataset: z
-    .object(datasetSource)
-    .meta({ 'x-kubernetes-validations': [exactlyOneSource] })
+  dataset: withRules(z.object(datasetSource), sourceRules)
     .optional()
     .describe("Rows with messages, or prompt and completion; by default the preference data's chosen answers"),
   ...sftFields,

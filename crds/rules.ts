@@ -9,7 +9,7 @@ export interface Rule<T> {
   cel: string;
   /** The same: whether the object keeps the rule. */
   holds: (self: T) => boolean;
-  /** The field that is to blame, as a path in the object. */
+  /** The field that is to blame, as a path in the object; empty where the rule is of a single value. */
   field: string;
   /** Names the field, says why it is refused and what to do. */
   message: string;
@@ -18,7 +18,8 @@ export interface Rule<T> {
 /** The schema with its rules, for both sides. */
 export function withRules<S extends z.ZodType>(schema: S, rules: readonly Rule<z.output<S>>[]): S {
   const checked = rules.reduce(
-    (refined, { holds, field, message }) => refined.refine(holds, { path: field.split('.'), message }),
+    (refined, { holds, field, message }) =>
+      refined.refine(holds, { path: field === '' ? [] : field.split('.'), message }),
     schema,
   );
   return checked.meta({ 'x-kubernetes-validations': rules.map(({ cel, message }) => ({ rule: cel, message })) });

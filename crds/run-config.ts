@@ -32,6 +32,9 @@ export const environment = {
   accelerator: 'DPO_ACCELERATOR_OVERRIDE',
 } as const;
 
+/** Fetched models and data, shared by the jobs that write to a claim: the folder under its root. */
+export const cacheFolder = '.dpo/cache';
+
 /** The folder for checkpoints of a job under a claim's root, relative to it. */
 export function checkpointFolder(uid: string): string {
   return `.dpo/${uid}`;

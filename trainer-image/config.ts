@@ -4,10 +4,11 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
-import { checkpointFolder, runConfigSchema, type RunConfig } from '../crds/run-config.ts';
+import { cacheFolder, checkpointFolder, runConfigSchema, type RunConfig } from '../crds/run-config.ts';
+import { isClaim } from '../crds/sources.ts';
 import { TrainerError } from './errors.ts';
 
-/** Everything a run works with: the job and where its files are on this machine. */
+/** Everything a run works with: the job and where its files are on this machine; empty for what is still to be fetched. */
 export interface Run {
   job: RunConfig;
   paths: {
@@ -17,6 +18,8 @@ export interface Run {
     sftDataset?: string | undefined;
     output: string;
     checkpoints: string;
+    /** Fetched sources, shared by all jobs that write to the same claim. */
+    cache: string;
   };
 }
 
@@ -93,19 +96,22 @@ type Dataset = Pick<DPOJobSpec['dataset'], 'source' | 'configMapRef'>;
 export function resolveRun(job: RunConfig, volumes: string): Run {
   const { spec } = job;
   const fileOf = (source: string): string => {
+    if (!isClaim(source)) return '';
     const { claim, path } = claimOf(source);
     return join(volumes, claim, path);
   };
   const dataset = (from: Dataset, kind: 'dataset' | 'sft-dataset'): string =>
     from.source === undefined ? join(configMapFolder(kind), from.configMapRef?.key ?? '') : fileOf(from.source);
   const sft = spec.sft?.dataset;
+  const root = join(volumes, claimOf(spec.output.source).claim);
   const paths = {
     model: fileOf(spec.model.source),
     dataset: dataset(spec.dataset, 'dataset'),
     evalDataset: spec.dataset.evalSource === undefined ? undefined : fileOf(spec.dataset.evalSource),
     sftDataset: sft === undefined ? undefined : dataset(sft, 'sft-dataset'),
     output: fileOf(spec.output.source),
-    checkpoints: join(volumes, claimOf(spec.output.source).claim, checkpointFolder(job.uid)),
+    checkpoints: join(root, checkpointFolder(job.uid)),
+    cache: join(root, cacheFolder),
   };
   checkInputs(paths, spec);
   return { job, paths };
@@ -115,7 +121,8 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
 const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path));
 
 function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
-  if (!existsSync(paths.model)) throw invalid(`spec.model.source: ${spec.model.source} is not there (${paths.model})`);
+  if (paths.model !== '' && !existsSync(paths.model))
+    throw invalid(`spec.model.source: ${spec.model.source} is not there (${paths.model})`);
   if (realPath(paths.output) === realPath(paths.model))
     throw invalid('spec.output.source must not be the folder of spec.model.source');
   const inputs = {
@@ -124,7 +131,7 @@ function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
     'spec.sft.dataset': paths.sftDataset,
   };
   for (const [field, file] of Object.entries(inputs)) {
-    if (file !== undefined && !existsSync(file))
+    if (file !== undefined && file !== '' && !existsSync(file))
       throw new TrainerError('InvalidData', `${field}: ${file} is not there`);
   }
 }

@@ -8,6 +8,7 @@ import { exportModel } from './export/export.ts';
 import { checkLengths } from './model/embedding.ts';
 import { splitPairs } from './model/groups.ts';
 import { Learner, type StateTensor } from './model/learner.ts';
+import { fetchSources } from './sources/fetch.ts';
 import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { checkTokens, loadData, planDigest, type RunData } from './stages/data.ts';
@@ -20,12 +21,13 @@ import { saveCheckpoint } from './stages/steps.ts';
 
 /**
  * One run from its start, or from where an earlier one stopped, to the exported model:
- * load -> data -> fine-tuning -> reference log-probabilities -> preference optimization -> evaluation -> export.
+ * fetch and load -> data -> fine-tuning -> reference log-probabilities -> preference optimization -> evaluation -> export.
  * Throws Stopped when asked to stop (with a checkpoint saved), else a TrainerError with its reason.
  */
-export async function train(run: Run, holder: string, report: Reporter): Promise<void> {
+export async function train(asked: Run, holder: string, report: Reporter): Promise<void> {
   const started = performance.now();
   report.beat({ stage: 'Loading' });
+  const run = await fetchSources(asked, report);
   const learner = new Learner(run.paths.model, run.job.spec.training);
   report.info(`model loaded: ${learner.parameterCount} parameters`);
   const { training, sft } = run.job.spec;

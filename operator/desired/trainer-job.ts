@@ -83,6 +83,7 @@ function podSpec(job: DPOJob, attempt: number, images: TrainerImages): V1PodSpec
 
 function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1VolumeMount[]): V1Container {
   const fieldRef = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+  const envFrom = secrets(spec);
   return {
     name: trainerContainer,
     image: trainerImage(spec, images),
@@ -94,6 +95,7 @@ function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1Volu
       fieldRef(environment.podUID, 'metadata.uid'),
       fieldRef(environment.podName, 'metadata.name'),
     ] as NonNullable<V1Container['env']>,
+    ...(envFrom.length === 0 ? {} : { envFrom }),
     ports: [{ name: trainerPortName, containerPort: trainerPort }],
     resources: resources(spec),
     volumeMounts,
@@ -103,6 +105,12 @@ function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1Volu
       capabilities: { drop: ['ALL'] },
     },
   };
+}
+
+/** Secrets of the sources, as environment. Where two have the same key, the model's wins over the data's. */
+function secrets({ dataset, sft, model }: DPOJobSpec): NonNullable<V1Container['envFrom']> {
+  const names = [sft?.dataset?.secretRef, dataset.secretRef, model.secretRef].flatMap((ref) => ref?.name ?? []);
+  return [...new Set(names.toReversed())].toReversed().map((name) => ({ secretRef: { name } }));
 }
 
 /** The job's resources with its accelerator among the limits. */

@@ -1,5 +1,6 @@
 import type { V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
+import { isClaim } from '../../crds/sources.ts';
 import { runConfigPath, scratchPath, volumesPath } from '../../crds/run-config.ts';
 
 interface Claim {
@@ -13,10 +14,10 @@ export function parseClaimSource(source: string): Claim {
   return { claim, path: rest.filter((part) => part !== '').join('/') };
 }
 
-/** Every claim source that the job reads. */
+/** Every claim that the job reads; other sources are fetched by the trainer. */
 function inputs(spec: DPOJobSpec): Claim[] {
   const sources = [spec.model.source, spec.dataset.source, spec.dataset.evalSource, spec.sft?.dataset?.source];
-  return sources.filter((source) => source !== undefined).map(parseClaimSource);
+  return sources.flatMap((source) => (source !== undefined && isClaim(source) ? [parseClaimSource(source)] : []));
 }
 
 const claimVolume = (claim: string): string => `claim-${claim.replaceAll('.', '-')}`.slice(0, 63).replace(/-+$/, '');

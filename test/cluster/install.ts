@@ -6,7 +6,7 @@ import { fetchMonitoringCrds } from './monitoring-crds.ts';
 
 /**
  * Builds the cluster's programs from pinned Go modules, one after another, where they are not built yet: `kubeall` (etcd,
- * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` also promtool and kwok;
+ * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` also promtool, kwok and s3;
  * with `--node` also helm, Prometheus, promtool and the Prometheus Operator's CRDs.
  */
 const goMod = readFileSync(join(import.meta.dirname, 'kubeall', 'go.mod'), 'utf8');
@@ -44,6 +44,13 @@ const kwok: GoProgram = {
   package: 'sigs.k8s.io/kwok/cmd/kwok',
   about: 'kwok (about 3 minutes on two cores, once)',
 };
+const s3: GoProgram = {
+  name: 's3',
+  module: 's3',
+  sources: ['go.mod', 'go.sum', 'main.go'],
+  package: '.',
+  about: 'an S3 server (seconds)',
+};
 
 const prometheusModule = {
   module: 'prometheus',
@@ -67,12 +74,13 @@ const promtool: GoProgram = {
 export const kubeallPath = (): string => programPath(kubeall);
 export const helmPath = (): string => programPath(helm);
 export const kwokPath = (): string => programPath(kwok);
+export const s3Path = (): string => programPath(s3);
 export const prometheusPath = (): string => programPath(prometheus);
 export const promtoolPath = (): string => programPath(promtool);
 
 if (process.argv[1] === import.meta.filename) {
   buildProgram(kubeall);
-  if (process.argv.includes('--tools')) [promtool, kwok].forEach(buildProgram);
+  if (process.argv.includes('--tools')) [promtool, kwok, s3].forEach(buildProgram);
   if (process.argv.includes('--node')) {
     [promtool, helm, prometheus].forEach(buildProgram);
     fetchMonitoringCrds();

@@ -33,7 +33,9 @@ describe("a DPOJob's spec", () => {
     ['a beta of zero', { training: { beta: 0 } }, 'training.beta'],
     ['a negative learning rate', { training: { learningRate: -1 } }, 'training.learningRate'],
     ['an unknown loss', { training: { loss: [{ type: 'sigmoyd' }] } }, 'training.loss.0.type'],
-    ['a model that is no claim', { model: { source: '/models/x' } }, 'model.source'],
+    ['a split of a claim', { dataset: { source: 'pvc://data/x', split: 'test' } }, 'dataset.split'],
+    ['two sources of data', { dataset: { source: 'pvc://data/x', configMapRef: { name: 'c' } } }, 'dataset.source'],
+    ['a model that is no source', { model: { source: '/models/x' } }, 'model.source'],
     ['a holdout of all pairs', { dataset: { source: 'pvc://data/x', holdout: 1 } }, 'dataset.holdout'],
     ['two workers', { workers: 2 }, 'workers'],
     [

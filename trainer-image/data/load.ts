@@ -2,7 +2,7 @@ import { TrainerError } from '../errors.ts';
 import { isHeldOut } from './holdout.ts';
 import { exampleOf, hasColumn, preferenceOf, type Columns } from './messages.ts';
 import type { Example, Pair } from './pair.ts';
-import type { DatasetFormat } from '../../crds/dpojob.ts';
+import type { DatasetFormat } from '../../crds/dataset.ts';
 import type { CheckedRow } from './quality/row-checks.ts';
 import { rowError, type Row } from './row.ts';
 import { readRows } from './rows.ts';

@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DatasetFormat } from '../../crds/dpojob.ts';
+import type { DatasetFormat } from '../../crds/dataset.ts';
 import { TrainerError } from '../errors.ts';
 import { readJson, readJsonLines } from './json.ts';
 import { readParquet } from './parquet.ts';

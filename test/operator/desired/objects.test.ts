@@ -66,6 +66,22 @@ describe('objects of an attempt', () => {
     expect(trainerImage(aJob(changes).spec, images)).toBe(image);
   });
 
+  test('sources that are not on a claim make no volume, and their Secrets become environment', () => {
+    const { spec } = trainerJob(
+      aJob({
+        model: { source: 'hf://org/name', secretRef: { name: 'hub' } },
+        dataset: { source: 's3://bucket/d.jsonl', evalSource: 'https://host/e.jsonl', secretRef: { name: 's3' } },
+        sft: { dataset: { source: 'pvc://data/sft.jsonl', secretRef: { name: 'hub' } } },
+      }),
+      1,
+      images,
+    ).spec?.template ?? { spec: undefined };
+    // The last Secret wins where two have the same key: the model's.
+    expect(spec?.containers[0]?.envFrom).toEqual([{ secretRef: { name: 's3' } }, { secretRef: { name: 'hub' } }]);
+    const claims = spec?.volumes?.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []);
+    expect(claims?.toSorted()).toEqual(['data', 'models']);
+  });
+
   test('a claim used more than once is one volume, and no two volumes share a name', () => {
     const source = (claim: string, path: string): { source: string } => ({ source: `pvc://${claim}/${path}` });
     const { spec } = aJob({

@@ -5,7 +5,7 @@ import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { readRows } from '../../../trainer-image/data/rows.ts';
-import type { DatasetFormat } from '../../../crds/dpojob.ts';
+import type { DatasetFormat } from '../../../crds/dataset.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rows-'));
 const write = (name: string, content: string | Uint8Array): string => {

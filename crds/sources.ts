@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { withRules, type Rule } from './rules.ts';
+
+/**
+ * Where models and data come from: the patterns of `source` fields. A source names what is read, never how to be let in:
+ * credentials come from a Secret (`secretRef`).
+ */
+const part = '[A-Za-z0-9_.-][A-Za-z0-9_. -]*';
+const name = '[A-Za-z0-9][A-Za-z0-9_.-]{0,95}';
+const revision = '@([A-Za-z0-9][A-Za-z0-9_.-]{0,95}|refs/[a-z]{1,16}/[A-Za-z0-9_.-]{1,32})';
+const patterns = {
+  pvc: `pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(/${part})*/?`,
+  s3: 's3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.=+@,-][A-Za-z0-9_.=+@, -]*)+/?',
+  // No user:password@, no fragment.
+  https:
+    "https://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/[-A-Za-z0-9._~!$&'()*+,;=:@/%]*([?][-A-Za-z0-9._~!$&'()*+,;=:@/?%]*)?",
+  hubModel: `hf://(${name}/)?${name}(${revision})?`,
+  hubDataset: `hf://datasets/(${name}/)?${name}(${revision})?(/${part})*`,
+};
+
+const noTricks: Rule<string> = {
+  cel: "!self.split('/').exists(p, p == '..' || p == '.') && !self.matches('%(2[eEfF]|5[cC]|00)')",
+  holds: (source) =>
+    !source.split('/').some((each) => each === '..' || each === '.') && !/%(?:2[eEfF]|5[cC]|00)/.test(source),
+  field: '',
+  message: "the path must not contain '.' or '..', in whatever form",
+};
+const noData: Rule<string> = {
+  cel: "!self.startsWith('hf://datasets/')",
+  holds: (source) => !source.startsWith('hf://datasets/'),
+  field: '',
+  message: 'hf://datasets/ is data, not a model',
+};
+
+function source(kinds: readonly (keyof typeof patterns)[], rules: readonly Rule<string>[] = [noTricks]): z.ZodString {
+  const pattern = new RegExp(`^(${kinds.map((kind) => patterns[kind]).join('|')})$`);
+  return withRules(z.string().min(1).max(1024).regex(pattern), rules);
+}
+
+/** `pvc://claim/path`. */
+export const claimSource = source(['pvc']);
+/** A model's folder. */
+export const modelSource = source(['pvc', 'hubModel', 's3', 'https'], [noTricks, noData]);
+/** A data file, or a folder of them. */
+export const dataSource = source(['pvc', 'hubDataset', 's3', 'https']);
+
+/** Whether a source is on a claim, which the pod mounts; any other is fetched by the trainer. */
+export const isClaim = (value: string): boolean => value.startsWith('pvc://');
+
+export const secretRef = z
+  .object({ name: z.string().min(1).max(253) })
+  .describe(
+    'Secret whose keys become environment variables of the trainer: HF_TOKEN, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HTTPS_BEARER_TOKEN ...',
+  );
+
+export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);

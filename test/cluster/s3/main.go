@@ -1,0 +1,25 @@
+// An S3 server in memory that checks every request's signature (version 4): prints its address, serves until killed.
+//
+//	s3 ACCESS_KEY SECRET_KEY
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/rclone/gofakes3"
+	"github.com/rclone/gofakes3/s3mem"
+)
+
+func main() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	keys := map[string]string{os.Args[1]: os.Args[2]}
+	server := gofakes3.New(s3mem.New(), gofakes3.WithAutoBucket(true), gofakes3.WithV4Auth(keys))
+	fmt.Println(listener.Addr())
+	panic(http.Serve(listener, server.Server()))
+}

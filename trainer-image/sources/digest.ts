@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileDigest } from '../checkpoint/store.ts';
+import { TrainerError } from '../errors.ts';
+import { isDataFile } from './listing.ts';
+
+/** Files below a folder in the order of their paths, or the file itself. */
+function filesBelow(path: string, isCovered: (name: string) => boolean): { name: string; file: string }[] {
+  if (!statSync(path).isDirectory()) return [{ name: basename(path), file: path }];
+  const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter(isCovered);
+  return names.sort().map((name) => ({ name, file: join(path, name) }));
+}
+
+const covered: Record<'model' | 'dataset', (name: string) => boolean> = {
+  model: (name) => /^[^/]+\.safetensors$/.test(name),
+  dataset: isDataFile,
+};
+
+/** sha256 of the one file; of several, that of what `sha256sum` prints of them in the order of their names. */
+export function contentDigest(path: string, type: 'model' | 'dataset', beat: () => void = () => {}): string {
+  const lines = filesBelow(path, covered[type]).map(({ name, file }) => {
+    beat();
+    return { name, sha256: fileDigest(file) };
+  });
+  const [first] = lines;
+  if (first !== undefined && lines.length === 1) return `sha256:${first.sha256}`;
+  const text = lines.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join('');
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+}
+
+/** Throws InvalidConfiguration or InvalidData when the content is not what the job was written for. */
+export function checkDigest(
+  { field, path, type, digest }: { field: string; path: string; type: 'model' | 'dataset'; digest: string | undefined },
+  beat: () => void,
+): void {
+  if (digest === undefined) return;
+  const found = contentDigest(path, type, beat);
+  if (found === digest) return;
+  const message = `${field}.digest is ${digest} and ${path} has ${found}: it is not what the job was written for`;
+  throw new TrainerError(type === 'model' ? 'InvalidConfiguration' : 'InvalidData', message);
+}

@@ -1,0 +1,33 @@
+/** What the environment (a Secret, `pod.env`) says of servers and credentials, under the names their own tools use. */
+export interface SourceEnvironment {
+  hub: { endpoint: string; token: string | undefined };
+  s3: {
+    /** Of a server other than AWS. */
+    endpoint: string | undefined;
+    region: string;
+    accessKeyId: string | undefined;
+    secretAccessKey: string | undefined;
+    sessionToken: string | undefined;
+  };
+  /** Sent as `Authorization: Bearer` to an https:// source. */
+  bearerToken: string | undefined;
+}
+
+const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
+
+export function sourceEnvironment(env: NodeJS.ProcessEnv): SourceEnvironment {
+  // An empty variable counts as unset, as in the tools these names come from.
+  const get = (...names: string[]): string | undefined => names.map((name) => env[name]).find(Boolean);
+  const endpoint = get('AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL');
+  return {
+    hub: { endpoint: withoutSlash(get('HF_ENDPOINT') ?? 'https://huggingface.co'), token: get('HF_TOKEN') },
+    s3: {
+      endpoint: endpoint === undefined ? undefined : withoutSlash(endpoint),
+      region: get('AWS_REGION', 'AWS_DEFAULT_REGION') ?? 'us-east-1',
+      accessKeyId: get('AWS_ACCESS_KEY_ID'),
+      secretAccessKey: get('AWS_SECRET_ACCESS_KEY'),
+      sessionToken: get('AWS_SESSION_TOKEN'),
+    },
+    bearerToken: get('HTTPS_BEARER_TOKEN'),
+  };
+}
