@@ -2,7 +2,7 @@ import { groupTokens, layOut, microBatches, type Group, type Layout } from '../d
 import type { Example, Pair } from '../data/pair.ts';
 
 /** Positions of one head call at once: bounds [positions, vocabulary] logits. */
-const headRows = 700;
+export const headRows = 700;
 
 const pairGroup = (pair: Pair): Group => ({ prompt: pair.prompt, completions: [pair.chosen, pair.rejected] });
 const exampleGroup = (example: Example): Group => ({ prompt: example.prompt, completions: [example.completion] });

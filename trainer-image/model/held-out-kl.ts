@@ -1,17 +1,30 @@
+import type { HeadRows } from '../data/layout.ts';
 import type { Pair } from '../data/pair.ts';
 import { keep, ops, read, scope, type Tensor } from '../engine/engine.ts';
-import { layOutPairs } from './groups.ts';
+import { headRows, layOutPairs } from './groups.ts';
 import { headHidden, headKl } from './head.ts';
 import type { Network } from './network.ts';
+
+/** Cuts a head call into some of at most `limit` rows each: [limit, vocabulary] logits exist at once. */
+function cutRows(head: HeadRows, limit: number): HeadRows[] {
+  const parts: HeadRows[] = [];
+  for (let at = 0; at < head.rows.length; at += limit) {
+    parts.push({ ...head, rows: head.rows.subarray(at, at + limit) });
+  }
+  return parts;
+}
 
 /** Exact KL of a network's answers against its own weights at an earlier moment. */
 export class HeldOutKl {
   private readonly network: Network;
-  /** Hidden states at held-out answers, by row, and the projection, as they were when captured. */
-  private reference: { projection: Tensor; hidden: Map<number, Tensor> } | undefined;
+  private readonly limit: number;
+  /** Hidden states at held-out answers, by row, cut as `cutRows` does; and the projection, as it was when captured. */
+  private reference: { projection: Tensor; hidden: Map<number, Tensor[]> } | undefined;
 
-  constructor(network: Network) {
+  /** `limit` bounds the positions of one call. */
+  constructor(network: Network, limit = headRows) {
     this.network = network;
+    this.limit = limit;
   }
 
   /** Keeps what the KL against the present weights needs for these pairs. */
@@ -23,7 +36,9 @@ export class HeldOutKl {
       for (const pair of pairs) {
         const layout = layOutPairs([pair], Infinity);
         const { output, weights: head } = this.network.forward(layout);
-        this.reference.hidden.set(pair.row, keep(headHidden(layout.heads[0]!, output, head)));
+        const parts = cutRows(layout.heads[0]!, this.limit);
+        const hidden = parts.map((part) => keep(headHidden(part, output, head)));
+        this.reference.hidden.set(pair.row, hidden);
       }
     });
   }
@@ -39,7 +54,9 @@ export class HeldOutKl {
       sum += scope(() => {
         const { output, weights } = this.network.forward(layout);
         const projection = (this.reference as { projection: Tensor }).projection;
-        return read(headKl(head, output, weights, { hidden, projection }))[0] as number;
+        const klOf = (part: HeadRows, i: number): number =>
+          scope(() => read(headKl(part, output, weights, { hidden: hidden[i] as Tensor, projection }))[0] as number);
+        return cutRows(head, this.limit).reduce((all, part, i) => all + klOf(part, i), 0);
       });
       positions += head.rows.length;
     }
