@@ -18,6 +18,7 @@ import { actOnFindings, dataCounts, judgeLabels } from './stages/quality.ts';
 import { rawPreference, referencePass, type Reference } from './stages/reference.ts';
 import { fineTune, sftSteps } from './stages/sft.ts';
 import { saveCheckpoint } from './stages/steps.ts';
+import { Watch } from './stages/watch.ts';
 
 /**
  * One run from its start, or from where an earlier one stopped, to the exported model:
@@ -47,7 +48,8 @@ export async function train(asked: Run, holder: string, report: Reporter): Promi
   const store = new CheckpointStore(run.paths.checkpoints, fence, (message) =>
     report.warn('CheckpointSkipped', message),
   );
-  const context: StageContext = { run, learner, store, fence, plan, report };
+  const watch = new Watch({ run, report }, data.heldOut);
+  const context: StageContext = { run, learner, store, fence, plan, report, watch };
   settleComputePlan(context);
   const saved = store.newest(plan);
   if (saved !== undefined) report.info(`resuming at step ${saved.step} of stage ${saved.stage}`);
@@ -59,6 +61,7 @@ export async function train(asked: Run, holder: string, report: Reporter): Promi
   learner.startStage();
   const resumed = saved?.stage === 'Training' ? saved : undefined;
   const figures = { ...resumed?.figures };
+  watch.history.resumeAt(resumed?.step ?? -1, () => fence.check());
   const evaluation = new Evaluation(context, heldOut, { totalSteps, figures });
   if (resumed === undefined) evaluation.at(0);
   else learner.restore(resumed.read);

@@ -1,9 +1,8 @@
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { Run } from '../../trainer-image/config.ts';
 import { train } from '../../trainer-image/train.ts';
-import { listen, prepareTiny, tinyJob, tinyRun, type Heard } from './in-process.ts';
+import { exchanged, listen, prepareMade, tinyJob, type Heard } from './in-process.ts';
 import { exported } from './small-run.ts';
 
 /** Held out is the contrary of what is trained: its loss rises from the first evaluation on. */
@@ -14,19 +13,7 @@ const overfits = tinyJob
   .replace('holdout: 0.2', 'evalSource: pvc://data/contrary.jsonl')
   .replace('everySteps: 100', 'everySteps: 3');
 
-/** A run of a job with the training pairs and, in another file, the first four with their answers exchanged. */
-function prepareContrary(spec = overfits): { folder: string; run: Run } {
-  const { folder } = prepareTiny();
-  const lines = readFileSync(join(folder, 'data', 'pairs.jsonl'), 'utf8')
-    .split('\n')
-    .slice(0, 4);
-  const contrary = lines.map((line) => {
-    const row = JSON.parse(line) as Record<string, unknown>;
-    return JSON.stringify({ ...row, chosen: row['rejected'], rejected: row['chosen'] });
-  });
-  writeFileSync(join(folder, 'data', 'contrary.jsonl'), contrary.join('\n'));
-  return { folder, run: tinyRun(folder, spec) };
-}
+const prepareContrary = (spec = overfits) => prepareMade(spec, (rows) => ({ contrary: exchanged(rows.slice(0, 4)) }));
 
 /** A run that dies at its `at`th beat: nothing is saved on the way. */
 function dieAt(at: number): Heard {

@@ -62,6 +62,30 @@ export function prepareTiny(spec = tinyJob): { folder: string; run: Run } {
   return { folder, run: tinyRun(folder, spec) };
 }
 
+/** Preference rows, one JSON object a line. */
+export type PreferenceRow = Record<'prompt' | 'chosen' | 'rejected', unknown>;
+
+/** A run of a job on rows made from the twelve, and with other rows in data/contrary.jsonl for evaluation. */
+export function prepareMade(
+  spec: string,
+  make: (rows: PreferenceRow[]) => { pairs?: PreferenceRow[]; contrary?: PreferenceRow[] },
+): { folder: string; run: Run } {
+  const { folder } = prepareTiny();
+  const file = join(folder, 'data', 'pairs.jsonl');
+  const rows = readFileSync(file, 'utf8')
+    .split('\n')
+    .map((line) => JSON.parse(line) as PreferenceRow);
+  const text = (made: PreferenceRow[]): string => made.map((row) => JSON.stringify(row)).join('\n');
+  const { pairs = rows, contrary = [] } = make(rows);
+  writeFileSync(file, text(pairs));
+  writeFileSync(join(folder, 'data', 'contrary.jsonl'), text(contrary));
+  return { folder, run: tinyRun(folder, spec) };
+}
+
+/** The same prompts with their answers exchanged. */
+export const exchanged = (rows: PreferenceRow[]): PreferenceRow[] =>
+  rows.map((row) => ({ ...row, chosen: row.rejected, rejected: row.chosen }));
+
 /** The run of a job in claims that are there. */
 export function tinyRun(folder: string, spec = tinyJob): Run {
   writeFileSync(join(folder, 'job.yaml'), spec);

@@ -3,6 +3,7 @@ import type { Fence } from '../checkpoint/fence.ts';
 import type { CheckpointStore } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
 import type { Work } from '../metrics/names.ts';
+import type { Watch } from './watch.ts';
 import type { Learner } from '../model/learner.ts';
 
 /** What a stage tells of itself; the worker makes the whole record of it. */
@@ -39,5 +40,6 @@ export interface StageContext {
   store: CheckpointStore;
   fence: Fence;
   plan: string;
+  watch: Watch;
   report: Reporter;
 }

@@ -41,6 +41,7 @@ export class Evaluation {
     // What was there before training is no candidate: it is the reference.
     if (step > 0) this.judge(step, metrics);
     this.figures['evaluatedStep'] = step;
+    this.context.watch.see('heldOut', step, metrics);
     report.beat({ ...where, metrics });
   }
 

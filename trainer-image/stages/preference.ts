@@ -82,6 +82,7 @@ export function optimisePreference(
       report.observe({ kind: 'step', stage: 'Training', seconds, pairs: batch.length, tokens });
       const epoch = (step + 1) / stepsPerEpoch(plan.count, plan.batchSize);
       metrics.firstStepLoss = figures['firstStepLoss'];
+      context.watch.see('train', step + 1, metrics);
       const steps = { step: step + 1, totalSteps: total, stageStep: step + 1, stageTotal: total };
       return { stage: 'Training', ...steps, epoch, metrics };
     },
