@@ -1,10 +1,11 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { dataCountsSchema } from '../../crds/progress.ts';
 import type { Run } from '../../trainer-image/config.ts';
+import type { Pair } from '../../trainer-image/data/pair.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
-import { dataReportFile, type DataReport } from '../../trainer-image/stages/quality.ts';
+import { dataReportFile, judgeLabels, type DataReport } from '../../trainer-image/stages/quality.ts';
 import { train } from '../../trainer-image/train.ts';
 import { goldenFolder } from './golden.ts';
 import { listen, prepareTiny, tinyJob, tinyRun, type Heard } from './in-process.ts';
@@ -99,21 +100,38 @@ describe('policy Drop', () => {
     const { folder, run } = prepared(flawed, '{ policy: Drop }');
     const stopAt = heard.beats.findIndex(({ stage, step }) => stage === 'Training' && step === 1) + 1;
     await expect(train(run, 'test', listen(stopAt))).rejects.toThrow(Stopped);
+    const other = tinyRun(
+      folder,
+      readFileSync(join(folder, 'job.yaml'), 'utf8').replace('policy: Drop', 'policy: Warn'),
+    );
+    await expect(train(other, 'test', listen())).rejects.toMatchObject({ reason: 'CheckpointMismatch' });
     const again = listen();
     await train(run, 'test', again);
     expect(again.infos.some((line) => line.startsWith('resuming at step 1'))).toBe(true);
     expect([exported(folder), data(again)]).toEqual([exported(dropped.folder), data(heard)]);
   });
 
+  test('leaves out held-out pairs of the same file, too', async () => {
+    const { folder } = prepared(flawed, '{}');
+    const run = tinyRun(folder, tinyJob.replace('holdout: 0.2', 'holdout: 0.5, quality: { policy: Drop }'));
+    const told = listen();
+    await train(run, 'test', told);
+    const { pairs, heldOut, dropped } = dataCountsSchema.parse(data(told));
+    // Nothing leaks here: line 17 stays.
+    expect([pairs + heldOut, dropped]).toMatchObject([12, { ContradictingPairs: 2, DuplicateRows: 1 }]);
+    expect(Math.min(pairs, heldOut)).toBeGreaterThan(2);
+  });
+
   test('leaves out fine-tuning rows likewise', async () => {
-    const spec = tinyJob.replace('sft: {', 'sft: { dataset: { source: pvc://data/sft.jsonl },');
+    const spec = tinyJob.replace('sft: {', 'sft: { maxLength: 40, dataset: { source: pvc://data/sft.jsonl },');
     const { folder } = prepared(sound, '{}');
     const row = { prompt: 'Hi', completion: ' Hello' };
-    write(folder, 'sft.jsonl', [row, { prompt: 'Bye', completion: ' Bye' }, row, { prompt: 'No', completion: '' }]);
+    const [bye, empty, long] = [' Bye', '', ' long'.repeat(60)].map((completion) => ({ prompt: 'So', completion }));
+    write(folder, 'sft.jsonl', [row, bye, row, empty, long] as object[]);
     const run = tinyRun(folder, spec.replace('holdout: 0.2', 'holdout: 0, quality: { policy: Drop }'));
     const told = listen();
     await train(run, 'test', told);
-    const sftFlaws = { SFTDuplicateRows: 1, SFTEmptyRows: 1 };
+    const sftFlaws = { SFTDuplicateRows: 1, SFTEmptyRows: 1, SFTTruncatedAnswers: 1 };
     expect(data(told)).toMatchObject({ pairs: 12, dropped: sftFlaws, findings: sftFlaws });
     expect(reasons(told)).toEqual(expect.arrayContaining(Object.keys(sftFlaws)));
     expect(reportOf(run).files.sft).toBe(join(folder, 'data', 'sft.jsonl'));
@@ -178,6 +196,34 @@ describe('policy Fail', () => {
     });
     expect(heard.beats.some(({ stage }) => stage === 'Reference')).toBe(true);
     expect(heard.beats.some(({ stage }) => stage === 'Training')).toBe(false);
+  });
+
+  test('judges labels by the mean log-probability per token, not by the sum', () => {
+    const { run } = prepared(clean, '{}');
+    const heard = listen();
+    const pair = (row: number, chosen: number, rejected: number): Pair => ({
+      row,
+      prompt: Int32Array.of(1),
+      chosen: new Int32Array(chosen),
+      rejected: new Int32Array(rejected),
+    });
+    const quality: DataReport = {
+      policy: 'Warn',
+      files: { preference: '' },
+      rows: { preference: 2 },
+      dropped: {},
+      findings: [],
+    };
+    const of = { train: [pair(7, 2, 10), pair(8, 10, 2)], heldOut: [], examples: [], dropped: {}, quality };
+    const fence = { generation: 1, check: () => {} };
+    mkdirSync(run.paths.checkpoints, { recursive: true });
+    // Per token: -3 against -2, then -2 against -3; the sums say the opposite.
+    judgeLabels({ run, report: heard, fence }, of, [
+      { chosen: -6, rejected: -20 },
+      { chosen: -20, rejected: -6 },
+    ]);
+    const why = 'the reference finds the rejected answer likelier by 1.00 nats per token';
+    expect(reportOf(run).findings[0]).toMatchObject({ value: 0.5, worst: [{ row: 7, why }] });
   });
 
   test('lets data pass that is within the thresholds', async () => {

@@ -121,7 +121,9 @@ describe('fine-tuning examples', () => {
   test('leave out prompts that are held out from preference training', async () => {
     const rows = Array.from({ length: 50 }, (_, i) => ({ prompt: `q ${i}`, completion: ' a' }));
     const file = fileOf('sft-held.jsonl', rows);
-    const { examples, dropped } = await loadExamples(file, tokenizer, { ...options, holdout: 0.5 });
+    const seen: number[] = [];
+    const inspect = ({ row }: CheckedRow): void => void seen.push(row);
+    const { examples, dropped } = await loadExamples(file, tokenizer, { ...options, holdout: 0.5, inspect });
     const { heldOut } = await loadPairs(
       fileOf(
         'held.jsonl',
@@ -131,6 +133,7 @@ describe('fine-tuning examples', () => {
       { ...options, holdout: 0.5 },
     );
     expect(dropped['HeldOut']).toBe(heldOut.length);
+    expect(seen).toEqual(examples.map(({ row }) => row));
     expect(heldOut.map(({ row }) => row).filter((row) => examples.some((example) => example.row === row))).toEqual([]);
   });
 });

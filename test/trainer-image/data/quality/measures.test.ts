@@ -87,19 +87,23 @@ describe('diversity of prompts', () => {
     expect(judged(rows).ngramDiversity).toBe(1);
   });
 
-  test('takes the same bounded sample in whatever order the rows come', () => {
-    const entries = Array.from(
-      { length: 6000 },
-      (_, i) => [(i * 7919) % 6007, `word${i % 97} word${i % 89} word${i}`] as const,
-    );
+  test('is taken from the end of a long prompt, where the question stands', () => {
+    const words = Array.from({ length: 70 }, (_, i) => `w${i}`);
+    expect(triples(words.join(' '))).toHaveLength(62);
+    expect(triples(words.join(' '))[0]).toBe('w6 w7 w8');
+  });
+
+  test('takes the 1024 prompts with the smallest keys, in whatever order the rows come', () => {
+    // Prompts 0, 1500, 3000 and 4500 are the same words, and so on: how many meet depends on the sample.
+    const entries = Array.from({ length: 6000 }, (_, i) => ({ key: (i * 7919) % 6007, word: i % 1500 }));
     const sampled = (rows: typeof entries): number => {
       const sample = new PromptSample();
-      for (const [key, prompt] of rows) sample.add(key, prompt);
+      for (const { key, word } of rows) sample.add(key, `word${word}`);
       return sample.distinctTriples();
     };
-    const smallest = entries.toSorted(([a], [b]) => a - b).slice(0, 1024);
-    expect(sampled(entries)).toBe(sampled(entries.toReversed()));
-    expect(sampled(entries)).toBe(sampled(smallest));
+    const smallest = entries.toSorted((a, b) => a.key - b.key).slice(0, 1024);
+    const expected = new Set(smallest.map(({ word }) => word)).size / 1024;
+    expect([sampled(entries), sampled(entries.toReversed())]).toEqual([expected, expected]);
   });
 });
 
