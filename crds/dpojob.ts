@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
 import { columnsSchema, datasetRules, datasetSource, sourceRules, split } from './dataset.ts';
+import { lossFields, lossRules } from './losses.ts';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
 import {
@@ -70,27 +71,8 @@ const sftSchema = z.object({
   ...sftFields,
 });
 
-export const lossTypes = ['sigmoid'] as const;
-
-const lossSchema = z.object({
-  type: z.enum(lossTypes),
-  weight: z.number().gt(0).max(1e6).default(1),
-});
-
 const trainingFields = z.object({
-  loss: z
-    .array(lossSchema)
-    .min(1)
-    .max(8)
-    .default([{ type: 'sigmoid', weight: 1 }])
-    .meta({ 'x-kubernetes-list-type': 'atomic' })
-    .describe('Loss terms, added with their weights'),
-  beta: z
-    .number()
-    .gt(0)
-    .max(1000)
-    .default(0.1)
-    .describe('Strength of the pull towards the reference model: higher beta, less deviation'),
+  ...lossFields,
   ...optimizerFields,
   epochs: z.number().gt(0).max(1000).default(1),
   maxSteps: z.int().min(1).max(1_000_000_000).optional().describe('Stop after this many steps; overrides epochs'),
@@ -107,7 +89,7 @@ const trainingFields = z.object({
   seed: z.int().min(0).max(4_294_967_295).default(42),
 });
 
-const trainingSchema = withRules(trainingFields, optimizerRules);
+const trainingSchema = withRules(trainingFields, [...lossRules, ...optimizerRules]);
 
 const checkpointSchema = z
   .object({

@@ -57,6 +57,18 @@ function addBounds(schema: Schema): void {
   if (schema['additionalProperties'] !== undefined) schema['maxProperties'] ??= bounds.maxProperties;
 }
 
+/**
+ * The API server checks an object's default by the object's rules, before it fills in the fields' own defaults: an empty
+ * default must have them already.
+ */
+function completeDefault(schema: Schema): void {
+  if (schema['x-kubernetes-validations'] === undefined || JSON.stringify(schema['default']) !== '{}') return;
+  const fields = Object.entries(schema['properties'] as Record<string, Schema>);
+  schema['default'] = Object.fromEntries(
+    fields.filter(([, field]) => field['default'] !== undefined).map(([name, field]) => [name, field['default']]),
+  );
+}
+
 /** Turns one node of zod's JSON Schema into what a CRD's structural schema allows. */
 function makeStructural(schema: Schema): void {
   if (takeDefinition(schema)) return;
@@ -71,6 +83,7 @@ function makeStructural(schema: Schema): void {
   if (schema['type'] === 'integer') schema['format'] = 'int64';
   if (schema['format'] === 'date-time') delete schema['pattern'];
   addBounds(schema);
+  completeDefault(schema);
 }
 
 /** A zod schema as the structural schema of a CRD, from what a user writes. */

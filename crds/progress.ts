@@ -27,6 +27,7 @@ export const metricsSchema = z.object({
   pairsPerSecond: figure.describe('Pairs trained per second over the latest step'),
   tokensPerSecond: figure.describe('Tokens trained per second over the latest step'),
   firstStepLoss: figure.describe('Loss of the first optimizer step of the preference stage'),
+  zeroMarginLoss: figure.describe('What firstStepLoss must be: its loss where policy and reference are equal'),
   sftLoss: figure.describe('Loss of the latest step of the SFT stage, mean over its tokens'),
   evalSftLoss: figure.describe(
     "Held-out loss of the SFT stage, mean over the tokens of held-out pairs' chosen answers",

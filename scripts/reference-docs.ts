@@ -38,7 +38,9 @@ const typeOf = ({ type, items }: Schema): string =>
   type === 'array' ? `${items?.type ?? ''}[]` : (type ?? 'int or string');
 
 function row(at: string, field: Schema, required: boolean): string {
-  const shown = field.default === undefined ? '' : `\`${JSON.stringify(field.default)}\``;
+  // Of an object, each field tells its own.
+  const shown =
+    field.default === undefined || field.properties !== undefined ? '' : `\`${JSON.stringify(field.default)}\``;
   const need = required && shown === '' ? 'required' : shown;
   const cells = [`\`${at}\``, typeOf(field), need, limits(field), field.description ?? ''];
   return `| ${cells.map(escape).join(' | ')} |`;

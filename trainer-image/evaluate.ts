@@ -1,7 +1,7 @@
 import type { Metrics } from '../crds/progress.ts';
 import type { Pair } from './data/pair.ts';
-import { pairOutcomes, type PairOutcome } from './loss/objective.ts';
-import type { PairLogProbs } from './loss/scores.ts';
+import { batchTotals, pairOutcomes, type PairOutcome } from './loss/objective.ts';
+import type { PairLogProbs, PairScores } from './loss/scores.ts';
 import type { Learner } from './model/learner.ts';
 
 /** Mean figures of some pairs, under the names of the training metrics. */
@@ -26,30 +26,37 @@ export function asHeldOut(metrics: Metrics): Metrics {
   );
 }
 
+/** What a loss knows of all pairs under the present weights; `beat` after each micro-batch. */
+export function scoreParts(learner: Learner, parts: readonly Pair[][], beat: () => void): PairScores[] {
+  return parts.flatMap((part) => {
+    const scores = learner.scorePairs(part);
+    beat();
+    return scores;
+  });
+}
+
 /** Pairs on which the exact KL is computed (design: at most 64). */
 export const klPairs = 64;
 
 export interface HeldOut {
-  /** Micro-batches of held-out pairs, and the reference's log-probabilities by row. */
+  /** Micro-batches of held-out pairs, and the reference's log-probabilities by row where a loss needs them. */
   batches: readonly Pair[][];
-  reference: ReadonlyMap<number, PairLogProbs>;
+  reference: ReadonlyMap<number, PairLogProbs> | undefined;
 }
 
 /** Figures of the held-out pairs under the present weights; `beat` after each micro-batch, it may throw to stop. */
 export function evaluate(learner: Learner, { batches, reference }: HeldOut, beat: () => void): Metrics {
   const { training } = learner;
-  const scores = batches.flatMap((batch) => {
-    const result = learner.scorePairs(batch);
-    beat();
-    return result;
-  });
+  const scores = scoreParts(learner, batches, beat);
+  const pairs = batches.flat();
+  // The whole held-out set is one batch: no loss depends on how it was split.
   const outcomes = pairOutcomes(training, {
     scores,
-    reference: batches.flat().map(({ row }) => reference.get(row) as PairLogProbs),
-    totalPairs: scores.length,
+    reference: reference && pairs.map(({ row }) => reference.get(row) as PairLogProbs),
+    totals: batchTotals(pairs),
   });
   let [sum, positions] = [0, 0];
-  for (const pair of batches.flat().slice(0, klPairs)) {
+  for (const pair of pairs.slice(0, klPairs)) {
     const part = learner.heldOutKl.measure([pair]);
     sum += part.sum;
     positions += part.positions;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { needsReference } from '../crds/losses.ts';
 import { takeFence } from './checkpoint/fence.ts';
 import { CheckpointStore, type Checkpoint } from './checkpoint/store.ts';
 import type { Run } from './config.ts';
@@ -56,7 +57,6 @@ export async function train(asked: Run, holder: string, report: Reporter): Promi
 
   tuneOrRestoreStart(context, data, saved);
   const { reference, heldOut } = prepareReference(context, data);
-  judgeLabels(context, data, reference);
 
   learner.startStage();
   const resumed = saved?.stage === 'Training' ? saved : undefined;
@@ -114,18 +114,20 @@ const beating = ({ read, ...tensor }: StateTensor, report: Reporter): StateTenso
 /** The reference's log-probabilities of all pairs, and what held-out KL needs, from the present weights. */
 function prepareReference(context: StageContext, data: RunData) {
   const { learner, report, run } = context;
-  const all = referencePass(context, [...data.train, ...data.heldOut]);
-  const reference: Reference = all.slice(0, data.train.length);
-  const ofHeldOut = all.slice(data.train.length);
+  const { training } = run.job.spec;
+  const all = needsReference(training) ? referencePass(context, [...data.train, ...data.heldOut]) : undefined;
+  const reference = all?.slice(0, data.train.length);
+  const ofHeldOut = all?.slice(data.train.length);
+  if (reference !== undefined) judgeLabels(context, data, reference);
   for (const pair of data.heldOut.slice(0, klPairs)) {
     learner.heldOutKl.capture([pair]);
     report.beat({ stage: 'Reference' });
   }
-  if (ofHeldOut.length > 0) {
+  if (ofHeldOut !== undefined && ofHeldOut.length > 0) {
     const share = rawPreference(ofHeldOut);
     report.info(`the reference finds the chosen answer likelier in ${(100 * share).toFixed(1)} % of held-out pairs`);
   }
-  const byRow = new Map(data.heldOut.map((pair, i) => [pair.row, ofHeldOut[i] as Reference[number]]));
-  const batches: Pair[][] = splitPairs(data.heldOut, run.job.spec.training.microBatchTokens);
+  const byRow = ofHeldOut && new Map(data.heldOut.map((pair, i) => [pair.row, ofHeldOut[i] as Reference[number]]));
+  const batches: Pair[][] = splitPairs(data.heldOut, training.microBatchTokens);
   return { reference, heldOut: { batches, reference: byRow } };
 }

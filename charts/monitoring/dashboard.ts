@@ -48,7 +48,7 @@ const run = (name: keyof typeof jobRunNames): Line => ({
 });
 
 const training = (): PanelBuilder[] => [
-  panel('Loss', 'DPO loss of the step. It begins at ln 2 = 0.693, where policy and reference are equal.', [
+  panel('Loss', 'Loss of the step. That of sigmoid begins at ln 2 = 0.693, where policy and reference are equal.', [
     line('loss'),
   ]),
   panel('Beta', 'Higher beta holds the policy nearer to the reference.', [line('beta')]),

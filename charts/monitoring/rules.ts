@@ -47,11 +47,11 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOFirstStepLoss',
-    // ln 2; PromQL's ln() takes no scalar.
-    expr: `abs(${jobGaugeNames.firstStepLoss} - ${Math.LN2.toFixed(6)}) > 0.01`,
+    // ln 2 for sigmoid; other losses have their own value there, and that of a large one is less exact.
+    expr: `abs(${jobGaugeNames.firstStepLoss} - ${jobGaugeNames.zeroMarginLoss}) > 0.01 * clamp_min(${jobGaugeNames.zeroMarginLoss}, 1)`,
     for: '0m',
     severity: 'warning',
-    summary: `${which}: the first loss is not ln 2`,
+    summary: `${which}: the first loss is not the loss at zero margin`,
     description: 'Policy and reference should be equal at the first step. Is `reference` another model than intended?',
   },
   {

@@ -15,6 +15,7 @@ export const jobGaugeNames: Record<keyof Metrics, string> = {
   pairsPerSecond: 'dpo_job_pairs_per_second',
   tokensPerSecond: 'dpo_job_tokens_per_second',
   firstStepLoss: 'dpo_job_first_step_loss',
+  zeroMarginLoss: 'dpo_job_zero_margin_loss',
   sftLoss: 'dpo_job_sft_loss',
   evalSftLoss: 'dpo_job_eval_sft_loss',
   evalLoss: 'dpo_job_eval_loss',

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { lossRules, lossTypes, type LossType } from '../../crds/losses.ts';
 import { specSchema, type DPOJob } from '../../crds/dpojob.ts';
 import { sftCourse } from '../../crds/sft.ts';
 
@@ -77,5 +78,26 @@ describe("a DPOJob's spec", () => {
   test.each(refused)('with %s is refused, and the error names the field', (_, change, field) => {
     const issues = specSchema.safeParse({ ...tenLines, ...change }).error?.issues ?? [];
     expect(issues.map((issue) => issue.path.join('.'))).toContain(field);
+  });
+});
+
+describe('every rule between fields', () => {
+  const refused = readdirSync('crds/examples/refused').map((name) =>
+    readFileSync(`crds/examples/refused/${name}`, 'utf8'),
+  );
+  const messagesOf = (text: string): string[] =>
+    (specSchema.safeParse((parse(text) as DPOJob).spec).error?.issues ?? []).map(({ message }) => message);
+
+  test.each(lossRules)('has an example that zod refuses with its message: $message', ({ message }) => {
+    const examples = refused.filter((text) => messagesOf(text).includes(message));
+    expect(examples.map((text) => message.includes(/^# refused: (.*)$/m.exec(text)?.[1] as string))).toEqual([true]);
+  });
+
+  test('lets every loss through, with what it needs', () => {
+    const needs: Partial<Record<LossType, object>> = { exo_pair: { labelSmoothing: 1e-3 } };
+    for (const type of lossTypes) {
+      const training = { loss: [{ type }], ...needs[type] };
+      expect(specSchema.safeParse({ ...tenLines, training }).error).toBeUndefined();
+    }
   });
 });

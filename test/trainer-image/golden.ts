@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { specSchema, type DPOJobSpec } from '../../crds/dpojob.ts';
 import type { Pair } from '../../trainer-image/data/pair.ts';
-import { pairOutcomes, type PairOutcome } from '../../trainer-image/loss/objective.ts';
+import { batchTotals, pairOutcomes, type PairOutcome } from '../../trainer-image/loss/objective.ts';
 import { sumTokens, type PairLogProbs } from '../../trainer-image/loss/scores.ts';
 import type { Learner, Training } from '../../trainer-image/model/learner.ts';
 
@@ -40,17 +40,17 @@ export const trainingOf = (settings: object = {}): Training => specOf({ training
 
 /** Summed log-probabilities of the pairs' answers. */
 export const logProbs = (learner: Learner, pairs: readonly Pair[]): PairLogProbs[] =>
-  learner.tokenLogProbs(pairs).map(sumTokens);
+  learner.tokenLogProbs(pairs).map((tokens) => sumTokens(tokens));
 
-/** Loss and rewards of some pairs, and their gradient added up; `totalPairs` of the whole batch. */
+/** Loss and rewards of some pairs, and their gradient added up; `batch`: all pairs of the optimizer batch. */
 export function accumulate(
   learner: Learner,
   pairs: readonly Pair[],
   reference: readonly PairLogProbs[],
-  totalPairs = pairs.length,
+  batch = pairs,
 ): PairOutcome[] {
   return learner.accumulatePreference(pairs, (scores, from) =>
-    pairOutcomes(learner.training, { scores, reference: reference.slice(from), totalPairs }),
+    pairOutcomes(learner.training, { scores, reference: reference.slice(from), totals: batchTotals(batch) }),
   );
 }
 
@@ -60,7 +60,7 @@ export const outcomesOf = (
   pairs: readonly Pair[],
   reference: readonly PairLogProbs[],
 ): PairOutcome[] =>
-  pairOutcomes(learner.training, { scores: learner.scorePairs(pairs), reference, totalPairs: pairs.length });
+  pairOutcomes(learner.training, { scores: learner.scorePairs(pairs), reference, totals: batchTotals(pairs) });
 
 /** Relative L2 distance |a - b| / |b|. */
 export function relativeDistance(a: Float32Array, b: Float32Array): number {

@@ -66,11 +66,14 @@ export class Dual {
     return this.mapped(Math.min(this.value, bound), this.value <= bound ? 1 : 0);
   }
 
-  /** log(1 - exp(x)) for x < 0 (Mächler 2012: each branch where it loses no digits). */
+  /**
+   * log(1 - exp(x)) of a log-probability x (Mächler 2012: each branch where it loses no digits). In float32 an answer's
+   * log-probability can reach 0, or pass it by a rounding: it stays below.
+   */
   log1mexp(): Dual {
-    const { value } = this;
+    const value = Math.min(this.value, -1e-9);
     const result = value > -Math.LN2 ? Math.log(-Math.expm1(value)) : Math.log1p(-Math.exp(value));
-    return this.mapped(result, 1 / Math.expm1(-value) === 0 ? 0 : -1 / Math.expm1(-value));
+    return this.mapped(result, -1 / Math.expm1(-value));
   }
 
   /** Chain rule: a function's value here and its slope. */

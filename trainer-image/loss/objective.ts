@@ -1,50 +1,117 @@
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
+import { needsReference } from '../../crds/losses.ts';
+import { divergences } from './divergence.ts';
 import { Dual } from './dual.ts';
-import { losses } from './losses.ts';
-import type { PairLogProbs, PairScores } from './scores.ts';
+import { losses, type Loss } from './losses.ts';
+import { inOrder, type Match } from './pairing.ts';
+import type { PairLogProbs, PairScores, PairSlopes } from './scores.ts';
 
-/** Some pairs of an optimizer batch, or all of them. */
+type Training = DPOJobSpec['training'];
+
+/** Sizes of a whole optimizer batch, over which its loss is a mean: any split into micro-batches gives the same. */
+export interface BatchTotals {
+  pairs: number;
+  chosenTokens: number;
+}
+
+/** Some pairs of an optimizer batch; all of them where `needsWholeBatch`. */
 export interface ScoredPairs {
   scores: readonly PairScores[];
-  /** In the order of `scores`. */
-  reference: readonly PairLogProbs[];
-  /** Pairs of the whole batch: the batch's loss is their mean, whatever part is given here. */
-  totalPairs: number;
+  /** In the order of `scores`; undefined where no loss needs it. */
+  reference: readonly PairLogProbs[] | undefined;
+  totals: BatchTotals;
 }
 
 /** What one pair gave. */
 export interface PairOutcome extends PairScores {
+  /** The batch's loss is the mean of its pairs'. */
   loss: number;
-  /** Beta times the log-ratios against the reference (Rafailov et al. 2023, sec. 4). */
+  /**
+   * Beta times the log-ratios against the reference (Rafailov et al. 2023, sec. 4); without a reference beta times the
+   * log-probabilities, summed or averaged as the loss has them (TRL's CPOTrainer and ORPOTrainer).
+   */
   rewards: PairLogProbs;
-  /** Derivatives of the batch's loss by this pair's log-probabilities. */
-  slopes: PairLogProbs;
+  /** Derivatives of the batch's loss. */
+  slopes: PairSlopes;
 }
 
-type Training = DPOJobSpec['training'];
+export function batchTotals(pairs: readonly { chosen: { length: number } }[]): BatchTotals {
+  return { pairs: pairs.length, chosenTokens: pairs.reduce((sum, { chosen }) => sum + chosen.length, 0) };
+}
 
-/** The configured loss of each pair. Pure: numbers in, numbers out. */
-export function pairOutcomes(training: Training, { scores, reference, totalPairs }: ScoredPairs): PairOutcome[] {
-  return scores.map((score, i) => {
-    const { logProbs } = score;
-    const base = reference[i] as PairLogProbs;
-    const chosen = new Dual(logProbs.chosen - base.chosen, 1, 0);
-    const rejected = new Dual(logProbs.rejected - base.rejected, 0, 1);
-    const loss = training.loss
-      .map(({ type, weight }) => losses[type]({ chosen, rejected }, training).times(weight))
-      .reduce((sum, term) => sum.plus(term));
-    return {
-      ...score,
-      loss: loss.value,
-      rewards: { chosen: training.beta * chosen.value, rejected: training.beta * rejected.value },
-      slopes: { chosen: loss.chosen / totalPairs, rejected: loss.rejected / totalPairs },
-    };
-  });
+/** Whether the loss of a pair depends on the other pairs of its optimizer batch. */
+export const needsWholeBatch = (training: Training): boolean =>
+  training.loss.some(({ type }) => losses[type].pairing !== undefined);
+
+/** The configured loss of each pair, with its gradient. Pure: numbers in, numbers out. */
+export function pairOutcomes(training: Training, batch: ScoredPairs): PairOutcome[] {
+  const outcomes = batch.scores.map((score, i) => ({
+    ...score,
+    loss: 0,
+    rewards: rewards(training, score, batch.reference?.[i]),
+    slopes: { chosen: 0, rejected: 0, likelihood: 0 },
+  }));
+  for (const { type, weight } of training.loss) {
+    addPreference(outcomes, { loss: losses[type], weight, training, batch });
+    addLikelihood(outcomes, (losses[type].likelihood?.(training) ?? 0) * weight, batch.totals);
+  }
+  return outcomes;
 }
 
 /** The loss that these pairs have where policy and reference are equal: what the first step must begin with. */
 export function lossAtZeroMargin(training: Training, scores: readonly PairScores[]): number {
-  const reference = scores.map(({ logProbs }) => logProbs);
-  const outcomes = pairOutcomes(training, { scores, reference, totalPairs: scores.length });
+  const reference = needsReference(training) ? scores.map(({ logProbs }) => logProbs) : undefined;
+  const chosenTokens = scores.reduce((sum, { lengths }) => sum + lengths.chosen, 0);
+  const outcomes = pairOutcomes(training, { scores, reference, totals: { pairs: scores.length, chosenTokens } });
   return outcomes.reduce((sum, { loss }) => sum + loss, 0) / scores.length;
+}
+
+interface Term {
+  loss: Loss;
+  weight: number;
+  training: Training;
+  batch: ScoredPairs;
+}
+
+function addPreference(outcomes: readonly PairOutcome[], { loss, weight, training, batch }: Term): void {
+  const { preference, pairing = inOrder } = loss;
+  if (preference === undefined) return;
+  const { scores, reference = [], totals } = batch;
+  for (const match of pairing(scores, reference)) {
+    const chosen = outcomes[match.chosen] as PairOutcome;
+    const rejected = outcomes[match.rejected] as PairOutcome;
+    const value = preference(termsOf(match, training, batch), training).times(weight * chosen.weight);
+    chosen.loss += value.value;
+    chosen.slopes.chosen += value.chosen / totals.pairs;
+    rejected.slopes.rejected += value.rejected / totals.pairs;
+  }
+}
+
+function termsOf(match: Match, training: Training, { scores, reference }: ScoredPairs) {
+  const { logProbs: own, lengths } = scores[match.chosen] as PairScores;
+  const { logProbs: other, lengths: otherLengths } = scores[match.rejected] as PairScores;
+  const score = divergences[training.fDivergence];
+  const [base, otherBase] = [reference?.[match.chosenReference], reference?.[match.rejectedReference]];
+  return {
+    chosen: score(new Dual(own.chosen - (base?.chosen ?? 0), 1, 0), training),
+    rejected: score(new Dual(other.rejected - (otherBase?.rejected ?? 0), 0, 1), training),
+    lengths: { chosen: lengths.chosen, rejected: otherLengths.rejected },
+  };
+}
+
+/** Cross-entropy of the chosen answers: minus the mean log-probability of the batch's chosen tokens, as TRL's `sft`. */
+function addLikelihood(outcomes: readonly PairOutcome[], weight: number, { pairs, chosenTokens }: BatchTotals): void {
+  for (const outcome of outcomes) {
+    outcome.loss -= (weight * outcome.likelihood * pairs) / chosenTokens;
+    outcome.slopes.likelihood -= weight / chosenTokens;
+  }
+}
+
+function rewards(training: Training, { logProbs, lengths }: PairScores, reference?: PairLogProbs): PairLogProbs {
+  const averages = training.loss.some(({ type }) => losses[type].averages);
+  const reward = (side: keyof PairLogProbs): number => {
+    if (reference !== undefined) return training.beta * (logProbs[side] - reference[side]);
+    return (training.beta * logProbs[side]) / (averages ? lengths[side] : 1);
+  };
+  return { chosen: reward('chosen'), rejected: reward('rejected') };
 }

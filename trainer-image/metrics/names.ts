@@ -15,6 +15,7 @@ export const gaugeNames: Record<keyof Metrics, string> = {
   pairsPerSecond: 'dpo_train_pairs_per_second',
   tokensPerSecond: 'dpo_train_tokens_per_second',
   firstStepLoss: 'dpo_train_first_step_loss',
+  zeroMarginLoss: 'dpo_train_zero_margin_loss',
   sftLoss: 'dpo_train_sft_loss',
   evalSftLoss: 'dpo_eval_sft_loss',
   evalLoss: 'dpo_eval_loss',

@@ -1,5 +1,5 @@
 import type { HeadRows } from '../data/layout.ts';
-import { compile, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
+import { compile, ops, read, tensor, type Tensor } from '../engine/engine.ts';
 import { named, type Architecture } from './architecture.ts';
 import { Tape } from './tape.ts';
 
@@ -28,6 +28,8 @@ export interface HeadForward {
   crossEntropy: Tensor;
   /** Gradient of each row's cross-entropy by its logits, [rows, vocabulary]: the largest tensor of a step. */
   dLogits: Tensor;
+  /** log sum_v p(v)^2 at each row, [rows]; only on request. */
+  logSumSquares: Tensor | undefined;
 }
 
 const rowsOf = (head: HeadRows): Tensor => tensor(head.rows, [head.rows.length], 'int32');
@@ -36,27 +38,33 @@ const labelsOf = (head: HeadRows): Tensor => tensor(head.labels, [head.labels.le
 /**
  * Forward of some whole groups from x [n, hidden]. The loss is computed from the rows' log-probabilities in between, and
  * then `headBackward` is called: [rows, vocabulary] exists once and nothing of its size is computed twice.
+ * `squares` asks for what WPO weighs pairs by.
  */
-export function headForward(head: HeadRows, x: Tensor, weights: HeadWeights): HeadForward {
+export function headForward(head: HeadRows, x: Tensor, weights: HeadWeights, squares = false): HeadForward {
   const { architecture, projection, norm } = weights;
   const run = ([states, rows, labels, table, ...gains]: Tensor[]): Tensor[] => {
     const inputs = { x: states, rows, norm: gains } as RowInputs;
     const { hidden } = normed(new Tape(), architecture, inputs);
-    return ops.crossEntropy(ops.matmul(hidden, table as Tensor, false, true), labels as Tensor);
+    const logits = ops.matmul(hidden, table as Tensor, false, true);
+    const sums = squares ? [ops.log(ops.sum(ops.square(ops.softmax(logits)), 1, false))] : [];
+    return [...ops.crossEntropy(logits, labels as Tensor), ...sums];
   };
   const inputs = [x, rowsOf(head), labelsOf(head), projection, ...norm];
-  const [crossEntropy, dLogits] = compile(`${architecture.id} head forward`, run, inputs) as [Tensor, Tensor];
-  return { crossEntropy, dLogits };
+  const key = `${architecture.id} head forward${squares ? ' with squares' : ''}`;
+  const [crossEntropy, dLogits, logSumSquares] = compile(key, run, inputs) as [Tensor, Tensor, Tensor | undefined];
+  return { crossEntropy, dLogits, logSumSquares };
 }
 
-/** Log-probabilities of the rows' tokens, [rows], from x [n, hidden]. */
-export function headLogProbs(head: HeadRows, x: Tensor, weights: HeadWeights): Float32Array {
-  return scope(() => logProbsOf(headForward(head, x, weights)));
+/** What is read of each row. */
+export interface RowValues {
+  /** Log-probability of its token. */
+  logProbs: Float32Array;
+  logSumSquares: Float32Array | undefined;
 }
 
-/** Log-probability of each row's token. */
-export function logProbsOf({ crossEntropy }: HeadForward): Float32Array {
-  return (read(crossEntropy) as Float32Array).map((value) => -value);
+export function rowValues({ crossEntropy, logSumSquares }: HeadForward): RowValues {
+  const logProbs = (read(crossEntropy) as Float32Array).map((value) => -value);
+  return { logProbs, logSumSquares: logSumSquares && (read(logSumSquares) as Float32Array) };
 }
 
 /**

@@ -3,13 +3,13 @@ import type { HeadRows, Layout } from '../data/layout.ts';
 import type { Example, Pair } from '../data/pair.ts';
 import { read, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
 import type { PairOutcome } from '../loss/objective.ts';
-import { pairScores, tokenSlopes, type PairScores, type PairTokens } from '../loss/scores.ts';
+import { tokenSlopes, type PairScores, type PairTokens } from '../loss/scores.ts';
 import { clip, globalNorm } from '../optimizer/clip.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizers.ts';
-import { joinPairs, splitByPair } from './answers.ts';
+import { joinPairs, scoresOf, splitByPair } from './answers.ts';
 import { Gradients } from './gradients.ts';
 import { layOutExamples, layOutPairs } from './groups.ts';
-import { headBackward, headForward, headLogProbs, logProbsOf } from './head.ts';
+import { headBackward, headForward, rowValues, type RowValues } from './head.ts';
 import { HeldOutKl } from './held-out-kl.ts';
 import { Network } from './network.ts';
 import type { NamedTensor } from './safetensors.ts';
@@ -60,37 +60,31 @@ export class Learner {
 
   /** Log-probability of every token of each pair's answers under the present weights. */
   tokenLogProbs(pairs: readonly Pair[]): PairTokens[] {
-    const layout = layOutPairs(pairs);
-    return scope(() => {
-      const { output, weights } = this.network.forward(layout);
-      return layout.heads.flatMap((head) => splitByPair(head, headLogProbs(head, output, weights)));
-    });
+    return this.forward(layOutPairs(pairs), false, (head, { logProbs }) => splitByPair(head, logProbs));
   }
 
   /** Sum of the log-probabilities of these examples' answer tokens under the present weights. */
   exampleLogProb(examples: readonly Example[]): number {
-    const layout = layOutExamples(examples);
-    return scope(() => {
-      const { output, weights } = this.network.forward(layout);
-      let sum = 0;
-      for (const head of layout.heads) for (const value of headLogProbs(head, output, weights)) sum += value;
-      return sum;
-    });
+    const sums = this.forward(layOutExamples(examples), false, (_, { logProbs }) => [
+      logProbs.reduce((sum, value) => sum + value, 0),
+    ]);
+    return sums.reduce((sum, value) => sum + value, 0);
   }
 
   /** What a loss knows of these pairs under the present weights. */
   scorePairs(pairs: readonly Pair[]): PairScores[] {
-    return this.tokenLogProbs(pairs).map(pairScores);
+    const { ldAlpha, useWeighting } = this.training;
+    return this.forward(layOutPairs(pairs), useWeighting, (head, values) => scoresOf(head, values, ldAlpha));
   }
 
   /** Adds the gradient of a micro-batch's share in the loss; returns what `lossOf` gave. */
   accumulatePreference(pairs: readonly Pair[], lossOf: LossOf): PairOutcome[] {
+    const { ldAlpha, useWeighting } = this.training;
     const outcomes: PairOutcome[] = [];
-    this.backpropagate(layOutPairs(pairs), (head, logProbs) => {
-      const scores = splitByPair(head, logProbs).map(pairScores);
-      const found = lossOf(scores, head.from);
+    this.backpropagate(layOutPairs(pairs), useWeighting, (head, values) => {
+      const found = lossOf(scoresOf(head, values, ldAlpha), head.from);
       outcomes.push(...found);
-      return joinPairs(found.map(({ slopes }, i) => tokenSlopes(slopes, scores[i] as PairScores)));
+      return joinPairs(found.map((outcome) => tokenSlopes(outcome.slopes, outcome, ldAlpha)));
     });
     return outcomes;
   }
@@ -98,7 +92,7 @@ export class Learner {
   /** Adds the gradient of these examples' cross-entropy over `totalTokens` answer tokens; returns its sum over tokens. */
   accumulateSft(examples: readonly Example[], totalTokens: number): number {
     let sum = 0;
-    this.backpropagate(layOutExamples(examples), (_, logProbs) => {
+    this.backpropagate(layOutExamples(examples), false, (_, { logProbs }) => {
       for (const value of logProbs) sum -= value;
       return new Float32Array(logProbs.length).fill(-1 / totalTokens);
     });
@@ -151,14 +145,28 @@ export class Learner {
     this.network.variables.forEach((variable) => assign(variable, saved));
   }
 
-  /** `slopesOf`: log-probability of each row of a head call -> the loss's derivative by it. */
-  private backpropagate(layout: Layout, slopesOf: (head: HeadRows, logProbs: Float32Array) => Float32Array): void {
+  /** What `of` makes of each head call's rows. */
+  private forward<T>(layout: Layout, squares: boolean, of: (head: HeadRows, values: RowValues) => T[]): T[] {
+    return scope(() => {
+      const { output, weights } = this.network.forward(layout);
+      return layout.heads.flatMap((head) =>
+        scope(() => of(head, rowValues(headForward(head, output, weights, squares)))),
+      );
+    });
+  }
+
+  /** `slopesOf`: a head call's rows -> the loss's derivative by each row's log-probability. */
+  private backpropagate(
+    layout: Layout,
+    squares: boolean,
+    slopesOf: (head: HeadRows, values: RowValues) => Float32Array,
+  ): void {
     scope(() =>
       this.network.backpropagate(
         layout,
         (head, x, weights) => {
-          const forward = headForward(head, x, weights);
-          return headBackward(head, { ...weights, x }, forward, slopesOf(head, logProbsOf(forward)));
+          const forward = headForward(head, x, weights, squares);
+          return headBackward(head, { ...weights, x }, forward, slopesOf(head, rowValues(forward)));
         },
         (name, gradient) => this.gradients.add(name, gradient),
       ),

@@ -2,11 +2,10 @@ import type { Metrics } from '../../crds/progress.ts';
 import type { Pair } from '../data/pair.ts';
 import { stepBatch, stepsPerEpoch } from '../data/order.ts';
 import { summarise } from '../evaluate.ts';
-import { lossAtZeroMargin, pairOutcomes, type PairOutcome } from '../loss/objective.ts';
-import type { PairScores } from '../loss/scores.ts';
-import { pairTokens, splitPairs } from '../model/groups.ts';
+import { lossAtZeroMargin } from '../loss/objective.ts';
+import { pairTokens } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
-import type { LossOf } from '../model/learner.ts';
+import { accumulateBatch, type PreferenceBatch } from './accumulate.ts';
 import type { StageContext } from './context.ts';
 import type { Evaluation } from './evaluation.ts';
 import type { Reference } from './reference.ts';
@@ -20,17 +19,24 @@ export function preferenceSteps({ run }: Pick<StageContext, 'run'>, pairs: numbe
 
 export interface PreferenceData {
   pairs: readonly Pair[];
-  /** In the order of `pairs`. */
-  reference: Reference;
+  /** In the order of `pairs`; undefined where no loss needs it. */
+  reference: Reference | undefined;
   evaluation: Evaluation;
 }
 
 /** The first step's loss must be the loss at zero margin: policy and reference are still equal. */
-function checkFirstStep(context: StageContext, loss: number, scores: readonly PairScores[]): void {
-  const expected = lossAtZeroMargin(context.run.job.spec.training, scores);
-  if (Math.abs(loss - expected) <= 1e-3) return;
+function checkFirstStep(context: StageContext, loss: number, expected: number): void {
+  if (Math.abs(loss - expected) <= 1e-3 * Math.max(1, Math.abs(expected))) return;
   const message = `the first step's loss is ${loss}, not ${expected}: policy and reference differ before training`;
   context.report.warn('FirstStepLoss', message);
+}
+
+function batchOf({ pairs, reference }: PreferenceData, items: Iterable<number>): PreferenceBatch {
+  const chosen = [...items];
+  return {
+    pairs: chosen.map((item) => pairs[item] as Pair),
+    reference: reference && chosen.map((item) => reference[item] as Reference[number]),
+  };
 }
 
 /**
@@ -62,26 +68,29 @@ export function optimisePreference(
     takeStep: (step) => {
       const { items } = stepBatch(step, plan);
       const started = performance.now();
-      const outcomes = accumulate(context, data, [...items], { step, total });
+      const batch = batchOf(data, items);
+      const position = { stage: 'Training', step, totalSteps: total, stageStep: step, stageTotal: total } as const;
+      const outcomes = accumulateBatch(learner, batch, () => report.beat(position));
       const learningRate = learningRateAt(step, total, training);
       const gradNorm = learner.update(step + 1, learningRate);
       const metrics: Metrics = { ...summarise(outcomes), beta: training.beta, gradNorm, learningRate };
-      const batch = [...items].map((item) => data.pairs[item] as Pair);
       checkFinite(
         { loss: metrics.loss as number, gradNorm, step: step + 1 },
-        batch.map(({ row }) => row),
+        batch.pairs.map(({ row }) => row),
       );
       if (step === 0) {
         figures['firstStepLoss'] = metrics.loss as number;
-        checkFirstStep(context, metrics.loss as number, outcomes);
+        figures['zeroMarginLoss'] = lossAtZeroMargin(training, outcomes);
+        checkFirstStep(context, figures['firstStepLoss'], figures['zeroMarginLoss']);
       }
       const seconds = (performance.now() - started) / 1000;
-      metrics.pairsPerSecond = batch.length / seconds;
-      const tokens = batch.reduce((sum, pair) => sum + pairTokens(pair), 0);
+      metrics.pairsPerSecond = batch.pairs.length / seconds;
+      const tokens = batch.pairs.reduce((sum, pair) => sum + pairTokens(pair), 0);
       metrics.tokensPerSecond = tokens / seconds;
-      report.observe({ kind: 'step', stage: 'Training', seconds, pairs: batch.length, tokens });
+      report.observe({ kind: 'step', stage: 'Training', seconds, pairs: batch.pairs.length, tokens });
       const epoch = (step + 1) / stepsPerEpoch(plan.count, plan.batchSize);
       metrics.firstStepLoss = figures['firstStepLoss'];
+      metrics.zeroMarginLoss = figures['zeroMarginLoss'];
       context.watch.see('train', step + 1, metrics);
       const steps = { step: step + 1, totalSteps: total, stageStep: step + 1, stageTotal: total };
       return { stage: 'Training', ...steps, epoch, metrics };
@@ -91,24 +100,4 @@ export function optimisePreference(
     },
     ended: () => data.evaluation.stoppedAt !== undefined,
   });
-}
-
-function accumulate(
-  { learner, report, run }: StageContext,
-  data: PreferenceData,
-  items: readonly number[],
-  at: { step: number; total: number },
-): PairOutcome[] {
-  const batch = items.map((item) => data.pairs[item] as Pair);
-  const outcomes: PairOutcome[] = [];
-  for (const part of splitPairs(batch, run.job.spec.training.microBatchTokens)) {
-    const reference = items
-      .slice(outcomes.length, outcomes.length + part.length)
-      .map((item) => data.reference[item] as Reference[number]);
-    const lossOf: LossOf = (scores, from) =>
-      pairOutcomes(run.job.spec.training, { scores, reference: reference.slice(from), totalPairs: batch.length });
-    outcomes.push(...learner.accumulatePreference(part, lossOf));
-    report.beat({ stage: 'Training', step: at.step, totalSteps: at.total, stageStep: at.step, stageTotal: at.total });
-  }
-  return outcomes;
 }

@@ -17,14 +17,15 @@ export type Reference = PairLogProbs[];
  * weights that have moved.
  */
 export function referencePass({ run, learner, plan, fence, report }: StageContext, pairs: readonly Pair[]): Reference {
+  const { microBatchTokens, ldAlpha } = run.job.spec.training;
   const file = join(run.paths.checkpoints, 'reference.json');
   const stored = storedSchema.safeParse(readSealed(file));
   if (stored.success && stored.data.plan === plan && stored.data.pairs.length === pairs.length) {
     return stored.data.pairs.map(([chosen, rejected]) => ({ chosen, rejected }));
   }
   const result: Reference = [];
-  for (const batch of splitPairs(pairs, run.job.spec.training.microBatchTokens)) {
-    result.push(...learner.tokenLogProbs(batch).map(sumTokens));
+  for (const batch of splitPairs(pairs, microBatchTokens)) {
+    result.push(...learner.tokenLogProbs(batch).map((tokens) => sumTokens(tokens, ldAlpha)));
     report.beat({ stage: 'Reference', stageStep: result.length, stageTotal: pairs.length });
   }
   writeSealed(file, { plan, pairs: result.map(({ chosen, rejected }) => [chosen, rejected]) }, fence);

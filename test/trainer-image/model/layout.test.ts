@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Pair } from '../../../trainer-image/data/pair.ts';
 import { scope } from '../../../trainer-image/engine/engine.ts';
 import { layOutExamples } from '../../../trainer-image/model/groups.ts';
-import { headLogProbs } from '../../../trainer-image/model/head.ts';
+import { headForward, rowValues } from '../../../trainer-image/model/head.ts';
 import { HeldOutKl } from '../../../trainer-image/model/held-out-kl.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
 import { accumulate, goldenFolder, goldenPairs, logProbs, trainingOf } from '../golden.ts';
@@ -13,7 +13,7 @@ function alone({ network }: Learner, prompt: Int32Array, completion: Int32Array)
   const layout = layOutExamples([{ row: 0, prompt, completion }]);
   return scope(() => {
     const { output, weights } = network.forward(layout);
-    return headLogProbs(layout.heads[0]!, output, weights);
+    return rowValues(headForward(layout.heads[0]!, output, weights)).logProbs;
   });
 }
 

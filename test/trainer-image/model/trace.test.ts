@@ -37,7 +37,9 @@ function trainAsTrl(run: Run, pairs: readonly Pair[]): Log[] {
   policy.startStage();
   return run.logs.map((_, step) => {
     const batch = pairs.slice(4 * step, 4 * step + 4);
-    const outcomes = splitPairs(batch, 200).flatMap((part) => accumulate(policy, part, logProbs(reference, part), 4));
+    const outcomes = splitPairs(batch, 200).flatMap((part) =>
+      accumulate(policy, part, logProbs(reference, part), batch),
+    );
     const learningRate = learningRateAt(step, 20, { schedule: 'linear', learningRate: peak, warmup: 0.1 });
     const log: Log = { learning_rate: learningRate, grad_norm: policy.update(step + 1, learningRate) };
     for (const [name, figure] of Object.entries(figures)) log[name] = mean(outcomes.map(figure));
