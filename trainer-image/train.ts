@@ -30,13 +30,7 @@ export async function train(asked: Run, holder: string, report: Reporter): Promi
   const started = performance.now();
   report.beat({ stage: 'Loading' });
   const run = await fetchSources(asked, report);
-  const learner = new Learner(run.paths.model, run.job.spec.training);
-  report.info(`model loaded: ${learner.parameterCount} parameters`);
-  const { training, sft } = run.job.spec;
-  checkLengths(learner.network.architecture, {
-    'training.maxLength': training.maxLength,
-    'sft.maxLength': sft?.maxLength,
-  });
+  const learner = loadModel(run, report);
 
   const data = await loadData(run, report);
   checkTokens(data, learner.network.architecture.config.vocabSize);
@@ -80,6 +74,15 @@ export async function train(asked: Run, holder: string, report: Reporter): Promi
   tellRecordings(started, report);
   // The model is there: a stop that comes now comes too late.
   note(report, { stage: 'Done', step: lastStep, totalSteps, output: { source: run.job.spec.output.source, digest } });
+}
+
+function loadModel({ paths, job }: Run, report: Reporter): Learner {
+  const { training, sft } = job.spec;
+  const learner = new Learner(paths.model, training);
+  report.info(`model loaded: ${learner.parameterCount} parameters`);
+  const lengths = { 'training.maxLength': training.maxLength, 'sft.maxLength': sft?.maxLength };
+  checkLengths(learner.network.architecture, lengths);
+  return learner;
 }
 
 /** Weights at the start of the preference stage: fine-tuned now, or as an earlier run left them. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { needsReference } from '../../../crds/losses.ts';
 import { lossAtZeroMargin, pairOutcomes, type PairOutcome } from '../../../trainer-image/loss/objective.ts';
 import { pairScores, sumTokens, tokenSlopes, type PairTokens } from '../../../trainer-image/loss/scores.ts';
 import type { Training } from '../../../trainer-image/model/learner.ts';
@@ -231,6 +232,29 @@ describe('the loss and its gradient, worked out from the papers’ formulas in f
       expect(slopes.chosen).toBeCloseTo(chosen[i] as number, 5);
       expect(slopes.rejected).toBeCloseTo(rejected[i] as number, 5);
     });
+  });
+});
+
+describe('rewards', () => {
+  const scores = [
+    { logProbs: { chosen: -3, rejected: -8 }, likelihood: -3, lengths: { chosen: 2, rejected: 4 }, weight: 1 },
+  ];
+  const rewards: [string, object, object][] = [
+    ['the log-ratios', { loss: [{ type: 'sigmoid' }] }, { chosen: 0.2 * -2, rejected: 0.2 * -3 }],
+    [
+      'the log-ratios, whatever the divergence',
+      { fDivergence: 'forward_kl' },
+      { chosen: 0.2 * -2, rejected: 0.2 * -3 },
+    ],
+    ['cpo’s log-probabilities', { loss: [{ type: 'cpo' }] }, { chosen: 0.2 * -3, rejected: 0.2 * -8 }],
+    ['simpo’s mean log-probabilities', { loss: [{ type: 'simpo' }] }, { chosen: 0.2 * -1.5, rejected: 0.2 * -2 }],
+    ['orpo’s', { loss: [{ type: 'orpo' }, { type: 'sft' }] }, { chosen: 0.2 * -1.5, rejected: 0.2 * -2 }],
+  ];
+  test.each(rewards)('are beta times %s', (_, settings, expected) => {
+    const training = trainingOf({ beta: 0.2, ...settings });
+    const reference = needsReference(training) ? [{ chosen: -1, rejected: -5 }] : undefined;
+    const [outcome] = pairOutcomes(training, { scores, reference, totals: { pairs: 1, chosenTokens: 2 } });
+    expect(outcome?.rewards).toEqual(expected);
   });
 });
 
