@@ -88,8 +88,8 @@ gemma3 = {
 gpt2 = {
     "model_type": "gpt2",
     **shared,
-    "n_positions": 48,
-    "n_ctx": 48,
+    "n_positions": 44,
+    "n_ctx": 44,
     "n_embd": 32,
     "n_layer": 2,
     "n_head": 4,
@@ -126,7 +126,10 @@ cases = {
         "llama",
         {**llama, "max_position_embeddings": 24, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
     ),
-    "llama, dynamic rope, short enough": ("llama", {**llama, "rope_scaling": {"type": "dynamic", "factor": 2.0}}),
+    "llama, dynamic rope, just short enough": (
+        "llama",
+        {**llama, "max_position_embeddings": 44, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
+    ),
     "llama, yarn rope, old form": (
         "llama",
         {
@@ -165,13 +168,13 @@ cases = {
             },
         },
     ),
-    "llama, longrope, short enough": (
+    "llama, longrope, just short enough": (
         "llama",
         {
             **llama,
             "rope_scaling": {
                 "rope_type": "longrope",
-                "original_max_position_embeddings": 48,
+                "original_max_position_embeddings": 44,
                 "attention_factor": 1.2,
                 **longrope,
             },
@@ -208,12 +211,12 @@ cases = {
     "mistral, no window": ("mistral", {**mistral, "sliding_window": None, "head_dim": 8}),
     "mistral, default window": ("mistral", mistral),
     "phi3, longrope": ("phi3", {**phi3, "rope_scaling": {"type": "longrope", **phi3_factors}}),
-    "phi3, longrope as su, short enough": (
+    "phi3, longrope as su, just short enough": (
         "phi3",
         {
             **phi3,
-            "original_max_position_embeddings": 48,
-            "rope_scaling": {"type": "su", "original_max_position_embeddings": 48, **phi3_factors},
+            "original_max_position_embeddings": 44,
+            "rope_scaling": {"type": "su", "original_max_position_embeddings": 44, **phi3_factors},
         },
     ),
     "phi3, longrope as yarn, window": (

@@ -176,7 +176,7 @@ describe('a run', () => {
       'a length over the positions that its model has learned',
       job.replace('models/tiny', 'models/gpt2'),
       exitCodes.InvalidConfiguration,
-      /training.maxLength 1024 is more than the 48 positions that the model knows/,
+      /training.maxLength 1024 is more than the 44 positions that the model knows/,
     ],
     [
       'a wrong field',

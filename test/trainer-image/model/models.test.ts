@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import type { PairTokens } from '../../../trainer-image/loss/scores.ts';
 import { checkLengths } from '../../../trainer-image/model/embedding.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
 import { architectureOf } from '../../../trainer-image/model/models.ts';
@@ -20,12 +21,17 @@ const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
 describe('what transformers computes with a tiny model, and its gradient by every weight:', () => {
   test.each(Object.entries(reference.cases))('%s', (_, known) => {
     const learner = new Learner(checkpoint(known), trainingOf());
-    // Both answers in one pass behind one prompt; transformers has them in two sequences.
-    const [own] = learner.tokenLogProbs([pair]);
-    for (const answer of ['chosen', 'rejected'] as const) {
-      const values = own?.[answer] ?? [];
-      expect(values).toHaveLength(known[answer].length);
-      expect(apart(values, known[answer])).toBeLessThan(1e-4);
+    // All in one pass, both answers behind one prompt, in either order; transformers has a sequence for each.
+    const swapped = { ...pair, chosen: pair.rejected, rejected: pair.chosen };
+    const [own, other] = learner.tokenLogProbs([pair, swapped]) as [PairTokens, PairTokens];
+    for (const [values, expected] of [
+      [own.chosen, known.chosen],
+      [own.rejected, known.rejected],
+      [other.chosen, known.rejected],
+      [other.rejected, known.chosen],
+    ] as const) {
+      expect(values).toHaveLength(expected.length);
+      expect(apart(values, expected)).toBeLessThan(1e-4);
     }
     learner.accumulateSft([example], pair.chosen.length);
     const gradients = learner.readGradients();
@@ -39,7 +45,7 @@ describe('what transformers computes with a tiny model, and its gradient by ever
 
   /** Settings that do not matter at these lengths. */
   const alike = [
-    ['llama', 'llama, dynamic rope, short enough'],
+    ['llama', 'llama, dynamic rope, just short enough'],
     ['mistral, no window', 'mistral, default window'],
   ];
 
@@ -75,9 +81,9 @@ describe('a checkpoint', () => {
 
   test('with learned positions refuses a length that is more, by the name of its field', () => {
     const check = (lengths: Record<string, number>) => () => checkLengths(architectureOf(gpt2.config), lengths);
-    expect(check({ 'training.maxLength': 48 })).not.toThrow();
-    expect(check({ 'training.maxLength': 48, 'sft.maxLength': 49 })).toThrow(
-      'sft.maxLength 49 is more than the 48 positions that the model knows: lower it',
+    expect(check({ 'training.maxLength': 44 })).not.toThrow();
+    expect(check({ 'training.maxLength': 44, 'sft.maxLength': 45 })).toThrow(
+      'sft.maxLength 45 is more than the 44 positions that the model knows: lower it',
     );
     const unbounded = architectureOf((reference.cases as { llama: Case }).llama.config);
     expect(() => checkLengths(unbounded, { 'training.maxLength': 1e6 })).not.toThrow();
