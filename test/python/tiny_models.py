@@ -130,12 +130,14 @@ cases = {
         "llama",
         {**llama, "max_position_embeddings": 44, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
     ),
+    "llama, dynamic rope, short": ("llama", {**llama, "rope_scaling": {"type": "dynamic", "factor": 2.0}}),
     "llama, yarn rope, old form": (
         "llama",
         {
             **llama,
             "rope_theta": 1000.0,
-            "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
+            "max_position_embeddings": 16384,
+            "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096},
         },
     ),
     "llama, yarn rope, new form": (

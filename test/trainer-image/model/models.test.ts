@@ -45,7 +45,7 @@ describe('what transformers computes with a tiny model, and its gradient by ever
 
   /** Settings that do not matter at these lengths. */
   const alike = [
-    ['llama', 'llama, dynamic rope, just short enough'],
+    ['llama', 'llama, dynamic rope, just short enough', 'llama, dynamic rope, short'],
     ['mistral, no window', 'mistral, default window'],
   ];
 
