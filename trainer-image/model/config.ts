@@ -36,7 +36,8 @@ const ignoredSettings =
   'architectures auto_map bos_token_id eos_token_id pad_token_id dtype torch_dtype initializer_range ' +
   'model_type pretraining_tp transformers_version use_cache _name_or_path cache_implementation ' +
   '_attn_implementation_autoset attention_dropout is_llama_config rope_interleaved return_dict output_attentions ' +
-  'output_hidden_states tokenizer_class transformers.js_config unsloth_fixed unsloth_version task_specific_params';
+  'output_hidden_states tokenizer_class transformers.js_config unsloth_fixed unsloth_version task_specific_params ' +
+  'tokenizer_class id2label label2id _num_labels gradient_checkpointing';
 
 /**
  * The settings of an architecture by their zod schemas. Throws InvalidConfiguration that names each setting that is not

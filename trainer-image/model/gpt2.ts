@@ -22,6 +22,9 @@ const settings = {
   // How scores are computed in half precision, dropout, and the heads of other tasks.
   reorder_and_upcast_attn: ignored,
   n_ctx: ignored,
+  n_special: ignored,
+  output_past: ignored,
+  predict_special_tokens: ignored,
   attn_pdrop: ignored,
   embd_pdrop: ignored,
   resid_pdrop: ignored,
