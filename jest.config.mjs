@@ -11,7 +11,7 @@ const ring = (name, testMatch) => ({
 
 export default {
   projects: [
-    ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples}/**/*.test.ts']),
+    ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs}/**/*.test.ts']),
     ring('integration', ['<rootDir>/test/integration/**/*.test.ts']),
     ring('e2e', ['<rootDir>/test/e2e/**/*.test.ts']),
   ],

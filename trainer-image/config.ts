@@ -81,6 +81,15 @@ export function readJobFile(file: string): RunConfig {
   return { namespace, name, uid, attempt: 1, spec };
 }
 
+/** `--betas 0.05,0.1`: the betas of a sweep. Throws InvalidConfiguration. */
+export function readBetas(text: string): number[] {
+  const betas = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+  const wrong = betas.findIndex((beta) => !(beta > 0 && beta <= 1000));
+  if (wrong >= 0) throw invalid(`--betas: '${text.split(',')[wrong]}' is not a number above 0 and at most 1000`);
+  if (new Set(betas).size < betas.length) throw invalid(`--betas: '${text}' has a beta twice`);
+  return betas;
+}
+
 /** `pvc://claim/path` -> the claim's name and the path in it. */
 function claimOf(source: string): { claim: string; path: string } {
   const [claim = '', ...rest] = source.slice('pvc://'.length).split('/');
@@ -120,11 +129,16 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
 /** A path without what does not matter: a trailing slash, links. */
 const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path));
 
+/** The model is never written over. Throws InvalidConfiguration. */
+export function checkOutput({ output, model }: Pick<Run['paths'], 'output' | 'model'>): void {
+  if (realPath(output) === realPath(model))
+    throw invalid('spec.output.source must not be the folder of spec.model.source');
+}
+
 function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
   if (paths.model !== '' && !existsSync(paths.model))
     throw invalid(`spec.model.source: ${spec.model.source} is not there (${paths.model})`);
-  if (realPath(paths.output) === realPath(paths.model))
-    throw invalid('spec.output.source must not be the folder of spec.model.source');
+  checkOutput(paths);
   const inputs = {
     'spec.dataset': paths.dataset,
     'spec.dataset.evalSource': paths.evalDataset,

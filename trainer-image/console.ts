@@ -1,10 +1,12 @@
 import { createLogger, format, transports } from 'winston';
 import type { Progress } from '../crds/progress.ts';
+import type { BetaResult, Sweep } from './metrics/choose-beta.ts';
 
 /** How a run shows itself: a progress bar on a terminal, JSON lines elsewhere. */
 export interface Display {
   progress(progress: Progress): void;
   line(level: 'info' | 'warn' | 'error', message: string, fields?: object): void;
+  sweep(sweep: Sweep): void;
 }
 
 const width = 24;
@@ -27,11 +29,31 @@ export function barOf({ percent, stage, stageStep, stageTotal, metrics, etaSecon
   return `${bar} ${percent.toFixed(0).padStart(3)} % ${stage}${steps}  ${figures}${left}`;
 }
 
+const sweepColumns: [title: string, value: (result: BetaResult) => string][] = [
+  ['beta', ({ beta }) => String(beta)],
+  ['loss', ({ loss }) => round(loss)],
+  ['accuracy', ({ accuracy }) => round(accuracy, 3)],
+  ['margin', ({ margin }) => round(margin, 3)],
+  ['KL', ({ kl }) => round(kl, 3)],
+  ['chosen log-prob', ({ chosenLogProbChange: change }) => `${change > 0 ? '+' : ''}${round(change, 3)}`],
+];
+
+/** Held-out figures of a sweep's betas as a table, and the beta that it would take. */
+export function sweepTable({ results, choice }: Sweep): string {
+  const columns = sweepColumns.map(([title, value]) => [title, ...results.map(value)]);
+  const widths = columns.map((cells) => Math.max(...cells.map((cell) => cell.length)));
+  const lines = [-1, ...results.keys()].map((row) =>
+    columns.map((cells, i) => (cells[row + 1] as string).padStart(widths[i] as number)).join('  '),
+  );
+  return [...lines, '', `beta ${choice.beta}: ${choice.reason}`].join('\n');
+}
+
 function terminal(): Display {
   const clear = '\r\u001b[2K';
   return {
     progress: (progress) => void process.stdout.write(clear + barOf(progress)),
     line: (level, message) => void process.stdout.write(`${clear}${level === 'info' ? '' : `${level}: `}${message}\n`),
+    sweep: (sweep) => void process.stdout.write(`${clear}${sweepTable(sweep)}\n`),
   };
 }
 
@@ -44,6 +66,7 @@ function jsonLines(): Display {
   let last = { key: '', at: 0 };
   return {
     line: (level, message, fields = {}) => void logger.log(level, message, fields),
+    sweep: (sweep) => void logger.info('sweep', sweep),
     progress: ({ stage, step, stageStep, stageTotal, percent, metrics }) => {
       const key = `${stage} ${stageStep} ${metrics.evalLoss}`;
       const now = Date.now();

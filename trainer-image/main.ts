@@ -7,7 +7,7 @@ import type { Progress } from '../crds/progress.ts';
 import { environment, trainerPort } from '../crds/run-config.ts';
 import { storedComputePlan } from './checkpoint/compute-plan.ts';
 import { createDisplay } from './console.ts';
-import { readJobFile, readRunConfig, resolveRun, type Run } from './config.ts';
+import { readBetas, readJobFile, readRunConfig, resolveRun, type Run } from './config.ts';
 import { prepareEnvironment } from './engine/environment.ts';
 import { TrainerError } from './errors.ts';
 import { TrainerMetrics } from './metrics/registry.ts';
@@ -26,6 +26,8 @@ const usage = `usage: npm run train -- -f JOB.yaml [--volumes DIR] [--port N] [-
   --volumes DIR  folder of the claims (default .dpo/volumes)
   --port N       port of /metrics, /progress and /healthz (default ${trainerPort}; 0: any)
   --eager        run operations one by one, for debugging
+  --betas B,...  train with each beta from one start, and show which one the held-out pairs advise
+  --keep         export the model of each beta, to the output's name with -beta-B
   --termination-log FILE  receives the latest record and the reason of the end (default in a pod: /dev/termination-log)`;
 
 const defaultVolumes = '.dpo/volumes';
@@ -40,6 +42,8 @@ const known = {
   volumes: { type: 'string', default: defaultVolumes },
   port: { type: 'string', default: String(trainerPort) },
   eager: { type: 'boolean', default: false },
+  betas: { type: 'string' },
+  keep: { type: 'boolean', default: false },
   'termination-log': { type: 'string' },
 } as const;
 
@@ -53,8 +57,16 @@ function parseOptions() {
 
 function readOptions() {
   const options = parseOptions();
-  if (options.file !== undefined || options['run-config'] !== undefined) return options;
-  throw new TrainerError('InvalidConfiguration', usage);
+  if (options.file === undefined && options['run-config'] === undefined)
+    throw new TrainerError('InvalidConfiguration', usage);
+  return { ...options, sweep: sweepOf(options) };
+}
+
+/** `--betas` and `--keep`, or undefined for an ordinary run. Throws InvalidConfiguration. */
+function sweepOf({ betas, keep }: ReturnType<typeof parseOptions>): WorkerInput['sweep'] {
+  if (betas !== undefined) return { betas: readBetas(betas), keep };
+  if (keep) throw new TrainerError('InvalidConfiguration', '--keep goes with --betas');
+  return undefined;
 }
 
 async function resolve(options: ReturnType<typeof readOptions>): Promise<Run> {
@@ -108,7 +120,7 @@ async function runWorker(
   display.line('info', `metrics on port ${typeof address === 'object' ? address?.port : options.port}`, {
     job: run.job.name,
   });
-  const input: WorkerInput = { run, podUID, eager: options.eager, stop: stopFlag };
+  const input: WorkerInput = { run, podUID, eager: options.eager, sweep: options.sweep, stop: stopFlag };
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: input });
   return new Promise((end) => {
     const finish = (reason: ExitReason, message: string): void => {
@@ -125,6 +137,7 @@ async function runWorker(
         display.progress(latest);
         writeTerminationMessage('Running', '', latest);
       } else if (message.kind === 'work') metrics.observe(message.work);
+      else if (message.kind === 'sweep') display.sweep(message.sweep);
       else if (message.kind === 'end') finish(message.reason as ExitReason, message.message);
       else if (message.kind === 'warning') display.line('warn', message.message, { reason: message.reason });
       else display.line('info', message.message);

@@ -1,10 +1,10 @@
-import { join } from 'node:path';
 import { needsReference } from '../crds/losses.ts';
+import type { Progress } from '../crds/progress.ts';
 import { takeFence } from './checkpoint/fence.ts';
 import { CheckpointStore, type Checkpoint } from './checkpoint/store.ts';
 import type { Run } from './config.ts';
 import type { Pair } from './data/pair.ts';
-import { klPairs } from './evaluate.ts';
+import { klPairs, type HeldOut } from './evaluate.ts';
 import { exportModel } from './export/export.ts';
 import { checkLengths } from './model/embedding.ts';
 import { splitPairs } from './model/groups.ts';
@@ -26,8 +26,25 @@ import { Watch } from './stages/watch.ts';
  * fetch and load -> data -> fine-tuning -> reference log-probabilities -> preference optimization -> evaluation -> export.
  * Throws Stopped when asked to stop (with a checkpoint saved), else a TrainerError with its reason.
  */
-export async function train(asked: Run, holder: string, report: Reporter): Promise<void> {
+export async function train(run: Run, holder: string, report: Reporter): Promise<void> {
   const started = performance.now();
+  const prepared = prepare(await load(run, holder, report));
+  const at = prefer(prepared);
+  const output = exportTrained(prepared.context, at);
+  tellRecordings(started, report);
+  // The model is there: a stop that comes now comes too late.
+  note(report, { stage: 'Done', ...at, output });
+}
+
+/** A run with its model and data, and the checkpoint from which it goes on. */
+export interface Loaded {
+  context: StageContext;
+  data: RunData;
+  saved: Checkpoint | undefined;
+}
+
+/** Fetches and loads the model and the data, and takes the checkpoint folder. */
+export async function load(asked: Run, holder: string, report: Reporter): Promise<Loaded> {
   report.beat({ stage: 'Loading' });
   const run = await fetchSources(asked, report);
   const learner = loadModel(run, report);
@@ -48,11 +65,34 @@ export async function train(asked: Run, holder: string, report: Reporter): Promi
   settleComputePlan(context);
   const saved = store.newest(plan);
   if (saved !== undefined) report.info(`resuming at step ${saved.step} of stage ${saved.stage}`);
+  return { context, data, saved };
+}
 
+/** A run whose preference stage can begin. */
+export interface Prepared extends Loaded {
+  /** In the order of the training pairs; undefined where no loss needs it. */
+  reference: Reference | undefined;
+  heldOut: HeldOut;
+}
+
+/** Fine-tunes and computes the reference, or takes what an earlier run has done of it. */
+export function prepare({ context, data, saved }: Loaded): Prepared {
   tuneOrRestoreStart(context, data, saved);
   const { reference, heldOut } = prepareReference(context, data);
+  return { context, data, reference, heldOut, saved };
+}
 
-  learner.startStage();
+/** Steps of the preference stage that are done, and all that were planned. */
+export interface At {
+  step: number;
+  totalSteps: number;
+}
+
+/** The preference stage from the learner's weights, or from where it stopped; it leaves the weights to export. */
+export function prefer({ context, data, reference, heldOut, saved }: Prepared): At {
+  const { learner, run, watch, fence } = context;
+  const totalSteps = preferenceSteps(context, data.train.length);
+  learner.startStage(run.job.spec.training);
   const resumed = saved?.stage === 'Training' ? saved : undefined;
   const figures = { ...resumed?.figures };
   watch.history.resumeAt(resumed?.step ?? -1, () => fence.check());
@@ -64,16 +104,19 @@ export async function train(asked: Run, holder: string, report: Reporter): Promi
   const lastStep = evaluation.stoppedAt ?? totalSteps;
   evaluation.at(lastStep);
   evaluation.loadBest(lastStep);
+  return { step: lastStep, totalSteps };
+}
 
-  report.info(`exporting the model to ${run.job.spec.output.source}`);
-  report.beat({ stage: 'Exporting', step: lastStep, totalSteps });
+/** Exports the learner's weights to the job's output. */
+export function exportTrained({ run, learner, report, fence }: StageContext, at: At): Progress['output'] {
+  const { source } = run.job.spec.output;
+  report.info(`exporting the model to ${source}`);
+  report.beat({ stage: 'Exporting', ...at });
   const { chatTemplate } = run.job.spec.model;
   const weights = learner.weights().map((weight) => beating(weight, report));
   const exported = { raw: learner.network.raw, weights, chatTemplate };
   const digest = exportModel(run.paths.model, run.paths.output, exported, () => fence.check());
-  tellRecordings(started, report);
-  // The model is there: a stop that comes now comes too late.
-  note(report, { stage: 'Done', step: lastStep, totalSteps, output: { source: run.job.spec.output.source, digest } });
+  return { source, digest };
 }
 
 function loadModel({ paths, job }: Run, report: Reporter): Learner {
@@ -85,13 +128,14 @@ function loadModel({ paths, job }: Run, report: Reporter): Learner {
   return learner;
 }
 
+/** Keeps the weights at the start of the preference stage, whatever becomes of the policy. */
+export const startStore = ({ store }: StageContext): CheckpointStore => store.within('start');
+
 /** Weights at the start of the preference stage: fine-tuned now, or as an earlier run left them. */
 function tuneOrRestoreStart(context: StageContext, data: RunData, saved: Checkpoint | undefined): void {
   const { learner, run } = context;
   if (run.job.spec.sft === undefined) return;
-  const start = new CheckpointStore(join(run.paths.checkpoints, 'start'), context.fence, (message) =>
-    context.report.warn('CheckpointSkipped', message),
-  );
+  const start = startStore(context);
   const finished = start.newest(context.plan);
   if (finished !== undefined) {
     learner.restore(finished.read);

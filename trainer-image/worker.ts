@@ -1,12 +1,15 @@
+import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { maxWarningLength, maxWarnings, type Metrics, type Progress, type Stage } from '../crds/progress.ts';
 import { holdsCheckpoint } from './checkpoint/store.ts';
 import type { Run } from './config.ts';
 import { setEager } from './engine/engine.ts';
 import { TrainerError } from './errors.ts';
+import type { Sweep } from './metrics/choose-beta.ts';
 import type { Work } from './metrics/names.ts';
 import { GraceWatch } from './stages/grace.ts';
 import { Stopped, type ProgressPart, type Reporter } from './stages/context.ts';
+import { sweepBetas, sweepFolders, type SweepOptions } from './sweep.ts';
 import { train } from './train.ts';
 
 /** What the main thread hands the training thread. */
@@ -14,6 +17,8 @@ export interface WorkerInput {
   run: Run;
   podUID: string;
   eager: boolean;
+  /** Several betas instead of the job's own. */
+  sweep?: SweepOptions | undefined;
   /** One 32-bit flag, not 0 when the run shall stop. */
   stop: SharedArrayBuffer;
 }
@@ -24,9 +29,10 @@ export type WorkerMessage =
   | { kind: 'work'; work: Work }
   | { kind: 'info'; message: string }
   | { kind: 'warning'; reason: string; message: string }
+  | { kind: 'sweep'; sweep: Sweep }
   | { kind: 'end'; reason: string; message: string };
 
-const { run, podUID, eager, stop } = workerData as WorkerInput;
+const { run, podUID, eager, sweep, stop } = workerData as WorkerInput;
 const flag = new Int32Array(stop);
 const post = (message: WorkerMessage): void => parentPort?.postMessage(message, []);
 
@@ -113,11 +119,14 @@ function etaOf(progress: Progress, first: { percent: number; at: number }): numb
 
 try {
   setEager(eager);
-  await train(run, podUID, createReporter());
+  const reporter = createReporter();
+  if (sweep === undefined) await train(run, podUID, reporter);
+  else post({ kind: 'sweep', sweep: await sweepBetas(run, podUID, reporter, sweep) });
   post({ kind: 'end', reason: 'Complete', message: 'training, evaluation and export are done' });
 } catch (error) {
   if (error instanceof Stopped) {
-    const saved = holdsCheckpoint(run.paths.checkpoints);
+    const folders = ['.', ...(sweep === undefined ? [] : sweepFolders(sweep))];
+    const saved = folders.some((folder) => holdsCheckpoint(join(run.paths.checkpoints, folder)));
     const message = saved ? 'stopped on request, all saved' : 'stopped on request before there was anything to save';
     post({ kind: 'end', reason: saved ? 'Saved' : 'Terminated', message });
   } else {

@@ -5,6 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { exitCodes } from '../../crds/exit-codes.ts';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { relativeDistance } from './golden.ts';
+import { prepareTiny } from './in-process.ts';
 import { job, prepare, progressAt, trainer, whenServing } from './small-run.ts';
 
 /** One step on sixteen pairs of long answers, all in one micro-batch: the reference pass and the step take long each. */
@@ -44,6 +45,25 @@ describe('the trainer', () => {
     // A thread that computes answers after its step, when the next heartbeat is there already: once at most.
     expect([...answers.values()].filter((count) => count >= 10).length).toBeGreaterThanOrEqual(2);
   }, 120_000);
+
+  test('prints the result of --betas as one JSON line where there is no terminal', async () => {
+    const ended = await trainer(prepareTiny().folder, () => {}, {}, ['--betas', '0.05,0.5']);
+    expect([ended.code, ended.output]).toEqual([exitCodes.Complete, expect.any(String)]);
+    const line = ended.output.split('\n').find((each) => each.includes('"message":"sweep"')) as string;
+    expect(JSON.parse(line)).toMatchObject({
+      results: [{ beta: 0.05 }, { beta: 0.5 }],
+      choice: { beta: expect.any(Number), reason: expect.any(String) },
+    });
+  }, 60_000);
+
+  test.each([
+    [['--betas', '0.1,zero'], /--betas: 'zero' is not a number/],
+    [['--keep'], /--keep goes with --betas/],
+  ])('refuses %j before it begins', async (more, message) => {
+    const ended = await trainer(prepareTiny().folder, () => {}, {}, more);
+    expect([ended.code, ended.output]).toEqual([exitCodes.InvalidConfiguration, expect.stringMatching(message)]);
+    expect(ended.output).not.toMatch(/metrics on port/);
+  });
 
   test('computes operation by operation with --eager, to about the same weights', async () => {
     const folders = await Promise.all(

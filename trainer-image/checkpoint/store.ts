@@ -112,6 +112,12 @@ export class CheckpointStore {
     return time;
   }
 
+  /** Removes every checkpoint: what they were for is done. */
+  clear(): void {
+    this.fence.check();
+    this.names().forEach((name) => rmSync(join(this.folder, name), { recursive: true, force: true }));
+  }
+
   /**
    * The newest checkpoint that is whole, or undefined; damaged ones are passed over with a message. Throws
    * CheckpointMismatch when it belongs to another model, data set or plan.

@@ -37,7 +37,8 @@ export class Learner {
   readonly network: Network;
   /** KL of held-out answers against the weights at the start of the preference stage. */
   readonly heldOutKl: HeldOutKl;
-  readonly training: Training;
+  /** Settings of the present stage. */
+  training: Training;
   private optimizer: Optimizer | undefined;
   private readonly gradients = new Gradients();
 
@@ -52,8 +53,9 @@ export class Learner {
     return this.network.variables.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   }
 
-  /** Begins a stage: the optimizer starts anew. */
-  startStage(): void {
+  /** Begins a stage, with other settings if given: the optimizer starts anew. */
+  startStage(training = this.training): void {
+    this.training = training;
     this.optimizer?.dispose();
     this.optimizer = createOptimizer(this.network.variables, this.training);
   }

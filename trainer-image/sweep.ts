@@ -1,0 +1,165 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readSealed, writeSealed } from './checkpoint/store.ts';
+import { checkOutput, type Run } from './config.ts';
+import { TrainerError } from './errors.ts';
+import { evaluate } from './evaluate.ts';
+import { chooseBeta, type BetaResult, type Sweep } from './metrics/choose-beta.ts';
+import { tellRecordings } from './stages/compute-plan.ts';
+import { note, type ProgressPart, type Reporter } from './stages/context.ts';
+import { Watch } from './stages/watch.ts';
+import { exportTrained, load, prefer, prepare, startStore, type Prepared } from './train.ts';
+
+export interface SweepOptions {
+  betas: readonly number[];
+  /** Export the model of each beta. */
+  keep: boolean;
+}
+
+/**
+ * Trains with each beta from the same start. The data is read, the model fine-tuned and the reference computed once, as in
+ * an ordinary run of the job and beside its checkpoints. Each beta has checkpoints of its own, and its result is kept: a
+ * sweep that was interrupted goes on where it was. Throws as `train` does.
+ */
+export async function sweepBetas(
+  run: Run,
+  holder: string,
+  report: Reporter,
+  { betas, keep }: SweepOptions,
+): Promise<Sweep> {
+  const started = performance.now();
+  betas.forEach((beta) => checkOutput(runOf(run, beta).paths));
+  const loaded = await load(run, holder, report);
+  const pairs = loaded.data.heldOut.length;
+  if (pairs === 0) {
+    const message = '--betas needs held-out pairs to compare by: raise dataset.holdout or set dataset.evalSource';
+    throw new TrainerError('InvalidConfiguration', message);
+  }
+  const prepared = prepare(loaded);
+  prepared.saved?.close();
+  keepStart(prepared);
+  const { learner } = prepared.context;
+  const before = evaluate(learner, prepared.heldOut, () => report.beat()).evalLogpsChosen as number;
+  const results = betas.map((beta, i) => {
+    report.info(`beta ${beta} (${i + 1} of ${betas.length})`);
+    const own = ofBeta(prepared, beta, partOf(report, i, betas.length));
+    return storedResult(own, keep) ?? trainBeta(own, { keep, before, begin: () => restoreStart(prepared) });
+  });
+  tellRecordings(started, report);
+  note(report, { stage: 'Done' });
+  return { results, choice: chooseBeta(results, pairs) };
+}
+
+/** Every beta begins with these weights: kept on disk, since the learner's move on. */
+function keepStart({ context }: Prepared): void {
+  const { learner, plan, run } = context;
+  // With fine-tuning they are there already.
+  if (run.job.spec.sft !== undefined) return;
+  const start = startStore(context);
+  const known = start.newest(plan);
+  if (known === undefined) start.save({ stage: 'SFT', step: 0, plan, figures: {} }, learner.weights(), 1);
+  known?.close();
+}
+
+const nameOf = (beta: number): string => `beta-${beta}`;
+
+/** Folders below a job's checkpoints that a sweep keeps its own in. */
+export const sweepFolders = ({ betas }: SweepOptions): string[] => betas.map(nameOf);
+
+/** The job with this beta, and with an output and a folder for checkpoints of its own. */
+function runOf({ job, paths }: Run, beta: number): Run {
+  const [name, { spec }] = [nameOf(beta), job];
+  const beside = (place: string): string => `${place.replace(/\/$/, '')}-${name}`;
+  const output = { ...spec.output, source: beside(spec.output.source) };
+  return {
+    job: { ...job, spec: { ...spec, output, training: { ...spec.training, beta } } },
+    paths: { ...paths, output: beside(paths.output), checkpoints: join(paths.checkpoints, name) },
+  };
+}
+
+/** What a beta's preference stage works with, and where it stopped. */
+function ofBeta(prepared: Prepared, beta: number, report: Reporter): Prepared {
+  const { run, store, plan } = prepared.context;
+  const [name, own] = [nameOf(beta), runOf(run, beta)];
+  const context = {
+    ...prepared.context,
+    run: own,
+    report,
+    store: store.within(name),
+    plan: `${plan}-${name}`,
+    watch: new Watch({ run: own, report }, prepared.data.heldOut),
+  };
+  return { ...prepared, context, saved: context.store.newest(context.plan) };
+}
+
+const resultSchema = z.object({
+  plan: z.string(),
+  result: z.object({
+    beta: z.number(),
+    loss: z.number(),
+    accuracy: z.number(),
+    margin: z.number(),
+    kl: z.number(),
+    chosenLogProbChange: z.number(),
+  }),
+});
+const resultFile = ({ context }: Prepared): string => join(context.run.paths.checkpoints, 'result.json');
+
+/** The result of a beta that an earlier sweep has finished, unless its model is wanted and not there. */
+function storedResult(own: Prepared, keep: boolean): BetaResult | undefined {
+  const stored = resultSchema.safeParse(readSealed(resultFile(own)));
+  if (!stored.success || stored.data.plan !== own.context.plan) return undefined;
+  if (keep && !existsSync(join(own.context.run.paths.output, 'model.safetensors'))) return undefined;
+  own.saved?.close();
+  own.context.report.info(`beta ${stored.data.result.beta} is done already`);
+  return stored.data.result;
+}
+
+function restoreStart({ context }: Prepared): void {
+  const start = startStore(context).newest(context.plan);
+  if (start === undefined) throw new Error('the weights at the start are not there any more');
+  context.learner.restoreWeights(start.read);
+  start.close();
+}
+
+/** `begin` sets the weights at the start, under which the chosen answers' mean log-probability is `before`. */
+function trainBeta(
+  own: Prepared,
+  { keep, before, begin }: { keep: boolean; before: number; begin: () => void },
+): BetaResult {
+  const { context, heldOut } = own;
+  const { learner, report, plan, fence, run } = context;
+  begin();
+  const at = prefer(own);
+  const metrics = evaluate(learner, heldOut, () => report.beat());
+  const result: BetaResult = {
+    beta: run.job.spec.training.beta,
+    loss: metrics.evalLoss as number,
+    accuracy: metrics.evalRewardAccuracy as number,
+    margin: metrics.evalRewardMargin as number,
+    kl: metrics.evalKL as number,
+    chosenLogProbChange: (metrics.evalLogpsChosen as number) - before,
+  };
+  if (keep) exportTrained(context, at);
+  writeSealed(resultFile(own), { plan, result }, fence);
+  // Only the result is wanted from now on.
+  context.store.within('best').clear();
+  context.store.clear();
+  return result;
+}
+
+/** A beta's share of the progress of the whole sweep: steps are counted over all betas. */
+function partOf(report: Reporter, index: number, count: number): Reporter {
+  const shifted = ({ stage, step, totalSteps, stageStep, stageTotal, ...part }: ProgressPart): ProgressPart => ({
+    ...part,
+    // An export between two betas is no sign that the end is near.
+    ...(stage !== undefined && (stage !== 'Exporting' || index + 1 === count) && { stage }),
+    ...(totalSteps !== undefined && { step: (step ?? 0) + index * totalSteps, totalSteps: count * totalSteps }),
+    ...(stageTotal !== undefined && {
+      stageStep: (stageStep ?? 0) + index * stageTotal,
+      stageTotal: count * stageTotal,
+    }),
+  });
+  return { ...report, beat: (part = {}) => report.beat(shifted(part)) };
+}
