@@ -80,6 +80,10 @@ describe('policy Drop', () => {
       findings: flaws,
     });
     expect(reasons(heard)).toEqual(expect.arrayContaining(Object.keys(flaws)));
+    const told = new Map(heard.warnings);
+    expect(told.get('DuplicateRows')).toBe(
+      '1 of 18 rows, 5.56 %, repeat an earlier row (line 13: the same as line 1). They are left out',
+    );
     const { findings, rows, dropped: inReport } = reportOf(dropped.run);
     expect([rows, inReport]).toEqual([{ preference: 18 }, flaws]);
     const lines = findings

@@ -131,13 +131,16 @@ export function actOnFindings({ run, report, fence }: Place, data: RunData, find
   const file = dataReportFile(run);
   writing(file, () => writeDurably(file, `${JSON.stringify(data.quality, null, 2)}\n`, () => fence.check()));
   const beyond = findings.filter((finding) => finding.beyond);
-  for (const { dataset, reason, summary, advice } of beyond) {
-    report.warn(reasonIn(dataset, reason), `${summary}. ${advice}`);
+  for (const finding of beyond) {
+    report.warn(reasonIn(finding.dataset, finding.reason), `${finding.summary}. ${whatNow(data.quality, finding)}`);
   }
   if (beyond.length > 0) report.info(`the worst rows, by line and reason: ${file}`);
   report.beat({ data: dataCounts(data) });
   if (beyond.length > 0 && data.quality.policy === 'Fail') throw failure(data.quality, beyond, file);
 }
+
+const whatNow = ({ policy }: DataReport, { rows, advice }: Finding): string =>
+  policy === 'Drop' && rows !== undefined ? 'They are left out' : advice;
 
 function failure({ files }: DataReport, beyond: readonly Finding[], report: string): TrainerError {
   const told = beyond.map(({ check, dataset, threshold, summary }) => {

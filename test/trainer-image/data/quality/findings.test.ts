@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { qualitySchema, thresholdsSchema, type Thresholds } from '../../../../crds/quality.ts';
+import { metricsDocs } from '../../../../scripts/reference-docs.ts';
 import type { Text } from '../../../../trainer-image/data/messages.ts';
 import {
   droppingChecks,
@@ -102,6 +104,17 @@ test('a finding tells share, first lines and why', () => {
 test('fine-tuning rows are judged by the checks that have a meaning for one answer', () => {
   const checks = findingsOf('sft', judged([['p', 'a']]), defaults).map(({ check }) => check);
   expect(checks).toEqual(['empty', 'duplicate', 'leaking', 'truncated', 'promptDiversity', 'ngramDiversity']);
+});
+
+test('docs/data-quality.md has a row for every threshold, with the reason', () => {
+  const pages = readFileSync('docs/data-quality.md', 'utf8');
+  const all = [...findingsOf('preference', judged(sound), defaults), noiseFinding([{ row: 1, margin: 1 }], 1)];
+  expect(all.map(({ check }) => check).toSorted()).toEqual(Object.keys(defaults).toSorted());
+  for (const { check, reason } of all)
+    expect(pages).toMatch(new RegExp(`^\\| \`${check}\` .*\\| \`${reason}\` +\\|`, 'm'));
+  const names = [...pages.matchAll(/`(dpo_\w+)`/g)].map(([name]) => name);
+  expect(names.length).toBeGreaterThan(3);
+  for (const name of names) expect(metricsDocs()).toContain(name);
 });
 
 describe('the policy', () => {
