@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { exported, prepare, trainer } from '../trainer-image/small-run.ts';
+import { freeExitCodes, type ExitCode } from '../../crds/exit-codes.ts';
+import { exported, prepare, trainer, type Ended } from '../trainer-image/small-run.ts';
 
 /**
- * `npm run soak -- --kills 200 [--seed 1]`: kills the trainer by SIGKILL at random moments of its life, starts it again
- * until it ends, and compares the exported weights with an undisturbed run's, bit for bit.
+ * `npm run soak -- --kills 200 [--seed 1]`: ends the trainer at random moments of its life, by SIGKILL or by SIGTERM, starts
+ * it again until it is done, and compares the exported weights with an undisturbed run's, bit for bit.
  */
 const { values } = parseArgs({
   options: { kills: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' } },
@@ -20,6 +21,21 @@ function random(): number {
   return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
 }
 
+/** Runs the trainer and sends it a signal after some time, counted from its first word. */
+async function disturbed(folder: string, signal: NodeJS.Signals, milliseconds: number): Promise<Ended> {
+  let timer: NodeJS.Timeout | undefined;
+  const ended = await trainer(folder, (_output, child) => {
+    timer ??= setTimeout(() => child.kill(signal), milliseconds);
+  });
+  clearTimeout(timer);
+  return ended;
+}
+
+/** SIGTERM ends by a code that restarts for free, unless the handlers are not there yet; SIGKILL by itself. */
+function endedBy(sent: NodeJS.Signals, { code, signal }: Ended): boolean {
+  return signal === sent || (sent === 'SIGTERM' && freeExitCodes.includes(code as ExitCode));
+}
+
 const calm = prepare();
 const started = performance.now();
 const undisturbed = await trainer(calm);
@@ -29,24 +45,27 @@ const expected = exported(calm);
 rmSync(calm, { recursive: true });
 console.log(`an undisturbed run takes ${seconds.toFixed(1)} s; seed ${values.seed}`);
 
-let done = 0;
+const sent = { SIGKILL: 0, SIGTERM: 0 };
+const done = (): number => sent.SIGKILL + sent.SIGTERM;
 let different = 0;
-while (done < kills) {
+while (done() < kills) {
   const folder = prepare();
-  for (let ended = false; !ended;) {
-    // The last kills of all are spent; then the run may end.
-    const delay = done < kills ? random() * seconds : Infinity;
-    let timer: NodeJS.Timeout | undefined;
-    const { code, signal } = await trainer(folder, (_output, child) => {
-      if (timer === undefined && delay !== Infinity) timer = setTimeout(() => child.kill('SIGKILL'), delay * 1000);
-    });
-    clearTimeout(timer);
-    ended = code === 0;
-    if (!ended && code !== null && code !== 137) throw new Error(`the trainer ended with ${code} (${signal})`);
-    done += ended ? 0 : 1;
+  for (let complete = false; !complete;) {
+    const signal = random() < 0.5 ? 'SIGKILL' : 'SIGTERM';
+    const delay = random() * seconds * 1000;
+    // When all signals are spent the run may end.
+    const ended = done() < kills ? await disturbed(folder, signal, delay) : await trainer(folder);
+    complete = ended.code === 0;
+    if (complete) break;
+    if (!endedBy(signal, ended)) {
+      throw new Error(`${signal} was sent; the trainer ended with ${ended.code ?? ended.signal}\n${ended.output}`);
+    }
+    sent[signal] += 1;
   }
   if (exported(folder) !== expected) different += 1;
   rmSync(folder, { recursive: true });
-  console.log(`${done} of ${kills} kills, ${different} runs with other weights`);
+  console.log(
+    `${done()} of ${kills} kills (${sent.SIGKILL} SIGKILL, ${sent.SIGTERM} SIGTERM), ${different} runs with other weights`,
+  );
 }
 process.exitCode = different === 0 ? 0 : 1;

@@ -17,7 +17,7 @@ test('a run that goes on keeps its threads, and says when the rest of the machin
     if (asked || !output.includes('checkpoint saved')) return;
     asked = child.kill('SIGTERM');
   };
-  const stopped = await trainer(folder, stop, { TF_NUM_INTRAOP_THREADS: '1' });
+  const stopped = await trainer(folder, stop, { env: { TF_NUM_INTRAOP_THREADS: '1' } });
   expect(stopped.output).toContain(', 1 threads, blocks eager');
   expect(stopped.code).toBe(75);
 

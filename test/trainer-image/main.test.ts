@@ -69,7 +69,7 @@ describe('the trainer', () => {
     const folders = await Promise.all(
       [[], ['--eager']].map(async (more) => {
         const folder = prepare();
-        const ended = await trainer(folder, undefined, {}, more);
+        const ended = await trainer(folder, undefined, { more });
         expect([ended.code, ended.output]).toEqual([0, expect.stringContaining('"Complete"')]);
         return folder;
       }),
@@ -88,7 +88,7 @@ describe('the trainer', () => {
   ])(
     'is refused with %s',
     async (_, more, message) => {
-      const ended = await trainer(prepare(), undefined, {}, more);
+      const ended = await trainer(prepare(), undefined, { more });
       expect([ended.code, ended.output]).toEqual([exitCodes.InvalidConfiguration, expect.stringMatching(message)]);
     },
     60_000,
@@ -97,7 +97,7 @@ describe('the trainer', () => {
   test('is refused on a port that another program has', async () => {
     const other = createServer().listen(0);
     const { port } = other.address() as AddressInfo;
-    const ended = await trainer(prepare(), undefined, {}, ['--port', String(port)]);
+    const ended = await trainer(prepare(), undefined, { more: ['--port', String(port)] });
     other.close();
     const message = `--port ${port} cannot be opened (EADDRINUSE)`;
     expect([ended.code, ended.output]).toEqual([exitCodes.InvalidConfiguration, expect.stringContaining(message)]);

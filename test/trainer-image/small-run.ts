@@ -1,6 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -81,27 +90,30 @@ export const signalIn = (stage: Progress['stage'], signal: NodeJS.Signals): Watc
     ask().catch(() => {});
   });
 
-/** Starts the trainer; `watch` sees its output grow and may signal it; `env` is added to the environment, `more` to the arguments. */
+export interface Surroundings {
+  /** Added to the environment, and to the arguments. */
+  env?: Record<string, string>;
+  more?: readonly string[];
+  /** The longest file that may be written: beyond it a write fails as on a full disk. */
+  fileKilobytes?: number;
+}
+
+/** Starts the trainer; `watch` sees its output grow and may signal it. */
 export function trainer(
   folder: string,
   watch: Watch = () => {},
-  env: Record<string, string> = {},
-  more: readonly string[] = [],
+  { env = {}, more = [], fileKilobytes }: Surroundings = {},
 ): Promise<Ended> {
-  const args = [
-    'scripts/node',
-    'trainer-image/main.ts',
-    '-f',
-    join(folder, 'job.yaml'),
-    '--volumes',
-    folder,
-    '--port',
-    '0',
-    ...more,
-  ];
+  // The shell counts in blocks of 512 bytes.
+  const limit = fileKilobytes === undefined ? 'unlimited' : String(2 * fileKilobytes);
+  const program = ['scripts/node', 'trainer-image/main.ts', '-f', join(folder, 'job.yaml')];
+  const args = [...program, '--volumes', folder, '--port', '0', ...more];
   // A test that loads TensorFlow itself has set its threads in this process: the trainer chooses its own.
   const { TF_NUM_INTRAOP_THREADS: _, ...inherited } = process.env;
-  const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...inherited, ...env } });
+  const child = spawn('sh', ['-c', 'ulimit -f "$0" && exec sh "$@"', limit, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...inherited, ...env },
+  });
   let output = '';
   const collect = (text: Buffer): void => {
     output += text.toString();
@@ -111,6 +123,12 @@ export function trainer(
   child.stderr.on('data', collect);
   return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, output })));
 }
+
+/** Where the job's checkpoints are, or would be. */
+export const checkpointsOf = (folder: string): string => {
+  const all = join(folder, 'models', '.dpo');
+  return join(all, existsSync(all) ? (readdirSync(all)[0] ?? '') : '');
+};
 
 /** Digest of the exported weights. */
 export const exported = (folder: string): string =>

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { exitCodes } from '../../crds/exit-codes.ts';
@@ -8,14 +8,18 @@ import { holdsCheckpoint } from '../../trainer-image/checkpoint/store.ts';
 import { counters, gaugeNames, histograms } from '../../trainer-image/metrics/names.ts';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { goldenFolder } from './golden.ts';
-import { exported, job, prepare, signalAt, signalIn, trainer, type Ended, type Watch } from './small-run.ts';
+import {
+  checkpointsOf,
+  exported,
+  job,
+  prepare,
+  signalAt,
+  signalIn,
+  trainer,
+  type Ended,
+  type Watch,
+} from './small-run.ts';
 import { checkpoint, reference, type Case } from './tiny-models.ts';
-
-/** Where the job's checkpoints are, or would be. */
-const checkpointsOf = (folder: string): string => {
-  const all = join(folder, 'models', '.dpo');
-  return join(all, existsSync(all) ? (readdirSync(all)[0] ?? '') : '');
-};
 
 describe('a run', () => {
   let undisturbed: { folder: string; ended: Ended; weights: string };
@@ -35,7 +39,9 @@ describe('a run', () => {
       asked = true;
       void ask(port);
     };
-    const ended = await trainer(folder, watch, {}, ['--termination-log', join(folder, 'termination-log')]);
+    const ended = await trainer(folder, watch, {
+      more: ['--termination-log', join(folder, 'termination-log')],
+    });
     undisturbed = { folder, ended, weights: ended.code === 0 ? exported(folder) : '' };
   }, 120_000);
 

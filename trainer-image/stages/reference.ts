@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { readSealed, writeSealed } from '../checkpoint/store.ts';
 import type { Pair } from '../data/pair.ts';
+import { TrainerError } from '../errors.ts';
 import { sumTokens, type PairLogProbs } from '../loss/scores.ts';
 import { splitPairs } from '../model/groups.ts';
 import type { StageContext } from './context.ts';
@@ -25,11 +26,22 @@ export function referencePass({ run, learner, plan, fence, report }: StageContex
   }
   const result: Reference = [];
   for (const batch of splitPairs(pairs, microBatchTokens)) {
-    result.push(...learner.tokenLogProbs(batch).map((tokens) => sumTokens(tokens, ldAlpha)));
+    const logProbs = learner.tokenLogProbs(batch).map((tokens) => sumTokens(tokens, ldAlpha));
+    checkReference(batch, logProbs);
+    result.push(...logProbs);
     report.beat({ stage: 'Reference', stageStep: result.length, stageTotal: pairs.length });
   }
   writeSealed(file, { plan, pairs: result.map(({ chosen, rejected }) => [chosen, rejected]) }, fence);
   return result;
+}
+
+/** Throws NonFinite that names the rows: no step could be taken on them, and no step is to blame. */
+function checkReference(pairs: readonly Pair[], logProbs: Reference): void {
+  const finite = ({ chosen, rejected }: PairLogProbs): boolean => Number.isFinite(chosen) && Number.isFinite(rejected);
+  const rows = pairs.filter((_, i) => !finite(logProbs[i] as PairLogProbs)).map(({ row }) => row);
+  if (rows.length === 0) return;
+  const message = `before any preference training the model gives no finite log-probability for rows ${rows.join(', ')}: its weights, or those that SFT made of them, are too large for float32`;
+  throw new TrainerError('NonFinite', message);
 }
 
 /** Share of pairs whose chosen answer is the likelier one under the reference: what the model preferred before. */

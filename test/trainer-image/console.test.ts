@@ -1,0 +1,40 @@
+import { expect, test } from '@jest/globals';
+import type { Progress } from '../../crds/progress.ts';
+import { barOf } from '../../trainer-image/console.ts';
+
+const progress: Progress = {
+  podUID: 'pod',
+  attempt: 1,
+  heartbeat: 1,
+  time: '2026-01-01T00:00:00.000Z',
+  stage: 'Training',
+  step: 30,
+  totalSteps: 60,
+  stageStep: 30,
+  stageTotal: 60,
+  epoch: 0.5,
+  percent: 50,
+  etaSeconds: 65,
+  metrics: { loss: 0.5, rewardMargin: 0.25, rewardAccuracy: 0.75, evalRewardAccuracy: 0.875, sftLoss: 2 },
+  warnings: [],
+};
+
+test.each([
+  [
+    'training, with the held-out accuracy where there is one',
+    progress,
+    '████████████░░░░░░░░░░░░  50 % Training 30/60  loss 0.5000 margin 0.2500 accuracy 0.875 1:05 left',
+  ],
+  [
+    'fine-tuning, with its own loss',
+    { ...progress, stage: 'SFT' as const, percent: 12.5, stageStep: 5, stageTotal: 20 },
+    '███░░░░░░░░░░░░░░░░░░░░░  13 % SFT 5/20  loss 2.000 1:05 left',
+  ],
+  [
+    'the start, where nothing is known yet',
+    { ...progress, stage: 'Loading' as const, percent: 0, stageTotal: 0, metrics: {}, etaSeconds: undefined },
+    '░░░░░░░░░░░░░░░░░░░░░░░░   0 % Loading  loss - margin - accuracy -',
+  ],
+])('the line on a terminal shows %s', (_, record, line) => {
+  expect(barOf(record as Progress)).toBe(line);
+});
