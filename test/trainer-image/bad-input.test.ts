@@ -101,6 +101,28 @@ const asInTrl: Case[] = [
     /row 1 has the token \d+ and config.json a vocab_size of 100/,
   ],
   ['an unknown loss', training('loss: [{ type: dpo }]'), config, /training.loss\[0\].type/],
+  ['no data set', spec('source: pvc://data/pairs.jsonl, ', ''), config, /exactly one of source and configMapRef/],
+  ['an unknown divergence', training('fDivergence: hellinger'), config, /training.fDivergence/],
+  [
+    'exo_pair without smoothing',
+    training('loss: [{ type: exo_pair }]'),
+    config,
+    /labelSmoothing must be above 0 for exo/,
+  ],
+  [
+    'bco_pair with a divergence',
+    training('loss: [{ type: bco_pair }], fDivergence: forward_kl'),
+    config,
+    /fDivergence is defined for/,
+  ],
+  ['aot with WPO', training('loss: [{ type: aot }], useWeighting: true'), config, /useWeighting weighs pairs, and aot/],
+  [
+    'robust with smoothing 0.5',
+    training('loss: [{ type: robust }], labelSmoothing: 0.5'),
+    config,
+    /labelSmoothing must be below 0.5/,
+  ],
+  ['an ldAlpha of 2', training('ldAlpha: 2'), config, /training.ldAlpha/],
   ['a negative beta', training('beta: -0.1'), config, /training.beta/],
   [
     'a field of another tool',

@@ -47,7 +47,7 @@ describe('the trainer', () => {
   }, 120_000);
 
   test('prints the result of --betas as one JSON line where there is no terminal', async () => {
-    const ended = await trainer(prepareTiny().folder, () => {}, {}, ['--betas', '0.05,0.5']);
+    const ended = await trainer(prepareTiny().folder, undefined, { more: ['--betas', '0.05,0.5'] });
     expect([ended.code, ended.output]).toEqual([exitCodes.Complete, expect.any(String)]);
     const line = ended.output.split('\n').find((each) => each.includes('"message":"sweep"')) as string;
     expect(JSON.parse(line)).toMatchObject({
@@ -60,7 +60,7 @@ describe('the trainer', () => {
     [['--betas', '0.1,zero'], /--betas: 'zero' is not a number/],
     [['--keep'], /--keep goes with --betas/],
   ])('refuses %j before it begins', async (more, message) => {
-    const ended = await trainer(prepareTiny().folder, () => {}, {}, more);
+    const ended = await trainer(prepareTiny().folder, undefined, { more });
     expect([ended.code, ended.output]).toEqual([exitCodes.InvalidConfiguration, expect.stringMatching(message)]);
     expect(ended.output).not.toMatch(/metrics on port/);
   });
