@@ -154,10 +154,16 @@ const isShare = (check: keyof Thresholds): boolean => !['promptDiversity', 'ngra
 
 /** Judges the preferences by the reference's margins per token; `reference` in the order of the training pairs. */
 export function judgeLabels(place: Place, data: RunData, reference: readonly PairLogProbs[]): void {
-  const margin = (pair: Pair, { chosen, rejected }: PairLogProbs): number =>
-    chosen / pair.chosen.length - rejected / pair.rejected.length;
-  const margins = data.train.map((pair, i) => ({ row: pair.row, margin: margin(pair, reference[i] as PairLogProbs) }));
-  const finding = noiseFinding(margins, place.run.job.spec.dataset.quality.thresholds.labelNoise);
+  const margins = new Float64Array(reference.length);
+  const rows = new Uint32Array(reference.length);
+  let i = 0;
+  for (const pair of data.train) {
+    const { chosen, rejected } = reference[i] as PairLogProbs;
+    margins[i] = chosen / pair.chosen.length - rejected / pair.rejected.length;
+    rows[i] = pair.row;
+    i += 1;
+  }
+  const finding = noiseFinding(margins, rows, place.run.job.spec.dataset.quality.thresholds.labelNoise);
   data.quality.findings.push(finding);
   actOnFindings(place, data, [finding]);
 }

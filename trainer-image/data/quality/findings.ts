@@ -104,14 +104,14 @@ export function findingsOf(dataset: Finding['dataset'], verdict: Verdict, thresh
   ];
 }
 
-/** What the reference's margins say of the labels; `margins` in nats per token. */
-export function noiseFinding(pairs: readonly { row: number; margin: number }[], threshold: number): Finding {
-  const found = labelNoise(pairs.map(({ margin }) => margin));
+/** What the reference's margins, in nats per token, say of the labels; `rows` are the lines of the same pairs. */
+export function noiseFinding(margins: Float64Array, rows: Uint32Array, threshold: number): Finding {
+  const found = labelNoise(margins);
   const against = new WorstRows();
-  for (const { row, margin } of pairs) {
+  margins.forEach((margin, i) => {
     const why = `the reference finds the rejected answer likelier by ${(-margin).toPrecision(3)} nats per token`;
-    if (margin < 0) against.add(row, { why, weight: -margin });
-  }
+    if (margin < 0) against.add(rows[i] as number, { why, weight: -margin });
+  });
   const worst = against.rows();
   const where = worst.length === 0 ? '' : ` (most of all ${linesOf(worst)})`;
   const summary = `the reference contradicts ${percent(found.noise)} of the ${found.confident} preferences that it is sure of${where}`;

@@ -20,7 +20,7 @@ export interface LabelNoise {
  *
  * `margins` in nats per token, at least one.
  */
-export function labelNoise(margins: readonly number[]): LabelNoise {
+export function labelNoise(margins: Float64Array): LabelNoise {
   const given = margins.map((margin) => 1 / (1 + Math.exp(-margin)));
   const threshold = given.reduce((sum, p) => sum + p, 0) / given.length;
   const likelierReaches = (p: number): boolean => Math.max(p, 1 - p) >= threshold;

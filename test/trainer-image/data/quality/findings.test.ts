@@ -72,17 +72,18 @@ describe('a check is beyond its threshold', () => {
   });
 
   // 30 of 100 confident labels contradicted: the 95 % interval begins at 0.2190 (Wilson's formula).
-  const pairs = Array.from({ length: 100 }, (_, i) => ({ row: i + 1, margin: i < 30 ? -3 - i : 40 }));
+  const margins = Float64Array.from({ length: 100 }, (_, i) => (i < 30 ? -3 - i : 40));
+  const lines = Uint32Array.from(margins, (_, i) => i + 1);
   test.each([
     [0.21, true],
     [0.22, false],
     [1, false],
   ])('labelNoise: against %d, %s, when surely more labels are contradicted', (threshold, beyond) => {
-    expect(noiseFinding(pairs, threshold)).toMatchObject({ value: 0.3, beyond, reason: 'LabelNoise' });
+    expect(noiseFinding(margins, lines, threshold)).toMatchObject({ value: 0.3, beyond, reason: 'LabelNoise' });
   });
 
   test('labelNoise names the rows that are contradicted most, those first', () => {
-    const { worst, summary } = noiseFinding(pairs, 0.5);
+    const { worst, summary } = noiseFinding(margins, lines, 0.5);
     expect(worst[0]).toEqual({
       row: 30,
       why: 'the reference finds the rejected answer likelier by 32.0 nats per token',
@@ -108,7 +109,10 @@ test('fine-tuning rows are judged by the checks that have a meaning for one answ
 
 test('docs/data-quality.md has a row for every threshold, with the reason', () => {
   const pages = readFileSync('docs/data-quality.md', 'utf8');
-  const all = [...findingsOf('preference', judged(sound), defaults), noiseFinding([{ row: 1, margin: 1 }], 1)];
+  const all = [
+    ...findingsOf('preference', judged(sound), defaults),
+    noiseFinding(Float64Array.of(1), Uint32Array.of(1), 1),
+  ];
   expect(all.map(({ check }) => check).toSorted()).toEqual(Object.keys(defaults).toSorted());
   for (const { check, reason } of all)
     expect(pages).toMatch(new RegExp(`^\\| \`${check}\` .*\\| \`${reason}\` +\\|`, 'm'));

@@ -117,13 +117,13 @@ describe('label noise', () => {
     ['0.6: every label is confirmed', [0.6, 0.6, 0.6], 0, 3],
     ['0.3: the reference contradicts what is given', [0.1, 0.2, 0.6], 2 / 3, 3],
   ])('with threshold %s', (_, given, noise, confident) => {
-    const found = labelNoise(given.map(margin));
+    const found = labelNoise(Float64Array.from(given, margin));
     expect(found.confident).toBe(confident);
     expect(found.noise).toBeCloseTo(noise, 12);
   });
 
   test.each([0, 0.1, 0.3, 0.9])('of %d flipped labels is found by a reference that knows them all', (share) => {
-    const margins = Array.from({ length: 100 }, (_, i) => (i < share * 100 ? -3 : 3) * (1 + i / 1000));
+    const margins = Float64Array.from({ length: 100 }, (_, i) => (i < share * 100 ? -3 : 3) * (1 + i / 1000));
     expect(labelNoise(margins).noise).toBeCloseTo(share, 12);
   });
 });
