@@ -4,6 +4,7 @@ import { takeFence } from './checkpoint/fence.ts';
 import { CheckpointStore, type Checkpoint } from './checkpoint/store.ts';
 import type { Run } from './config.ts';
 import type { Pair } from './data/pair.ts';
+import { joined } from './data/token-rows.ts';
 import { klPairs, type HeldOut } from './evaluate.ts';
 import { exportModel } from './export/export.ts';
 import { checkLengths } from './model/embedding.ts';
@@ -162,7 +163,7 @@ const beating = ({ read, ...tensor }: StateTensor, report: Reporter): StateTenso
 function prepareReference(context: StageContext, data: RunData) {
   const { learner, report, run } = context;
   const { training } = run.job.spec;
-  const all = needsReference(training) ? referencePass(context, [...data.train, ...data.heldOut]) : undefined;
+  const all = needsReference(training) ? referencePass(context, joined(data.train, data.heldOut)) : undefined;
   const reference = all?.slice(0, data.train.length);
   const ofHeldOut = all?.slice(data.train.length);
   if (reference !== undefined) judgeLabels(context, data, reference);

@@ -107,18 +107,23 @@ export function splitByAnswer({ lengths }: HeadRows, values: Float32Array): Floa
   return lengths.map((length) => values.subarray(at, (at += length)));
 }
 
-/** Splits groups, in their order, into micro-batches of at most `budget` tokens, and at least one group each. */
-export function microBatches<T>(items: readonly T[], tokensOf: (item: T) => number, budget: number): T[][] {
-  const batches: T[][] = [];
-  let room = -1;
+/** Splits items, in their order, into micro-batches of at most `budget` tokens, and at least one item each. */
+export function* eachMicroBatch<T>(items: Iterable<T>, tokensOf: (item: T) => number, budget: number): Generator<T[]> {
+  let batch: T[] = [];
+  let room = budget;
   for (const item of items) {
     const tokens = tokensOf(item);
-    if (tokens > room) {
-      batches.push([]);
-      room = budget;
+    if (batch.length > 0 && tokens > room) {
+      yield batch;
+      [batch, room] = [[], budget];
     }
-    batches.at(-1)?.push(item);
+    batch.push(item);
     room -= tokens;
   }
-  return batches;
+  if (batch.length > 0) yield batch;
 }
+
+/** All of them at once, for a batch that is in memory. */
+export const microBatches = <T>(items: readonly T[], tokensOf: (item: T) => number, budget: number): T[][] => [
+  ...eachMicroBatch(items, tokensOf, budget),
+];

@@ -2,6 +2,7 @@ import { TrainerError } from '../errors.ts';
 import { isHeldOut } from './holdout.ts';
 import { exampleOf, hasColumn, preferenceOf, type Columns } from './messages.ts';
 import type { Example, Pair } from './pair.ts';
+import { exampleForm, pairForm, TokenRows, type Rows } from './token-rows.ts';
 import type { DatasetFormat } from '../../crds/dataset.ts';
 import type { CheckedRow } from './quality/row-checks.ts';
 import { rowError, type Row } from './row.ts';
@@ -17,6 +18,8 @@ export interface LoadOptions {
   /** By the file's name unless given. */
   format?: DatasetFormat | undefined;
   maxLength: number;
+  /** For the file of tokens. */
+  folder?: string | undefined;
   maxPairs?: number | undefined;
   /** Called after each row with the number of rows so far: a beat, and the place to stop (by throwing). */
   onRow?: (rows: number) => void;
@@ -26,7 +29,8 @@ export interface LoadOptions {
 
 /** Pairs for training and those held out, with the prompt's normalised text deciding the side. */
 export interface PairSet {
-  train: Pair[];
+  /** In a file: there may be more of them than memory holds. */
+  train: Rows<Pair>;
   heldOut: Pair[];
   dropped: DroppedCounts;
 }
@@ -63,7 +67,7 @@ export async function loadPairs(
   tokenizer: Tokenizer,
   options: LoadOptions & { holdout: number },
 ): Promise<PairSet> {
-  const set: PairSet = { train: [], heldOut: [], dropped: {} };
+  const set = { train: new TokenRows(pairForm, options.folder), heldOut: [] as Pair[], dropped: {} as DroppedCounts };
   const checkPrompt = promptsInAllOrNone(file, options.columns.prompt);
   let rows = 0;
   for await (const row of readRows(file, options.format)) {
@@ -92,8 +96,8 @@ export async function loadExamples(
   file: string,
   tokenizer: Tokenizer,
   options: LoadOptions & { holdout: number },
-): Promise<{ examples: Example[]; dropped: DroppedCounts }> {
-  const examples: Example[] = [];
+): Promise<{ examples: Rows<Example>; dropped: DroppedCounts }> {
+  const examples = new TokenRows(exampleForm, options.folder);
   const dropped: DroppedCounts = {};
   let rows = 0;
   for await (const row of readRows(file, options.format)) {

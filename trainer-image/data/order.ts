@@ -28,6 +28,15 @@ export function epochOrder(
   return order;
 }
 
+let latest: { key: string; order: Int32Array } | undefined;
+
+/** `epochOrder`, made once per epoch: every step asks for it, and a data set may have millions of rows. */
+function latestOrder(count: number, epoch: number, plan: { seed: number; shuffle: boolean }): Int32Array {
+  const key = [count, epoch, plan.seed, plan.shuffle].join();
+  if (latest?.key !== key) latest = { key, order: epochOrder(count, epoch, plan) };
+  return latest.order;
+}
+
 /**
  * The items of optimizer step `step` (counted from 0): the epochs' orders one after the other, in batches. The last batch
  * of an epoch may be smaller, as in TRL. Throws RangeError when there is no item.
@@ -40,7 +49,7 @@ export function stepBatch(
   if (perEpoch === 0) throw new RangeError('there is nothing to train on');
   const epoch = Math.floor(step / perEpoch);
   const from = (step % perEpoch) * plan.batchSize;
-  return { epoch, items: epochOrder(plan.count, epoch, plan).slice(from, from + plan.batchSize) };
+  return { epoch, items: latestOrder(plan.count, epoch, plan).slice(from, from + plan.batchSize) };
 }
 
 export const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(count / batchSize);

@@ -4,6 +4,7 @@ import { fileDigest } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
 import { loadExamples, loadPairs, type DroppedCounts, type LoadOptions } from '../data/load.ts';
 import type { Example, Pair } from '../data/pair.ts';
+import { joined, type Rows } from '../data/token-rows.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import { TrainerError } from '../errors.ts';
 import { readConfig } from '../model/config.ts';
@@ -13,9 +14,9 @@ import { createGates, passGates, type DataReport } from './quality.ts';
 
 /** All that a run trains and evaluates on. */
 export interface RunData {
-  train: Pair[];
-  heldOut: Pair[];
-  examples: Example[];
+  train: Rows<Pair>;
+  heldOut: readonly Pair[];
+  examples: Rows<Example>;
   dropped: DroppedCounts;
   quality: DataReport;
 }
@@ -30,7 +31,15 @@ export async function loadData(run: Run, report: Reporter): Promise<RunData> {
   };
   // A file of its own for evaluation takes the place of the hold-out.
   const holdout = paths.evalDataset === undefined ? dataset.holdout : 0;
-  const options = { columns: dataset.columns, maxLength: training.maxLength, onRow, holdout, format: dataset.format };
+  const folder = paths.checkpoints;
+  const options = {
+    columns: dataset.columns,
+    maxLength: training.maxLength,
+    onRow,
+    holdout,
+    format: dataset.format,
+    folder,
+  };
   const gates = createGates(training.maxLength, tuningOptions(job.spec).maxLength);
   const inspect = gates.preference.see;
   const pairs = await loadPairs(paths.dataset, tokenizer, { ...options, maxPairs: dataset.maxPairs, inspect });
@@ -44,7 +53,7 @@ export async function loadData(run: Run, report: Reporter): Promise<RunData> {
   const dropped = { ...pairs.dropped, ...tuning.dropped };
   const loaded = { train: pairs.train, heldOut: pairs.heldOut, examples: tuning.examples, dropped };
   const passed = passGates(run, gates, loaded);
-  const data = evaluation === undefined ? passed : { ...passed, heldOut: evaluation.train };
+  const data = evaluation === undefined ? passed : { ...passed, heldOut: [...evaluation.train] };
   checkHeldOut(data.heldOut, job.spec.evaluation);
   return data;
 }
@@ -54,7 +63,7 @@ async function loadTuning(
   { job, paths }: Run,
   tokenizer: Tokenizer,
   options: LoadOptions & { holdout: number },
-): Promise<{ examples: Example[]; dropped: DroppedCounts }> {
+): Promise<{ examples: Rows<Example>; dropped: DroppedCounts }> {
   if (job.spec.sft === undefined) return { examples: [], dropped: {} };
   const file = paths.sftDataset ?? paths.dataset;
   const { examples, dropped } = await loadExamples(file, tokenizer, { ...options, ...tuningOptions(job.spec) });
@@ -81,19 +90,15 @@ function checkHeldOut(heldOut: readonly Pair[], { earlyStopping, loadBestModelAt
  * on a CPU, and a GPU never.
  */
 export function checkTokens(data: RunData, vocabSize: number): void {
-  const rows = [
-    ...[...data.train, ...data.heldOut].map(({ row, prompt, chosen, rejected }) => ({
-      row,
-      parts: [prompt, chosen, rejected],
-    })),
-    ...data.examples.map(({ row, prompt, completion }) => ({ row, parts: [prompt, completion] })),
-  ];
-  for (const { row, parts } of rows) {
+  const check = (row: number, parts: readonly Int32Array[]): void => {
     const token = parts.map((part) => part.find((id) => id >= vocabSize)).find((id) => id !== undefined);
-    if (token === undefined) continue;
+    if (token === undefined) return;
     const message = `row ${row} has the token ${token} and config.json a vocab_size of ${vocabSize}: does tokenizer.json belong to this model?`;
     throw new TrainerError('InvalidConfiguration', message);
-  }
+  };
+  for (const { row, prompt, chosen, rejected } of joined(data.train, data.heldOut))
+    check(row, [prompt, chosen, rejected]);
+  for (const { row, prompt, completion } of data.examples) check(row, [prompt, completion]);
 }
 
 /** What a checkpoint belongs to: the model's settings and weights, every token of the data, and the plan of training. */
@@ -106,7 +111,7 @@ export function planDigest(run: Run, data: RunData, report: Reporter): string {
   );
   // A model that has been replaced at the same path is another model.
   for (const file of weightFiles(run.paths.model)) hash.update(fileDigest(file, () => report.beat()));
-  for (const { prompt, chosen, rejected } of [...data.train, ...data.heldOut]) {
+  for (const { prompt, chosen, rejected } of joined(data.train, data.heldOut)) {
     for (const tokens of [prompt, chosen, rejected]) hash.update(tokens).update('|');
   }
   for (const { prompt, completion } of data.examples) hash.update(prompt).update('|').update(completion).update('|');

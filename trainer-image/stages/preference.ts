@@ -1,5 +1,6 @@
 import type { Metrics } from '../../crds/progress.ts';
 import type { Pair } from '../data/pair.ts';
+import type { Rows } from '../data/token-rows.ts';
 import { stepBatch, stepsPerEpoch } from '../data/order.ts';
 import { summarise } from '../evaluate.ts';
 import { lossAtZeroMargin } from '../loss/objective.ts';
@@ -18,7 +19,7 @@ export function preferenceSteps({ run }: Pick<StageContext, 'run'>, pairs: numbe
 }
 
 export interface PreferenceData {
-  pairs: readonly Pair[];
+  pairs: Rows<Pair>;
   /** In the order of `pairs`; undefined where no loss needs it. */
   reference: Reference | undefined;
   evaluation: Evaluation;
@@ -34,7 +35,7 @@ function checkFirstStep(context: StageContext, loss: number, expected: number): 
 function batchOf({ pairs, reference }: PreferenceData, items: Iterable<number>): PreferenceBatch {
   const chosen = [...items];
   return {
-    pairs: chosen.map((item) => pairs[item] as Pair),
+    pairs: chosen.map((item) => pairs.at(item) as Pair),
     reference: reference && chosen.map((item) => reference[item] as Reference[number]),
   };
 }

@@ -8,6 +8,7 @@ import type { Example, Pair } from '../data/pair.ts';
 import { droppingChecks, findingsOf, noiseFinding, reasonIn, type Finding } from '../data/quality/findings.ts';
 import { HeldOutPrompts, QualityGate } from '../data/quality/gate.ts';
 import { rowChecks } from '../data/quality/row-checks.ts';
+import type { Rows } from '../data/token-rows.ts';
 import { percent } from '../data/quality/share.ts';
 import { TrainerError } from '../errors.ts';
 import type { PairLogProbs } from '../loss/scores.ts';
@@ -47,7 +48,7 @@ type Loaded = Pick<RunData, 'train' | 'heldOut' | 'examples' | 'dropped'>;
 
 /** Rows that passed a gate. */
 interface Passed<T> {
-  kept: T[][];
+  kept: Rows<T>[];
   rows: number;
   findings: Finding[];
 }
@@ -56,7 +57,7 @@ interface Passed<T> {
 export function passGates(run: Run, gates: Gates, data: Loaded): Loaded & { quality: DataReport } {
   const { dataset, sft } = run.job.spec;
   const dropped = { ...data.dropped };
-  const pass = <T extends { row: number }>(name: Finding['dataset'], sets: T[][]): Passed<T> => {
+  const pass = <T extends { row: number }>(name: Finding['dataset'], sets: Rows<T>[]): Passed<T> => {
     const verdict = gates[name].conclude(gates.evaluation);
     const checks = droppingChecks(dataset.quality);
     const stays = ({ row }: T): boolean => {
@@ -73,7 +74,7 @@ export function passGates(run: Run, gates: Gates, data: Loaded): Loaded & { qual
   const tuning = sft === undefined ? undefined : pass('sft', [data.examples]);
   const [train = [], heldOut = []] = pairs.kept;
   const [examples = []] = tuning?.kept ?? [];
-  const left = { train, heldOut, examples, dropped, quality: dataReport(run, dropped, pairs, tuning) };
+  const left = { train, heldOut: [...heldOut], examples, dropped, quality: dataReport(run, dropped, pairs, tuning) };
   if (train.length === 0 || (sft !== undefined && examples.length === 0)) throw nothingLeft(dropped);
   return left;
 }

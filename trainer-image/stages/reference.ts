@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readSealed, writeSealed } from '../checkpoint/store.ts';
+import { eachMicroBatch } from '../data/layout.ts';
 import type { Pair } from '../data/pair.ts';
 import { TrainerError } from '../errors.ts';
 import { sumTokens, type PairLogProbs } from '../loss/scores.ts';
-import { splitPairs } from '../model/groups.ts';
+import { pairTokens } from '../model/groups.ts';
 import type { StageContext } from './context.ts';
 
 const storedSchema = z.object({ plan: z.string(), pairs: z.array(z.tuple([z.number(), z.number()])) });
@@ -17,7 +18,10 @@ export type Reference = PairLogProbs[];
  * preference stage, and kept beside the checkpoints: a resumed run reads them back and never computes them anew from
  * weights that have moved.
  */
-export function referencePass({ run, learner, plan, fence, report }: StageContext, pairs: readonly Pair[]): Reference {
+export function referencePass(
+  { run, learner, plan, fence, report }: StageContext,
+  pairs: Iterable<Pair> & { readonly length: number },
+): Reference {
   const { microBatchTokens, ldAlpha } = run.job.spec.training;
   const file = join(run.paths.checkpoints, 'reference.json');
   const stored = storedSchema.safeParse(readSealed(file));
@@ -25,7 +29,7 @@ export function referencePass({ run, learner, plan, fence, report }: StageContex
     return stored.data.pairs.map(([chosen, rejected]) => ({ chosen, rejected }));
   }
   const result: Reference = [];
-  for (const batch of splitPairs(pairs, microBatchTokens)) {
+  for (const batch of eachMicroBatch(pairs, pairTokens, microBatchTokens)) {
     const logProbs = learner.tokenLogProbs(batch).map((tokens) => sumTokens(tokens, ldAlpha));
     checkReference(batch, logProbs);
     result.push(...logProbs);

@@ -2,21 +2,26 @@ import { sftCourse } from '../../crds/sft.ts';
 import { stepBatch, stepsPerEpoch } from '../data/order.ts';
 import { packBlocks } from '../data/packing.ts';
 import type { Example, Pair } from '../data/pair.ts';
+import type { Rows } from '../data/token-rows.ts';
 import { exampleTokens, splitExamples } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
 import type { StageContext } from './context.ts';
 import { checkFinite, runSteps } from './steps.ts';
 
-/** What the stage counts a step in: examples, or with packing blocks that several examples fill. */
-function unitsOf({ run }: Pick<StageContext, 'run'>, examples: readonly Example[]): Example[][] {
+/** What the stage counts a step in, by index: examples, or with packing blocks that several examples fill. */
+function unitsOf({ run }: Pick<StageContext, 'run'>, examples: Rows<Example>): Units {
   const { sft, training } = run.job.spec;
-  if (!sft?.packing) return examples.map((example) => [example]);
+  if (!sft?.packing) return { length: examples.length, at: (item) => [item] };
   const blocks = packBlocks(examples.map(exampleTokens), sft.maxLength ?? training.maxLength);
-  return blocks.map((block) => block.map((item) => examples[item] as Example));
+  return { length: blocks.length, at: (item) => blocks[item] as number[] };
+}
+interface Units {
+  length: number;
+  at: (item: number) => readonly number[];
 }
 
 /** Optimizer steps of the SFT stage. */
-export function sftSteps(context: Pick<StageContext, 'run'>, examples: readonly Example[]): number {
+export function sftSteps(context: Pick<StageContext, 'run'>, examples: Rows<Example>): number {
   const { sft } = context.run.job.spec;
   return sft === undefined
     ? 0
@@ -53,7 +58,7 @@ function accumulate({ learner, report, run }: StageContext, batch: readonly Exam
 /** Supervised fine-tuning on the answers' tokens alone; schedule and warm-up are training's unless `sft` has its own. */
 export function fineTune(
   context: StageContext,
-  { examples, heldOut }: { examples: readonly Example[]; heldOut: readonly Pair[] },
+  { examples, heldOut }: { examples: Rows<Example>; heldOut: readonly Pair[] },
   from: number,
 ): void {
   const { learner, report, run } = context;
@@ -75,7 +80,8 @@ export function fineTune(
     total,
     figures: () => (Number.isNaN(sftLoss) ? {} : { sftLoss }),
     takeStep: (step) => {
-      const batch = [...stepBatch(step, plan).items].flatMap((item) => units[item] as Example[]);
+      const items = [...stepBatch(step, plan).items].flatMap((item) => units.at(item));
+      const batch = items.map((item) => examples.at(item) as Example);
       const started = performance.now();
       sftLoss = accumulate(context, batch, step);
       const learningRate = learningRateAt(step, total, course);

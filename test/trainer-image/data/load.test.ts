@@ -29,7 +29,7 @@ describe('pairs', () => {
     async (name) => {
       const { train } = await loadPairs(fileOf(name, [pair('one'), '', pair('two')]), tokenizer, options);
       expect(train.map(({ row }) => row)).toEqual([1, 3]);
-      expect(tokenizer.decode([...(train[0]?.chosen ?? [])])).toContain('yes');
+      expect(tokenizer.decode([...(train.at(0)?.chosen ?? [])])).toContain('yes');
     },
   );
 
@@ -115,7 +115,7 @@ describe('fine-tuning examples', () => {
     ['a preference', { prompt: 'Hi', chosen: ' Hello', rejected: ' No' }, 'Hello'],
   ])('are read from %s', async (name, row, text) => {
     const { examples } = await loadExamples(fileOf(`sft-${name}.jsonl`, [row]), tokenizer, options);
-    expect(tokenizer.decode([...(examples[0]?.completion ?? [])])).toContain(text);
+    expect(tokenizer.decode([...(examples.at(0)?.completion ?? [])])).toContain(text);
   });
 
   test('leave out prompts that are held out from preference training', async () => {
@@ -133,8 +133,9 @@ describe('fine-tuning examples', () => {
       { ...options, holdout: 0.5 },
     );
     expect(dropped['HeldOut']).toBe(heldOut.length);
-    expect(seen).toEqual(examples.map(({ row }) => row));
-    expect(heldOut.map(({ row }) => row).filter((row) => examples.some((example) => example.row === row))).toEqual([]);
+    const used = examples.map(({ row }) => row);
+    expect(seen).toEqual(used);
+    expect(heldOut.map(({ row }) => row).filter((row) => used.includes(row))).toEqual([]);
   });
 });
 

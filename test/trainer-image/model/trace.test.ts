@@ -57,7 +57,7 @@ describe("TRL's own training runs of 20 steps are followed", () => {
       maxLength: 512,
       holdout: 0,
     });
-    const own = trainAsTrl(run, train);
+    const own = trainAsTrl(run, [...train]);
     for (const name of [...Object.keys(figures), 'grad_norm', 'learning_rate']) {
       const spread = deviation(run.logs.map((log) => log[name] as number));
       own.forEach((log, i) => {
