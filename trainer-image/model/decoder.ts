@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Tensor } from '../engine/engine.ts';
-import type { Context, Family, Parameters, Shapes } from './architecture.ts';
+import type { Context, Family, LayerKind, Parameters, Shapes } from './architecture.ts';
 import type { AttentionOptions, Heads } from './attention.ts';
 import { fixed, refusal, size } from './config.ts';
 import { dense, weight } from './dense.ts';
@@ -45,7 +45,7 @@ export function denseShapes(name: string, [out, into]: [number, number], bias = 
 }
 
 /** Weights of `attention`: `biased` and `normed` as the model has them. */
-export function attentionShapes(
+function attentionShapes(
   hidden: number,
   { query, keyValue, size: width }: Heads,
   has: { qkvBias?: boolean; outputBias?: boolean; headNorms?: boolean } = {},
@@ -61,7 +61,7 @@ export function attentionShapes(
 }
 
 /** Weights of `gatedMlp`. */
-export function mlpShapes(hidden: number, inner: number, bias = false): Shapes {
+function mlpShapes(hidden: number, inner: number, bias = false): Shapes {
   return {
     ...denseShapes('mlp.gate_proj', [inner, hidden], bias),
     ...denseShapes('mlp.up_proj', [inner, hidden], bias),
@@ -102,7 +102,7 @@ export function selfAttention(
 }
 
 /** SwiGLU (Shazeer 2020, eq. 6). */
-export function gatedMlp(tape: Tape, x: Tensor, p: Parameters): Tensor {
+function gatedMlp(tape: Tape, x: Tensor, p: Parameters): Tensor {
   const gated = gatedSilu(tape, dense(tape, x, p, 'mlp.gate_proj'), dense(tape, x, p, 'mlp.up_proj'));
   return dense(tape, gated, p, 'mlp.down_proj');
 }
@@ -180,8 +180,9 @@ export function kindsByType(
   if (window === undefined && types.includes('sliding_attention')) {
     throw refusal('layer_types has sliding_attention, and no sliding_window is set or used');
   }
-  return (layer) => {
-    const name = types[layer] as LayerType;
-    return { name, rope: ropes[name], window: name === 'sliding_attention' ? window : undefined };
+  const kinds: Record<LayerType, LayerKind> = {
+    full_attention: { name: 'full_attention', rope: ropes.full_attention, window: undefined },
+    sliding_attention: { name: 'sliding_attention', rope: ropes.sliding_attention, window },
   };
+  return (layer) => kinds[types[layer] as LayerType];
 }

@@ -155,7 +155,7 @@ const ropeTypes = {
 const heading = z.looseObject(common);
 
 /** What an architecture knows of its rotation besides config.json's own settings of it. */
-export interface RopeDefaults {
+interface RopeDefaults {
   headSize: number;
   /** `rope_theta` where config.json has none. */
   theta: number;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Family } from './architecture.ts';
 import { ignored, refusal, settingsOf, size, type RawConfig } from './config.ts';
-import { decoder, decoderSettings, headsOf, kindsByType, layerTypes, type DecoderSettings } from './decoder.ts';
+import { decoder, decoderSettings, headsOf, kindsByType, layerTypes } from './decoder.ts';
 import type { Rope } from './rope.ts';
 import { ropeOf } from './rope-types.ts';
 
@@ -22,7 +22,7 @@ const settings = {
 type Settings = z.output<z.ZodObject<typeof settings>>;
 
 /** Layers without rotation (Yang et al. 2025, "RNoPE"): every fourth, or those with 0 in `no_rope_layers`. */
-function rotates({ num_hidden_layers: layers, ...c }: DecoderSettings & Settings): boolean[] {
+function rotates({ num_hidden_layers: layers, ...c }: Settings): boolean[] {
   const given =
     c.no_rope_layers ?? Array.from({ length: layers }, (_, i) => Number((i + 1) % c.no_rope_layer_interval !== 0));
   if (given.length < layers) throw refusal(`no_rope_layers names ${given.length} layers of ${layers}`);
