@@ -130,6 +130,10 @@ export const ops = {
   cast: (x: Tensor, dtype: DType): Tensor =>
     one(execute('Cast', [index('SrcT', x.dtype), index('DstT', dtype), attribute.bool('Truncate', false)], [x])),
 
+  /** [from, from + 1 ... to - 1] as int32. */
+  range: (from: number, to: number): Tensor =>
+    one(execute('Range', [index('Tidx', 'int32')], [int(from), int(to), int(1)])),
+
   /** condition ? a : b, elementwise. */
   where: (condition: Tensor, a: Tensor, b: Tensor): Tensor =>
     one(execute('SelectV2', [index('T', a.dtype)], [condition, a, b])),

@@ -1,5 +1,5 @@
 import type { Segments } from '../data/layout.ts';
-import { constant, ops, type Tensor } from '../engine/engine.ts';
+import { ops, type Tensor } from '../engine/engine.ts';
 import type { Tape } from './tape.ts';
 
 export interface Heads {
@@ -62,19 +62,18 @@ const unfold = (x: Tensor, heads: Heads): Tensor =>
   ops.reshape(x, [heads.query, ((x.shape[1] as number) * heads.keyValue) / heads.query, x.shape[2] as number]);
 
 /**
- * Scores [g * length, prompt + length] where a query may see the key, else -1e9: from two small vectors of positions.
- * `seen` positions before a query are visible, itself counted.
+ * Scores [key heads, g * length, prompt + length] where a query may see the key, else -1e9. `seen` positions up to a query
+ * are visible, itself counted.
  */
 function masked(scores: Tensor, prompt: number, length: number, seen: number): Tensor {
-  const [, rows = 0, columns = 0] = scores.shape;
-  const ofQueries = Array.from({ length: rows }, (_, i) => prompt + (i % length));
-  const ofKeys = Array.from({ length: columns }, (_, i) => i);
-  const column = (values: number[]): Tensor => constant(values, [rows, 1], 'int32');
-  const keys = constant(ofKeys, [1, columns], 'int32');
+  const [heads = 0, rows = 0, columns = 0] = scores.shape;
+  const byQuery = ops.reshape(scores, [(heads * rows) / length, length, columns]);
+  const positions = (from: number): Tensor => ops.reshape(ops.range(from, from + length), [length, 1]);
+  const keys = ops.range(0, columns);
   const hide = (visible: Tensor, from: Tensor): Tensor => ops.where(visible, from, ops.scalar(-1e9));
-  const causal = hide(ops.greaterEqual(column(ofQueries), keys), scores);
-  if (seen >= columns) return causal;
-  return hide(ops.greaterEqual(keys, column(ofQueries.map((position) => position - seen + 1))), causal);
+  const causal = hide(ops.greaterEqual(positions(prompt), keys), byQuery);
+  const hidden = seen >= columns ? causal : hide(ops.greaterEqual(keys, positions(prompt - seen + 1)), causal);
+  return ops.reshape(hidden, scores.shape);
 }
 
 /**
