@@ -1,150 +1,172 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { parse } from 'yaml';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { conditionTypes } from '../../crds/conditions.ts';
-import type { DPOJob } from '../../crds/dpojob.ts';
-import type { ObservedPod } from '../../operator/decide/observation.ts';
-import { reconcile } from '../../operator/reconcile.ts';
-import { startControlPlane } from '../cluster/control-plane.ts';
-import type { ControlPlane } from '../cluster/control-plane.ts';
-import { KubectlWorld } from './kubectl-world.ts';
+import { leaves, progressOf, trainerAt, Workplace } from './workplace.ts';
 
+/** What becomes of a job, by the operator's program on a real API server with the real Job controller. */
 jest.setTimeout(180_000);
-let plane: ControlPlane;
-let world: KubectlWorld;
+let place: Workplace;
 
 beforeAll(async () => {
-  plane = await startControlPlane();
-  world = new KubectlWorld(plane);
-  world.run(['apply', '--server-side', '-f', 'crds/dpojob.yaml']);
-  world.run(['wait', '--for=condition=Established', 'crd/dpojobs.training.dpo-operator.io', '--timeout=60s']);
+  place = await Workplace.open();
+  await place.start('one');
 });
-afterAll(() => plane?.stop());
+afterAll(() => place?.close());
 
-const example = parse(readFileSync('crds/examples/quickstart.yaml', 'utf8')) as DPOJob;
-const stored = (name: string): DPOJob => world.get<DPOJob>('dpojob', name) as DPOJob;
-const status = (name: string, type: string): string | undefined =>
-  stored(name).status?.conditions?.find((one) => one.type === type)?.status;
+test('a DPOJob gets one Job, every condition, and the word of the scheduler', async () => {
+  place.apply('first');
+  await place.pod('first');
+  await place.until('Unschedulable', () => place.condition('first', 'PodsReady').reason === 'Unschedulable');
+  expect(place.jobsOf('first')).toEqual(['first-1']);
+  expect(place.stored('first')?.status?.conditions?.map(({ type }) => type)).toEqual([...conditionTypes]);
+  expect(place.condition('first', 'Accepted').status).toBe('True');
+});
 
-/** Applies the quickstart example under a name, with changes. */
-function apply(name: string, changes: Partial<DPOJob['spec']> = {}): void {
-  const job = { ...example, metadata: { name }, spec: { ...example.spec, ...changes } };
-  world.run(['apply', '--server-side', '-f', '-'], job);
-}
+describe('a trainer that ends', () => {
+  test('with a permanent exit code fails the job at once, with its name and last words; it stays failed', async () => {
+    place.apply('bad');
+    place.end(await place.pod('bad'), 65, leaves('InvalidData', 'line 7: no chosen answer'));
+    await place.until('Failed', () => place.isTrue('bad', 'Failed'));
+    expect(place.condition('bad', 'Failed')).toMatchObject({
+      reason: 'InvalidData',
+      message: 'line 7: no chosen answer',
+    });
+    place.kubectl.run(['delete', 'job', 'bad-1']);
+    place.apply('bad', { ttlSecondsAfterFinished: 3600 });
+    await place.until('seen', () => place.stored('bad')?.status?.observedGeneration === 2);
+    expect([place.jobsOf('bad'), place.isTrue('bad', 'Failed')]).toEqual([[], true]);
+  });
 
-/** Reconciles again and again, as the loop would, until it holds. */
-async function until(name: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!holds()) {
-    if (Date.now() > deadline) {
-      throw new Error(`still not so after a minute: ${JSON.stringify(world.get('dpojob', name))}`);
-    }
-    await reconcile(world, 'default', name);
-    await sleep(200);
-  }
-}
+  test.each([
+    ['saved', 75, 'Saved', []],
+    ['killed', 143, 'Terminated', []],
+    ['drained', 137, 'Error', [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }]],
+  ])('%s (exit code %d) is replaced for free', async (name, exitCode, reason, conditions) => {
+    place.apply(name, { backoffLimit: 0 });
+    const pod = await place.pod(name);
+    place.end(pod, exitCode, leaves('Running', '', progressOf(pod)), conditions);
+    const next = await place.pod(name, 2);
+    await place.until('counted', () => place.stored(name)?.status?.restarts === 1);
+    expect(place.stored(name)?.status).toMatchObject({ attempt: 1, lastFailure: { exitCode, reason } });
+    expect(place.stored(name)?.status?.restartsWithoutProgress).toBe(name === 'drained' ? 0 : 1);
+    expect(place.isTrue(name, 'Failed')).toBe(false);
+    place.end(next, 0, leaves('Complete', '', progressOf(next, { stage: 'Done' })));
+    await place.until('Complete', () => place.isTrue(name, 'Complete'));
+  });
 
-const pods = (name: string): ObservedPod[] =>
-  world.get<{ items: ObservedPod[] }>('pods', '-l', `training.dpo-operator.io/dpojob=${name}`)?.items ?? [];
-const jobs = (name: string): string[] =>
-  world
-    .run(['get', 'jobs', '-l', `training.dpo-operator.io/dpojob=${name}`, '-o', 'name'])
-    .split('\n')
-    .filter((line) => line !== '');
+  test('more often than backoffLimit fails the job with the last words', async () => {
+    place.apply('worn', { backoffLimit: 1 });
+    place.end(await place.pod('worn'), 1, leaves('InternalError', 'block 3 failed'));
+    place.end(await place.pod('worn', 2), 1, leaves('InternalError', 'block 4 failed'));
+    await place.until('Failed', () => place.isTrue('worn', 'Failed'));
+    expect(place.condition('worn', 'Failed')).toMatchObject({
+      reason: 'BackoffLimitExceeded',
+      message: 'block 4 failed',
+    });
+    expect(place.stored('worn')?.status).toMatchObject({ restarts: 2, attempt: 1 });
+  });
+});
 
-/** Plays the kubelet: the trainer of the only pod ended with an exit code. */
-function end(name: string, exitCode: number, message = ''): void {
-  const pod = pods(name)[0]?.metadata.name ?? '';
-  const time = new Date().toISOString();
-  const terminated = {
-    exitCode,
-    message,
-    startedAt: time,
-    finishedAt: time,
-    reason: exitCode === 0 ? 'Completed' : 'Error',
-  };
-  const container = { name: 'trainer', image: 'i', imageID: '', ready: false, restartCount: 0, state: { terminated } };
-  const patch = { status: { phase: exitCode === 0 ? 'Succeeded' : 'Failed', containerStatuses: [container] } };
-  world.run(['patch', 'pod', pod, '--subresource=status', '--type=merge', '-p', JSON.stringify(patch)]);
-}
-
-test('a DPOJob gets one Job and all conditions; a second operator makes nothing more', async () => {
-  apply('first');
-  await until('first', () => pods('first').length === 1);
-  const other = new KubectlWorld(plane);
-  await Promise.all([reconcile(world, 'default', 'first'), reconcile(other, 'default', 'first')]);
-  expect(jobs('first')).toEqual(['job.batch/first-1']);
-  expect(stored('first').status?.conditions?.map(({ type }) => type)).toEqual([...conditionTypes]);
-  await until(
-    'first',
-    () => stored('first').status?.conditions?.some(({ reason }) => reason === 'Unschedulable') ?? false,
+test('suspend lets the trainer save, keeps what it saved and counts no restart; resume makes the next attempt', async () => {
+  place.apply('pause');
+  const pod = await place.pod('pause');
+  place.run(pod);
+  await place.until('Running', () => place.stored('pause')?.status?.state === 'Running');
+  place.apply('pause', { suspend: true });
+  await place.until('told to stop', () =>
+    place.kubectl.run(['get', 'pod', pod.metadata.name, '-o', 'yaml']).includes('deletionTimestamp'),
   );
+  expect(place.isTrue('pause', 'Suspended')).toBe(false);
+  const checkpoint = { step: 4, time: new Date().toISOString() };
+  place.end(pod, 75, leaves('Saved', '', progressOf(pod, { step: 4, checkpoint })));
+  place.confirmGone(pod);
+  await place.until('Suspended', () => place.isTrue('pause', 'Suspended'));
+  expect([place.jobsOf('pause'), place.podsOf('pause')]).toEqual([[], []]);
+  const { status } = place.stored('pause') ?? {};
+  expect(status).toMatchObject({ state: 'Suspended', restarts: 0, checkpoint: { step: 4 }, progress: { step: 4 } });
+  expect(status?.lastFailure).toBeUndefined();
+  place.apply('pause', { suspend: false });
+  await place.pod('pause');
+  expect(place.jobsOf('pause')).toEqual(['pause-2']);
+  expect(place.isTrue('pause', 'Suspended')).toBe(false);
 });
 
-test('a trainer that ends well completes the job, and the operator deletes it after its TTL', async () => {
-  apply('done', { ttlSecondsAfterFinished: 3600 });
-  await until('done', () => pods('done').length === 1);
-  end('done', 0);
-  await until('done', () => status('done', 'Complete') === 'True');
-  expect(jobs('done')).toEqual(['job.batch/done-1']);
-  world.ahead = 3601;
-  await until('done', () => world.get('dpojob', 'done') === undefined);
-  world.ahead = 0;
+describe('a deadline that passes fails the job and frees what it held:', () => {
+  test('startDeadlineSeconds without a trainer', async () => {
+    place.apply('late', { startDeadlineSeconds: 2 });
+    await place.until('Failed', () => place.isTrue('late', 'Failed') && place.jobsOf('late').length === 0);
+    expect(place.condition('late', 'Failed').reason).toBe('StartDeadlineExceeded');
+  });
+
+  test('but not once a trainer ran and its pod was replaced by one that waits', async () => {
+    place.apply('moved', { startDeadlineSeconds: 4 });
+    const pod = await place.pod('moved');
+    place.run(pod);
+    await place.until('Running', () => place.stored('moved')?.status?.trainerStartTime !== undefined);
+    place.end(pod, 143);
+    const next = await place.pod('moved', 2);
+    place.kubectl.run(['delete', 'pod', pod.metadata.name, '--force', '--grace-period=0']);
+    await sleep(5000);
+    expect(place.condition('moved', 'Failed').status).toBe('False');
+    expect(place.podsOf('moved').map(({ metadata }) => metadata.uid)).toEqual([next.metadata.uid]);
+  });
+
+  test('activeDeadlineSeconds of a trainer that runs', async () => {
+    place.apply('long', { activeDeadlineSeconds: 3 });
+    const pod = await place.pod('long');
+    place.run(pod);
+    await place.until('Failed', () => place.isTrue('long', 'Failed'));
+    expect(place.condition('long', 'Failed').reason).toBe('DeadlineExceeded');
+    place.end(pod, 75, leaves('Saved', '', progressOf(pod, { step: 5 })));
+    place.confirmGone(pod);
+    await place.until('no Job', () => place.jobsOf('long').length === 0);
+    await place.until('the last record', () => place.stored('long')?.status?.progress?.step === 5);
+    expect(place.stored('long')?.status).toMatchObject({ state: 'Failed', restarts: 0 });
+  });
+
+  test('progressDeadlineSeconds of one that answers and does nothing', async () => {
+    place.apply('stuck', { progressDeadlineSeconds: 4 });
+    const pod = await place.pod('stuck');
+    const trainer = await trainerAt('127.0.0.8', () => progressOf(pod));
+    place.run(pod, '127.0.0.8');
+    await place.until('Failed', () => place.isTrue('stuck', 'Failed'));
+    trainer.close();
+    expect(place.condition('stuck', 'Failed')).toMatchObject({
+      reason: 'ProgressDeadlineExceeded',
+      message: expect.stringContaining('in stage Training'),
+    });
+    place.confirmGone(pod);
+  });
 });
 
-test('a permanent exit code fails the job at once, with its name and the last words; it stays failed', async () => {
-  apply('bad');
-  await until('bad', () => pods('bad').length === 1);
-  end('bad', 65, JSON.stringify({ reason: 'InvalidData', message: 'line 7: no chosen answer' }));
-  await until('bad', () => status('bad', 'Failed') === 'True');
-  expect(stored('bad').status?.lastFailure).toMatchObject({ reason: 'InvalidData', exitCode: 65 });
-  expect(stored('bad').status?.lastFailure?.message).toBe('line 7: no chosen answer');
-  world.run(['delete', 'job', 'bad-1']);
-  await reconcile(world, 'default', 'bad');
-  expect(jobs('bad')).toEqual([]);
-});
-
-test('suspend removes the Job, resume makes the next attempt', async () => {
-  apply('pause');
-  await until('pause', () => pods('pause').length === 1);
-  apply('pause', { suspend: true });
-  await until('pause', () => status('pause', 'Suspended') === 'True');
-  expect([jobs('pause'), pods('pause')]).toEqual([[], []]);
-  apply('pause', { suspend: false });
-  await until('pause', () => pods('pause').length === 1);
-  expect(jobs('pause')).toEqual(['job.batch/pause-2']);
-  expect(status('pause', 'Suspended')).toBe('False');
-});
-
-test('a job that never starts fails at its start deadline and frees what it held', async () => {
-  apply('late', { startDeadlineSeconds: 600 });
-  await until('late', () => pods('late').length === 1);
-  world.ahead = 601;
-  await until('late', () => status('late', 'Failed') === 'True' && jobs('late').length === 0);
-  world.ahead = 0;
-  expect(stored('late').status?.conditions?.find(({ type }) => type === 'Failed')?.reason).toBe(
-    'StartDeadlineExceeded',
-  );
+test('TTL deletes a finished job to the second, counted from its completion', async () => {
+  place.apply('brief', { ttlSecondsAfterFinished: 3 });
+  place.end(await place.pod('brief'), 0);
+  await place.until('Complete', () => place.isTrue('brief', 'Complete'));
+  const completed = Date.parse(place.stored('brief')?.status?.completionTime ?? '');
+  await place.until('gone', () => place.stored('brief') === undefined);
+  expect(Date.now() - completed).toBeGreaterThanOrEqual(3000);
 });
 
 test('a deleted DPOJob takes its children with it', async () => {
-  apply('gone');
-  await until('gone', () => pods('gone').length === 1);
-  world.run(['delete', 'dpojob', 'gone', '--cascade=foreground', '--timeout=60s']);
-  expect([jobs('gone'), pods('gone')]).toEqual([[], []]);
+  place.apply('gone');
+  await place.pod('gone');
+  place.kubectl.run(['delete', 'dpojob', 'gone', '--cascade=foreground', '--timeout=60s']);
+  expect([place.jobsOf('gone'), place.podsOf('gone')]).toEqual([[], []]);
 });
 
-test("a Job of the same name that is someone else's is left alone and named", async () => {
+test("a Job of the same name that is someone else's is left alone and named, until it goes", async () => {
   const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'i' }] } };
-  world.run(['create', '-f', '-'], {
-    apiVersion: 'batch/v1',
-    kind: 'Job',
-    metadata: { name: 'taken-1' },
-    spec: { template },
+  const foreign = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'taken-1' }, spec: { template } };
+  place.kubectl.run(['create', '-f', '-'], foreign);
+  place.apply('taken');
+  await place.until('refused', () => place.condition('taken', 'Accepted').status === 'False');
+  expect(place.condition('taken', 'Accepted')).toMatchObject({
+    reason: 'NameTaken',
+    message: 'Job taken-1 exists and belongs to something else: delete or rename it',
   });
-  apply('taken');
-  await reconcile(world, 'default', 'taken');
-  expect(status('taken', 'Accepted')).toBe('False');
-  expect(world.events.at(-1)?.reason).toBe('NameTaken');
+  await place.until('told', () => place.eventsOf('taken').includes('NameTaken'));
+  expect(place.jobsOf('taken')).toEqual([]);
+  place.kubectl.run(['delete', 'job', 'taken-1']);
+  await place.until('accepted', () => place.isTrue('taken', 'Accepted') && place.jobsOf('taken').length === 1);
 });

@@ -5,14 +5,14 @@ import { parse } from 'yaml';
 import type { DPOJob } from '../../crds/dpojob.ts';
 import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
 import { startKwok } from '../cluster/kwok.ts';
-import { KubectlWorld } from './kubectl-world.ts';
+import { Kubectl } from './kubectl.ts';
 import { startOperator, type OperatorProcess } from './operator-process.ts';
 
 /** Many jobs at once, on nodes that kwok plays, which have fewer GPUs than the jobs ask for. */
 jest.setTimeout(300_000);
 const count = 100;
 let plane: ControlPlane;
-let kubectl: KubectlWorld;
+let kubectl: Kubectl;
 let operator: OperatorProcess;
 let stopKwok = (): void => {};
 
@@ -54,9 +54,8 @@ const create = (items: object[]): string =>
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  kubectl = new KubectlWorld(plane);
-  kubectl.run(['apply', '--server-side', '-f', 'crds/dpojob.yaml']);
-  kubectl.run(['wait', '--for=condition=Established', 'crd/dpojobs.training.dpo-operator.io', '--timeout=60s']);
+  kubectl = new Kubectl(plane);
+  kubectl.applyCrd();
   stopKwok = await startKwok(plane, { count: 4, accelerators: 8 });
   create([...claim('models'), ...claim('data')]);
   operator = await startOperator(plane, 'one');

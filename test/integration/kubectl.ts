@@ -1,0 +1,31 @@
+import type { ControlPlane } from '../cluster/control-plane.ts';
+
+/** kubectl on a control plane, as admin. */
+export class Kubectl {
+  readonly #plane: ControlPlane;
+
+  constructor(plane: ControlPlane) {
+    this.#plane = plane;
+  }
+
+  /** An object or list as JSON, or undefined when it is not there. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- JSON of the API server: the caller knows its kind
+  get<T>(...args: string[]): T | undefined {
+    const { code, output } = this.#plane.kubectl(['get', ...args, '-o', 'json']);
+    return code === 0 ? (JSON.parse(output) as T) : undefined;
+  }
+
+  /** What kubectl printed; throws when it failed. */
+  run(args: string[], input?: unknown): string {
+    const { code, output } = this.#plane.kubectl(args, input === undefined ? '' : JSON.stringify(input));
+    if (code !== 0) {
+      throw new Error(`kubectl ${args.join(' ')}: ${output}`);
+    }
+    return output;
+  }
+
+  applyCrd(): void {
+    this.run(['apply', '--server-side', '-f', 'crds/dpojob.yaml']);
+    this.run(['wait', '--for=condition=Established', 'crd/dpojobs.training.dpo-operator.io', '--timeout=60s']);
+  }
+}
