@@ -29,8 +29,13 @@ export class Workplace {
 
   static async open(): Promise<Workplace> {
     const place = new Workplace(await startControlPlane());
-    place.kubectl.applyCrd();
-    return place;
+    try {
+      place.kubectl.applyCrd();
+      return place;
+    } catch (error) {
+      place.plane.stop();
+      throw error;
+    }
   }
 
   async start(name: string, environment: Record<string, string> = {}): Promise<OperatorProcess> {
