@@ -38,7 +38,7 @@ export function latestProgress(observation: Observation): Progress | undefined {
 /** What a pod left when it ended, or its last answer if that is newer: what it left may have been cut or lost. */
 function lastWords(pod: ObservedPod, answer: Progress | undefined): Progress | undefined {
   const left = parseTermination(trainerState(pod)?.terminated?.message)?.progress;
-  const own = [left, answer].filter((one) => one?.podUID === pod.metadata.uid);
+  const own = [answer, left].filter((one) => one?.podUID === pod.metadata.uid);
   return own.toSorted((a, b) => (a?.heartbeat ?? 0) - (b?.heartbeat ?? 0)).at(-1);
 }
 

@@ -94,6 +94,14 @@ describe('the record that status shows', () => {
       14,
     ],
     ['is what it left, when that is newer', { pods: [dead('a', 15, 14)], answer: anAnswer(aRecord('a', 13)) }, 14],
+    [
+      'is what it left, when its heart beat no more since its answer',
+      {
+        pods: [endedPod('a', 0, 15, leaves('Complete', aRecord('a', 99, { heartbeat: 14 })))],
+        answer: anAnswer(aRecord('a', 14)),
+      },
+      99,
+    ],
     ['is none of another pod', { pods: [endedPod('a', 1, 15, leaves('Error', aRecord('x', 9)))] }, undefined],
   ])('%s', (_what, seen, step) => {
     expect(latestProgress(observed(aJob(), seen))?.step).toBe(step);
