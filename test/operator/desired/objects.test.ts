@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import type { DPOJobSpecInput } from '../../../crds/dpojob.ts';
 import { permanentExitCodes } from '../../../crds/exit-codes.ts';
+import { podSchema } from '../../../crds/pod.ts';
 import { runConfigSchema } from '../../../crds/run-config.ts';
 import { runConfigMap } from '../../../operator/desired/run-config.ts';
 import { trainerImage, trainerJob } from '../../../operator/desired/trainer-job.ts';
@@ -28,6 +29,17 @@ const everything: Partial<DPOJobSpecInput> = {
     imagePullPolicy: 'Always',
     nodeSelector: { zone: 'a' },
     tolerations: [{ key: 'gpu', operator: 'Exists' }],
+    affinity: {
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [
+          { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { team: 'x' } } },
+        ],
+      },
+    },
+    serviceAccountName: 'trainer',
+    imagePullSecrets: [{ name: 'registry' }],
+    runtimeClassName: 'nvidia',
+    schedulerName: 'volcano',
     priorityClassName: 'low',
     env: [{ name: 'A', value: 'b' }],
     securityContext: { runAsUser: 2000, fsGroup: 2000 },
@@ -40,6 +52,10 @@ describe('objects of an attempt', () => {
   test('the quickstart example: ConfigMap and Job', () => {
     golden('quickstart-configmap', runConfigMap(aJob(), 1));
     golden('quickstart-job', trainerJob(aJob(), 1, images));
+  });
+
+  test('every field of spec.pod is in the golden file that has everything', () => {
+    expect(Object.keys(everything.pod ?? {}).toSorted()).toEqual(Object.keys(podSchema.shape).toSorted());
   });
 
   test('every field of spec.pod, an accelerator and a queue', () => {
