@@ -1,0 +1,148 @@
+import { describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { customResourceDefinitionYaml } from '../../crds/generate.ts';
+import { immutableRules } from '../../crds/immutable.ts';
+
+/** A walk over the CRD as the API server gets it: what the API conventions ask of every field. */
+interface Schema {
+  type?: string;
+  format?: string;
+  enum?: unknown[];
+  default?: unknown;
+  maxLength?: number;
+  maxItems?: number;
+  maxProperties?: number;
+  maximum?: number;
+  exclusiveMaximum?: boolean;
+  properties?: Record<string, Schema>;
+  items?: Schema;
+  additionalProperties?: Schema;
+  'x-kubernetes-list-type'?: string;
+  'x-kubernetes-list-map-keys'?: string[];
+  'x-kubernetes-int-or-string'?: boolean;
+  'x-kubernetes-preserve-unknown-fields'?: boolean;
+  'x-kubernetes-validations'?: { rule: string; message?: string }[];
+}
+const crd = parse(customResourceDefinitionYaml()) as {
+  spec: { versions: { schema: { openAPIV3Schema: Schema & { properties: { spec: Schema; status: Schema } } } }[] };
+};
+const { spec, status } = crd.spec.versions[0]?.schema.openAPIV3Schema.properties ?? { spec: {}, status: {} };
+
+function walk(schema: Schema, path: string): [path: string, node: Schema][] {
+  const inner = Object.entries(schema.properties ?? {}).flatMap(([name, node]) => walk(node, `${path}.${name}`));
+  const items = schema.items === undefined ? [] : walk(schema.items, `${path}[]`);
+  const values = schema.additionalProperties === undefined ? [] : walk(schema.additionalProperties, `${path}{}`);
+  return [[path, schema], ...inner, ...items, ...values];
+}
+const nodes = [...walk(spec, 'spec'), ...walk(status, 'status')];
+const pathsOf = (holds: (node: Schema, path: string) => boolean): string[] =>
+  nodes.filter(([path, node]) => holds(node, path)).map(([path]) => path);
+
+describe('every field of the CRD', () => {
+  test('is reached by the walk', () => {
+    expect(nodes.length).toBeGreaterThan(300);
+    expect(pathsOf(({ type }) => type === 'array').length).toBeGreaterThan(20);
+  });
+
+  test('has a type, and keeps nothing that it does not know', () => {
+    expect(pathsOf((node) => node.type === undefined && node['x-kubernetes-int-or-string'] !== true)).toEqual([]);
+    expect(pathsOf((node) => node['x-kubernetes-preserve-unknown-fields'] === true)).toEqual([]);
+  });
+
+  test('that is a list says how it is merged; one that is a map of its keys names keys that each item must have', () => {
+    expect(pathsOf((node) => node.type === 'array' && node['x-kubernetes-list-type'] === undefined)).toEqual([]);
+    const keyless = ({ items, ...node }: Schema): boolean =>
+      node['x-kubernetes-list-type'] === 'map' &&
+      !(node['x-kubernetes-list-map-keys'] ?? ['']).every((key) => items?.properties?.[key] !== undefined);
+    expect(pathsOf(keyless)).toEqual([]);
+  });
+
+  test('that is a string, list or map has an upper bound: what a rule costs is reckoned from it', () => {
+    const bounded = ({ type, ...node }: Schema): boolean =>
+      type !== 'string' || node.maxLength !== undefined || node.enum !== undefined || node.format === 'date-time';
+    expect(pathsOf((node) => !bounded(node))).toEqual([]);
+    expect(pathsOf(({ type, maxItems }) => type === 'array' && maxItems === undefined)).toEqual([]);
+    expect(pathsOf((node) => node.additionalProperties !== undefined && node.maxProperties === undefined)).toEqual([]);
+  });
+
+  test('with rules and a default has in it every default that its rules may read', () => {
+    const lacks = (node: Schema): boolean =>
+      node.default !== undefined &&
+      node['x-kubernetes-validations'] !== undefined &&
+      Object.entries(node.properties ?? {}).some(
+        ([name, property]) => property.default !== undefined && !(name in (node.default as object)),
+      );
+    expect(pathsOf(lacks)).toEqual([]);
+  });
+
+  test('with a rule has a message for it', () => {
+    const silent = (node: Schema): boolean =>
+      node['x-kubernetes-validations']?.some(({ message }) => (message ?? '').length < 15) ?? false;
+    expect(pathsOf(silent)).toEqual([]);
+  });
+});
+
+/**
+ * The API conventions advise against floating point in a spec. A user writes `beta: 0.1` everywhere else, and both ends
+ * are IEEE doubles (design.md): these fields, by name, are numbers all the same; each has bounds.
+ */
+const floats = [
+  'spec.dataset.holdout',
+  'spec.dataset.quality.thresholds.empty',
+  'spec.dataset.quality.thresholds.identical',
+  'spec.dataset.quality.thresholds.contradicting',
+  'spec.dataset.quality.thresholds.duplicate',
+  'spec.dataset.quality.thresholds.leaking',
+  'spec.dataset.quality.thresholds.truncated',
+  'spec.dataset.quality.thresholds.lengthBias',
+  'spec.dataset.quality.thresholds.promptDiversity',
+  'spec.dataset.quality.thresholds.ngramDiversity',
+  'spec.dataset.quality.thresholds.labelNoise',
+  'spec.sft.epochs',
+  'spec.sft.learningRate',
+  'spec.sft.warmup',
+  'spec.sft.minLrRate',
+  'spec.training.loss[].weight',
+  'spec.training.beta',
+  'spec.training.learningRate',
+  'spec.training.weightDecay',
+  'spec.training.betas[]',
+  'spec.training.epsilon',
+  'spec.training.momentum',
+  'spec.training.rmspropAlpha',
+  'spec.training.maxGradNorm',
+  'spec.training.warmup',
+  'spec.training.minLrRate',
+  'spec.training.epochs',
+  'spec.evaluation.earlyStopping.minDelta',
+];
+
+describe('a number in the spec', () => {
+  const numbers = nodes.filter(([path, { type }]) => path.startsWith('spec') && type === 'number');
+
+  test('that may have a fraction is one of those exempted by name', () => {
+    expect(numbers.map(([path]) => path).toSorted()).toEqual(floats.toSorted());
+  });
+
+  test('has an upper bound, and a whole one stays within what a double holds', () => {
+    expect(numbers.filter(([, { maximum }]) => maximum === undefined).map(([path]) => path)).toEqual([]);
+    const tooLarge = ({ type, maximum = 0 }: Schema): boolean =>
+      type === 'integer' && maximum > Number.MAX_SAFE_INTEGER;
+    expect(pathsOf(tooLarge)).toEqual([]);
+  });
+});
+
+test('every part of the spec is immutable but those that are named', () => {
+  const ruled = new Set(
+    immutableRules.flatMap(({ rule }) => [...rule.matchAll(/self\.([a-zA-Z]+)/g)].map(([, field]) => field)),
+  );
+  const free = Object.keys(spec.properties ?? {}).filter((field) => !ruled.has(field));
+  expect(free.toSorted()).toEqual([
+    'activeDeadlineSeconds',
+    'backoffLimit',
+    'progressDeadlineSeconds',
+    'startDeadlineSeconds',
+    'suspend',
+    'ttlSecondsAfterFinished',
+  ]);
+});
