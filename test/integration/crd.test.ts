@@ -44,9 +44,18 @@ describe('the API server', () => {
     expect(output).toContain(expected);
   });
 
-  test.each([1e-6, 1, 0.1, 0.30000000000000004])('gives a learning rate of %d back as it is', (learningRate) => {
-    const name = `rate-${String(learningRate).replaceAll(/[^a-z0-9]/g, '-')}`;
-    expect(create(job(name, { training: { learningRate } }))).toMatchObject({ code: 0 });
+  test.each([
+    ['1e-6', 1e-6],
+    ['1.0e-06', 1e-6],
+    ['0.000001', 1e-6],
+    ['1', 1],
+    ['1.0', 1],
+    ['0.1', 0.1],
+    ['0.30000000000000004', 0.30000000000000004],
+  ])('gives a learning rate written as %s back as %d', (written, learningRate) => {
+    const name = `rate-${written.replaceAll(/[^a-z0-9]/g, '-')}`;
+    const text = stringify(job(name, { training: { learningRate: 'WRITTEN' } })).replace('WRITTEN', written);
+    expect(plane.kubectl(['create', '-f', '-'], text)).toMatchObject({ code: 0 });
     expect(stored(name).spec.training.learningRate).toBe(learningRate);
   });
 
@@ -77,7 +86,14 @@ describe('a stored DPOJob', () => {
     ['resources', { resources: { limits: { cpu: '2' } } }],
     ['checkpoint.gracePeriodSeconds', { checkpoint: { gracePeriodSeconds: 60 } }],
   ];
+  const full = {
+    sft: {},
+    training: { beta: 0.5 },
+    resources: { limits: { cpu: '2' } },
+    pod: { schedulerName: 'mine' },
+  };
   beforeAll(() => {
+    expect(create(job('full', full))).toMatchObject({ code: 0 });
     expect(create(job('fixed'))).toMatchObject({ code: 0 });
     expect(create(job('suspended', { suspend: true }))).toMatchObject({ code: 0 });
   });
@@ -86,6 +102,14 @@ describe('a stored DPOJob', () => {
     const { code, output } = patch('fixed', change);
     expect([code, output]).toEqual([1, expect.stringContaining(`spec.${field}`)]);
   });
+
+  test.each(['model', 'dataset', 'sft', 'training', 'output', 'resources', 'pod'])(
+    'refuses the removal of spec.%s',
+    (field) => {
+      const { code, output } = patch('full', { [field]: null });
+      expect([code, output]).toEqual([1, expect.stringContaining(`spec.${field}`)]);
+    },
+  );
 
   test.each([
     ['suspend', { suspend: true }],

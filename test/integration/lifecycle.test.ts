@@ -23,6 +23,22 @@ test('a DPOJob gets one Job, every condition, and the word of the scheduler', as
 });
 
 describe('a trainer that ends', () => {
+  const free: [string, number, string, object[]][] = [
+    ['saved', 75, 'Saved', []],
+    ['killed', 143, 'Terminated', []],
+    ['drained', 137, 'Error', [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }]],
+  ];
+  // All at once: the Job controller waits ten seconds with the next pod.
+  beforeAll(async () => {
+    place.apply('worn', { backoffLimit: 1 });
+    for (const [name] of free) place.apply(name, { backoffLimit: 0 });
+    place.end(await place.pod('worn'), 1, leaves('InternalError', 'block 3 failed'));
+    for (const [name, exitCode, , conditions] of free) {
+      const pod = await place.pod(name);
+      place.end(pod, exitCode, leaves('Running', '', progressOf(pod)), conditions);
+    }
+  });
+
   test('with a permanent exit code fails the job at once, with its name and last words; it stays failed', async () => {
     place.apply('bad');
     place.end(await place.pod('bad'), 65, leaves('InvalidData', 'line 7: no chosen answer'));
@@ -37,14 +53,7 @@ describe('a trainer that ends', () => {
     expect([place.jobsOf('bad'), place.isTrue('bad', 'Failed')]).toEqual([[], true]);
   });
 
-  test.each([
-    ['saved', 75, 'Saved', []],
-    ['killed', 143, 'Terminated', []],
-    ['drained', 137, 'Error', [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }]],
-  ])('%s (exit code %d) is replaced for free', async (name, exitCode, reason, conditions) => {
-    place.apply(name, { backoffLimit: 0 });
-    const pod = await place.pod(name);
-    place.end(pod, exitCode, leaves('Running', '', progressOf(pod)), conditions);
+  test.each(free)('%s (exit code %d) is replaced for free', async (name, exitCode, reason) => {
     const next = await place.pod(name, 2);
     await place.until('counted', () => place.stored(name)?.status?.restarts === 1);
     expect(place.stored(name)?.status).toMatchObject({ attempt: 1, lastFailure: { exitCode, reason } });
@@ -55,8 +64,6 @@ describe('a trainer that ends', () => {
   });
 
   test('more often than backoffLimit fails the job with the last words', async () => {
-    place.apply('worn', { backoffLimit: 1 });
-    place.end(await place.pod('worn'), 1, leaves('InternalError', 'block 3 failed'));
     place.end(await place.pod('worn', 2), 1, leaves('InternalError', 'block 4 failed'));
     await place.until('Failed', () => place.isTrue('worn', 'Failed'));
     expect(place.condition('worn', 'Failed')).toMatchObject({
