@@ -47,7 +47,8 @@ COPY --from=engine /engine /app/node_modules/@tensorflow/tfjs-node-gpu/lib/napi-
 COPY crds /app/crds
 COPY trainer-image /app/trainer-image
 USER 1000:1000
-ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "/app/trainer-image/main.ts"]
+# The signals' handlers come before all else: a container's first process ignores what nobody handles.
+ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "--import=/app/trainer-image/signals.ts", "/app/trainer-image/main.ts"]
 
 FROM ${BASE} AS trainer-gpu
 COPY --from=trainer-packages /app /app
@@ -57,4 +58,4 @@ COPY trainer-image /app/trainer-image
 USER 1000:1000
 # What the container runtime of NVIDIA is to give the container.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "/app/trainer-image/main.ts"]
+ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "--import=/app/trainer-image/signals.ts", "/app/trainer-image/main.ts"]

@@ -155,7 +155,7 @@ async function main(): Promise<number> {
     const options = readOptions();
     terminationLog = options['termination-log'] ?? defaultTerminationLog;
     const run = await resolve(options);
-    if (stopRequested()) throw new TrainerError('Terminated', 'stopped on request before training began');
+    if (await stopRequested()) throw new TrainerError('Terminated', 'stopped on request before training began');
     end = await runWorker(run, options);
   } catch (error) {
     const reason = error instanceof TrainerError ? error.reason : 'InternalError';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
 import { readSealed, writeSealed } from '../../trainer-image/checkpoint/store.ts';
 import { SafetensorsFile, writeSafetensors } from '../../trainer-image/model/safetensors.ts';
@@ -7,6 +7,9 @@ import { Stopped } from '../../trainer-image/stages/context.ts';
 import { checkFinite } from '../../trainer-image/stages/steps.ts';
 import { train } from '../../trainer-image/train.ts';
 import { listen, prepareTiny, tinyJob } from './in-process.ts';
+
+// A machine that does other things too may take longer than jest's five seconds.
+jest.setTimeout(60_000);
 
 /** Numbers of a run that must not be passed over. */
 const withoutSft = tinyJob.replace(/ {2}sft: .*\n/, '');

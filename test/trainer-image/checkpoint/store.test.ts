@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { takeFence } from '../../../trainer-image/checkpoint/fence.ts';
-import { CheckpointStore } from '../../../trainer-image/checkpoint/store.ts';
+import { CheckpointStore, holdsCheckpoint } from '../../../trainer-image/checkpoint/store.ts';
+import { Stopped } from '../../../trainer-image/stages/context.ts';
 import { train } from '../../../trainer-image/train.ts';
 import { listen, prepareTiny, writeTinyModel } from '../in-process.ts';
 
@@ -46,11 +47,13 @@ describe('checkpoints', () => {
 
   test('of a model whose weights have been replaced at the same path are refused', async () => {
     const { folder, run } = prepareTiny();
-    await train(run, 'test', listen());
+    // Stopped in fine-tuning, where it saves.
+    await expect(train(run, 'test', listen(10))).rejects.toThrow(Stopped);
+    expect(holdsCheckpoint(run.paths.checkpoints)).toBe(true);
     writeTinyModel(join(folder, 'models', 'tiny'), 2);
     await expect(train(run, 'test', listen())).rejects.toMatchObject({
       reason: 'CheckpointMismatch',
       message: expect.stringMatching(/made with another model/),
     });
-  });
+  }, 60_000);
 });
