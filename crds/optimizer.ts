@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Rule } from './rules.ts';
+import { implies, not, type Condition, type Rule } from './rules.ts';
 
 /** The optimizer's part of `training`: names and defaults are those of transformers' TrainingArguments and of torch. */
 export const optimizers = ['adamw', 'adafactor', 'lion', 'rmsprop', 'sgd'] as const;
@@ -59,22 +59,32 @@ export interface Course {
 type Fields = z.output<z.ZodObject<typeof optimizerFields>>;
 type Name = Fields['optimizer'];
 
+/** CEL's numbers here are doubles: `0` alone would be an integer. */
+const double = (value: number): string => (Number.isInteger(value) ? value.toFixed(1) : String(value));
+
+function isDefault(field: keyof typeof defaults): Condition<Fields> {
+  const value = defaults[field];
+  const cel = Array.isArray(value)
+    ? value.map((each, i) => `self.${field}[${i}] == ${double(each)}`).join(' && ')
+    : `self.${field} == ${double(value)}`;
+  return { cel, holds: (self) => JSON.stringify(self[field]) === JSON.stringify(value) };
+}
+
 /** A setting may differ from its default only with an optimizer that reads it: it would change nothing. */
-function belongsTo(field: keyof typeof defaults, names: Name[], isDefault: string): Rule<Fields> {
-  const list = names.map((name) => `'${name}'`).join(', ');
-  return {
-    cel: `self.optimizer in [${list}] || (${isDefault})`,
-    holds: (self) => names.includes(self.optimizer) || JSON.stringify(self[field]) === JSON.stringify(defaults[field]),
-    field,
-    message: `${field} is a setting of optimizer ${names.join(' and ')} and would change nothing here: leave it out`,
+function belongsTo(field: keyof typeof defaults, names: Name[]): Rule<Fields> {
+  const read: Condition<Fields> = {
+    cel: `self.optimizer in [${names.map((name) => `'${name}'`).join(', ')}]`,
+    holds: ({ optimizer }) => names.includes(optimizer),
   };
+  const message = `${field} is a setting of optimizer ${names.join(' and ')} and would change nothing here: leave it out`;
+  return { ...implies(not(read), isDefault(field)), field, message };
 }
 
 export const optimizerRules: readonly Rule<Fields>[] = [
-  belongsTo('betas', ['adamw', 'lion'], 'self.betas[0] == 0.9 && self.betas[1] == 0.999'),
-  belongsTo('epsilon', ['adamw', 'rmsprop'], 'self.epsilon == 1e-8'),
-  belongsTo('momentum', ['rmsprop', 'sgd'], 'self.momentum == 0.0'),
-  belongsTo('rmspropAlpha', ['rmsprop'], 'self.rmspropAlpha == 0.99'),
+  belongsTo('betas', ['adamw', 'lion']),
+  belongsTo('epsilon', ['adamw', 'rmsprop']),
+  belongsTo('momentum', ['rmsprop', 'sgd']),
+  belongsTo('rmspropAlpha', ['rmsprop']),
   {
     cel: "self.schedule != 'constant' || self.warmup == 0.0",
     holds: ({ schedule, warmup }) => schedule !== 'constant' || warmup === 0,

@@ -15,7 +15,8 @@ import transformers
 from lion_pytorch import Lion
 from transformers import Adafactor, get_scheduler
 
-STEPS = 6
+# Gradients of very different sizes, up and down: an optimizer that ignores the size of one is found out.
+SIZES = [1e-3, 10.0, 1e-2, 1.0, 100.0, 0.1]
 SHAPES = {"matrix": [5, 3], "bias": [4]}
 RATES = [0.0, 0.01, 0.02, 0.015, 0.01, 0.005]
 
@@ -33,9 +34,9 @@ CASES = [
     ("sgd", {"weightDecay": 0.1, "momentum": 0.9}),
 ]
 SCHEDULES = [
-    ("linear", {"warmup": 0.2}),
+    ("linear", {"warmup": 0.13}),
     ("linear", {"warmup": 0.0}),
-    ("cosine", {"warmup": 0.2}),
+    ("cosine", {"warmup": 0.13}),
     ("constant", {"warmup": 0.0}),
     ("constant_with_warmup", {"warmup": 0.3}),
     ("cosine_with_min_lr", {"warmup": 0.2, "minLrRate": 0.1}),
@@ -73,9 +74,8 @@ def run(name, settings):
     ]
     optimizer = optimizer_of(name, settings, groups)
     steps = []
-    for step in range(STEPS):
-        # Gradients of very different sizes: an optimizer that ignores the size of one is found out.
-        gradients = {weight: draw(shape, 10.0 ** (step - 3)) for weight, shape in SHAPES.items()}
+    for step, size in enumerate(SIZES):
+        gradients = {weight: draw(shape, size) for weight, shape in SHAPES.items()}
         for weight, value in weights.items():
             value.grad = gradients[weight]
         for group in optimizer.param_groups:

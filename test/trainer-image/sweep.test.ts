@@ -33,6 +33,13 @@ describe('a sweep over two betas', () => {
     expect(betas).toContain(sweep.choice.beta);
   });
 
+  test('tells how far the chosen answers came from where the policy started', () => {
+    const told = heard.beats.flatMap(({ metrics }) => metrics?.evalLogpsChosen ?? []);
+    const change = (told.at(-1) as number) - (told[0] as number);
+    expect(sweep.results.at(-1)?.chosenLogProbChange).toBeCloseTo(change, 5);
+    expect(Math.abs(change)).toBeGreaterThan(1e-4);
+  });
+
   test('fine-tunes once and computes the reference once', () => {
     const stages = heard.beats.flatMap(({ stage }) => stage ?? []);
     const runs = (stage: string): number =>
