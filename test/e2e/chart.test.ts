@@ -37,6 +37,7 @@ interface Made {
   kind: string;
   metadata: { name: string; namespace?: string };
   rules?: Rule[];
+  spec?: object;
 }
 const rendered = (...args: string[]): Made[] =>
   parseAllDocuments(
@@ -76,6 +77,35 @@ describe.each([
       expect(resources).not.toContain('secrets');
     }
   });
+});
+
+test('two replicas by default, of which one may be away at a time; a single one has no budget that would stop a drain', () => {
+  const workload = (...values: string[]): object[] =>
+    rendered(...values)
+      .filter(({ kind }) => ['Deployment', 'PodDisruptionBudget'].includes(kind))
+      .map(({ kind, spec }) => ({ kind, spec }));
+  const matchLabels = { 'app.kubernetes.io/name': 'dpo-operator', 'app.kubernetes.io/instance': 'dpo' };
+  expect(workload()).toMatchObject([
+    { kind: 'PodDisruptionBudget', spec: { maxUnavailable: 1, selector: { matchLabels } } },
+    { kind: 'Deployment', spec: { replicas: 2, selector: { matchLabels } } },
+  ]);
+  expect(workload('--set', 'replicas=1')).toMatchObject([{ kind: 'Deployment', spec: { replicas: 1 } }]);
+  expect(workload('--set', 'podDisruptionBudget.enabled=false')).toMatchObject([{ kind: 'Deployment' }]);
+});
+
+test('the operator may do with each kind what it does, and nothing else', () => {
+  const rights = rendered()
+    .filter(({ kind }) => kind === 'ClusterRole')
+    .flatMap(({ rules = [] }) => rules.map(({ resources, verbs }) => `${resources?.join()}: ${verbs.join(' ')}`));
+  expect(rights).toEqual([
+    'dpojobs: list watch delete',
+    'dpojobs/status: patch',
+    'dpojobs/finalizers: update',
+    'jobs: get list watch create delete',
+    'pods: list watch',
+    'configmaps: get create',
+    'events: create patch',
+  ]);
 });
 
 test('with watchNamespaces it has rights on jobs in these and its own namespace only', () => {
