@@ -25,6 +25,8 @@ export function readConfig(folder: string): RawConfig {
 
 /** A positive whole number. */
 export const size = z.int().min(1);
+/** A positive number. */
+export const positive = z.number().gt(0);
 /** A setting that is known with one value only, or absent. */
 export const fixed = <T extends boolean | string | number | null>(value: T): z.ZodOptional<z.ZodLiteral<T>> =>
   z.literal(value).optional();

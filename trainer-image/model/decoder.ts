@@ -2,11 +2,11 @@ import { z } from 'zod';
 import type { Tensor } from '../engine/engine.ts';
 import type { Context, Family, LayerKind, Parameters, Shapes } from './architecture.ts';
 import type { AttentionOptions, Heads } from './attention.ts';
-import { fixed, refusal, size } from './config.ts';
+import { fixed, positive, refusal, size } from './config.ts';
 import { dense, weight } from './dense.ts';
 import { add, gatedSilu, reshape, rmsNorm, rope } from './primitives.ts';
 import type { Rope } from './rope.ts';
-import { ropeSettings } from './rope-types.ts';
+import { ropeSettings } from './rope-config.ts';
 import type { Tape } from './tape.ts';
 
 /** What the architectures of Llama's kind share: names of weights, settings, and the parts of their blocks. */
@@ -20,7 +20,7 @@ export const decoderSettings = {
   num_hidden_layers: size,
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
-  rms_norm_eps: z.number().gt(0).default(1e-6),
+  rms_norm_eps: positive.default(1e-6),
   tie_word_embeddings: z.boolean().default(false),
   hidden_act: fixed('silu'),
 };

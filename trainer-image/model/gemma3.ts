@@ -1,14 +1,13 @@
 import { z } from 'zod';
 import type { Family } from './architecture.ts';
-import { fixed, ignored, refusal, settingsOf, size, type RawConfig } from './config.ts';
+import { fixed, ignored, positive, refusal, settingsOf, size, type RawConfig } from './config.ts';
 import * as decoders from './decoder.ts';
 import { dense, weight } from './dense.ts';
 import { add, gelu, mul, plusOne, rmsNorm } from './primitives.ts';
 import type { Rope } from './rope.ts';
-import { ropeFrom } from './rope-types.ts';
+import { ropeFrom } from './rope-config.ts';
 
 const { hidden_act: _, ...shared } = decoders.decoderSettings;
-const positive = z.number().gt(0);
 const settings = {
   ...shared,
   num_key_value_heads: size,

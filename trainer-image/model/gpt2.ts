@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Tensor } from '../engine/engine.ts';
 import type { Family, Parameters } from './architecture.ts';
-import { fixed, ignored, refusal, settingsOf, size, type RawConfig } from './config.ts';
+import { fixed, ignored, positive, refusal, settingsOf, size, type RawConfig } from './config.ts';
 import { conv1d } from './dense.ts';
 import { add, columns, gelu, layerNorm } from './primitives.ts';
 import type { Tape } from './tape.ts';
@@ -13,7 +13,7 @@ const settings = {
   n_layer: size,
   n_head: size,
   n_inner: size.nullish(),
-  layer_norm_epsilon: z.number().gt(0).default(1e-5),
+  layer_norm_epsilon: positive.default(1e-5),
   activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh']).default('gelu_new'),
   tie_word_embeddings: z.boolean().default(true),
   scale_attn_weights: fixed(true),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Family } from './architecture.ts';
 import { settingsOf, size, type RawConfig } from './config.ts';
 import { decoder, decoderSettings, headsOf } from './decoder.ts';
-import { ropeOf } from './rope-types.ts';
+import { ropeOf } from './rope-config.ts';
 
 const settings = {
   ...decoderSettings,

@@ -1,21 +1,20 @@
-import { z } from 'zod';
 import type { Tensor } from '../engine/engine.ts';
 import type { Context, Family, Parameters } from './architecture.ts';
 import type { Heads } from './attention.ts';
-import { fixed, ignored, settingsOf, size, type RawConfig } from './config.ts';
+import { fixed, ignored, positive, settingsOf, size, type RawConfig } from './config.ts';
 import { decoder, decoderSettings, denseShapes, headsOf, plainNorm } from './decoder.ts';
 import { dense, weight } from './dense.ts';
 import { add, columns, gatedSilu, rope } from './primitives.ts';
-import { ropeOf } from './rope-types.ts';
+import { ropeOf } from './rope-config.ts';
 import type { Tape } from './tape.ts';
 
 const settings = {
   ...decoderSettings,
   head_dim: size.nullish(),
-  rms_norm_eps: z.number().gt(0).default(1e-5),
+  rms_norm_eps: positive.default(1e-5),
   sliding_window: size.nullish(),
   original_max_position_embeddings: size.default(4096),
-  partial_rotary_factor: z.number().gt(0).max(1).optional(),
+  partial_rotary_factor: positive.max(1).optional(),
   attention_bias: fixed(false),
   mlp_bias: fixed(false),
   lm_head_bias: fixed(false),

@@ -3,7 +3,7 @@ import type { Family } from './architecture.ts';
 import { settingsOf, size, type RawConfig } from './config.ts';
 import { decoder, decoderSettings, headsOf, kindsByType, layerTypes, type LayerType } from './decoder.ts';
 import type { Rope } from './rope.ts';
-import { ropeOf } from './rope-types.ts';
+import { ropeOf } from './rope-config.ts';
 
 /** Settings of Qwen's models, also of Qwen3. */
 export const qwenSettings = {

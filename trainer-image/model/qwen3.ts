@@ -3,7 +3,7 @@ import type { Family } from './architecture.ts';
 import { settingsOf, size, type RawConfig } from './config.ts';
 import { decoder, headsOf } from './decoder.ts';
 import { qwenKinds, qwenSettings } from './qwen2.ts';
-import { ropeOf } from './rope-types.ts';
+import { ropeOf } from './rope-config.ts';
 
 const settings = {
   ...qwenSettings,

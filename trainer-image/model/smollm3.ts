@@ -3,7 +3,7 @@ import type { Family } from './architecture.ts';
 import { ignored, refusal, settingsOf, size, type RawConfig } from './config.ts';
 import { decoder, decoderSettings, headsOf, kindsByType, layerTypes } from './decoder.ts';
 import type { Rope } from './rope.ts';
-import { ropeOf } from './rope-types.ts';
+import { ropeOf } from './rope-config.ts';
 
 const settings = {
   ...decoderSettings,
