@@ -24,7 +24,7 @@ function exportedConfig(raw: RawConfig): RawConfig {
 
 /**
  * Writes a folder that transformers loads. Each file is put in its place when it is whole, the weights last: a folder
- * with model.safetensors is complete. Returns the weights' digest. `mayCommit` is asked before each file is put in its
+ * with model.safetensors is complete, and what an earlier export left is removed first. Returns the weights' digest. `mayCommit` is asked before each file is put in its
  * place and throws when it must not be. Throws DiskFull.
  */
 export function exportModel(
@@ -44,6 +44,8 @@ export function exportModel(
         rmSync(temporary, { force: true });
       }
     };
+    mayCommit();
+    for (const name of ['model.safetensors', ...companions]) rmSync(join(output, name), { force: true });
     for (const name of companions.filter((each) => existsSync(join(source, each)))) {
       put(name, (file) => copyFileSync(join(source, name), file));
     }
