@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Rule } from './rules.ts';
+import { withRules, type Rule } from './rules.ts';
 import { dataSource, digest, secretRef } from './sources.ts';
 
 /** Parts of the schemas of `dataset` and `sft.dataset` that both have, and their rules. */
@@ -10,26 +10,33 @@ export type DatasetFormat = (typeof datasetFormats)[number];
 
 export const split = z.string().min(1).max(128).optional();
 
+const format = z
+  .enum(datasetFormats)
+  .optional()
+  .describe(
+    'By default from the name: .jsonl, .json (an array of objects) or .parquet, else jsonl; gzip and zstd are told by their content',
+  );
+const subset = z.string().min(1).max(128).optional().describe('Configuration of a data set of the Hub');
+const trainSplit = split.describe('Split of a data set of the Hub; by default train');
+const contentDigest = digest
+  .optional()
+  .describe('sha256: of the file, or of what sha256sum prints of all files of the folder');
+
 export const datasetSource = {
   source: dataSource
     .optional()
     .describe(
       'File of preference pairs, or folder of such files: pvc://claim/path, hf://datasets/org/name@revision, s3://bucket/key or https://host/path',
     ),
-  format: z
-    .enum(datasetFormats)
-    .optional()
-    .describe(
-      'By default from the name: .jsonl, .json (an array of objects) or .parquet, else jsonl; gzip and zstd are told by their content',
-    ),
+  format,
   configMapRef: z
     .object({ name: z.string().min(1).max(253), key: z.string().min(1).max(253).default('data.jsonl') })
     .optional()
     .describe('A small data set held in a ConfigMap of the same namespace'),
   secretRef: secretRef.optional(),
-  digest: digest.optional().describe('sha256: of the file, or of what sha256sum prints of all files of the folder'),
-  subset: z.string().min(1).max(128).optional().describe('Configuration of a data set of the Hub'),
-  split: split.describe('Split of a data set of the Hub; by default train'),
+  digest: contentDigest,
+  subset,
+  split: trainSplit,
 };
 
 interface Sources {
@@ -38,20 +45,16 @@ interface Sources {
   split?: string | undefined;
   subset?: string | undefined;
 }
-interface EvalSources {
+interface DatasetSources extends Sources {
+  sources?: readonly object[] | undefined;
+  digest?: string | undefined;
+
   evalSource?: string | undefined;
   evalSplit?: string | undefined;
 }
 const onHub = (source: string | undefined): boolean => source?.startsWith('hf://datasets/') ?? false;
 
-/** Rules of whatever names a data set. */
-export const sourceRules: readonly Rule<Sources>[] = [
-  {
-    cel: 'has(self.source) != has(self.configMapRef)',
-    holds: ({ source, configMapRef }) => (source === undefined) !== (configMapRef === undefined),
-    field: 'source',
-    message: 'exactly one of source and configMapRef must be set',
-  },
+const splitRules: readonly Rule<Sources>[] = [
   {
     cel: "!(has(self.split) || has(self.subset)) || (has(self.source) && self.source.startsWith('hf://datasets/'))",
     holds: ({ source, split: named, subset }) => (named ?? subset) === undefined || onHub(source),
@@ -59,9 +62,59 @@ export const sourceRules: readonly Rule<Sources>[] = [
     message: 'split and subset choose from a data set of the Hub: source must be hf://datasets/...',
   },
 ];
+/** Rules of spec.sft.dataset. */
+export const sourceRules: readonly Rule<Sources>[] = [
+  {
+    cel: 'has(self.source) != has(self.configMapRef)',
+    holds: ({ source, configMapRef }) => (source === undefined) !== (configMapRef === undefined),
+    field: 'source',
+    message: 'exactly one of source and configMapRef must be set',
+  },
+  ...splitRules,
+];
+
+/** Data sets that are trained on together. */
+export const mixture = z
+  .array(
+    withRules(
+      z.object({
+        source: dataSource,
+        weight: z
+          .number()
+          .gt(0)
+          .max(100)
+          .default(1)
+          .describe('How often each row is used in an epoch: 0.5 takes every second row, 2 takes each row twice'),
+        format,
+        digest: contentDigest,
+        subset,
+        split: trainSplit,
+      }),
+      splitRules,
+    ),
+  )
+  .min(1)
+  .max(16)
+  .meta({ 'x-kubernetes-list-type': 'atomic' })
+  .optional()
+  .describe('Several data sets, mixed by weight, in the place of source; secretRef and columns are those of all');
+
 /** Rules of spec.dataset. */
-export const datasetRules: readonly Rule<Sources & EvalSources>[] = [
-  ...sourceRules,
+export const datasetRules: readonly Rule<DatasetSources>[] = [
+  {
+    cel: '[has(self.source), has(self.sources), has(self.configMapRef)].filter(each, each).size() == 1',
+    holds: ({ source, sources, configMapRef }) =>
+      [source, sources, configMapRef].filter((each) => each !== undefined).length === 1,
+    field: 'source',
+    message: 'exactly one of source, sources and configMapRef must be set',
+  },
+  {
+    cel: '!(has(self.sources) && has(self.digest))',
+    holds: ({ sources, digest: given }) => sources === undefined || given === undefined,
+    field: 'digest',
+    message: 'digest is that of source: each of sources has its own',
+  },
+  ...splitRules,
   {
     cel: "!has(self.evalSplit) || (has(self.evalSource) && self.evalSource.startsWith('hf://datasets/'))",
     holds: ({ evalSource, evalSplit }) => evalSplit === undefined || onHub(evalSource),

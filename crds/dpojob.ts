@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
-import { columnsSchema, datasetRules, datasetSource, sourceRules, split } from './dataset.ts';
+import { columnsSchema, datasetRules, datasetSource, mixture, sourceRules, split } from './dataset.ts';
 import { lossFields, lossRules } from './losses.ts';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
@@ -49,6 +49,7 @@ const modelSchema = z.object({
 
 const datasetFields = z.object({
   ...datasetSource,
+  sources: mixture,
   columns: columnsSchema,
   holdout: z
     .number()

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
 import { cacheFolder, checkpointFolder, runConfigSchema, type RunConfig } from '../crds/run-config.ts';
 import { isClaim } from '../crds/sources.ts';
+import type { Part } from './data/rows.ts';
 import { TrainerError } from './errors.ts';
 
 /** Everything a run works with: the job and where its files are on this machine; empty for what is still to be fetched. */
@@ -13,7 +14,9 @@ export interface Run {
   job: RunConfig;
   paths: {
     model: string;
+    /** Of a mixture only a text for messages: `parts` are read. */
     dataset: string;
+    parts?: Part[] | undefined;
     evalDataset?: string | undefined;
     sftDataset?: string | undefined;
     output: string;
@@ -115,7 +118,12 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
   const root = join(volumes, claimOf(spec.output.source).claim);
   const paths = {
     model: fileOf(spec.model.source),
-    dataset: dataset(spec.dataset, 'dataset'),
+    dataset: spec.dataset.sources?.map(({ source }) => source).join(', ') ?? dataset(spec.dataset, 'dataset'),
+    parts: spec.dataset.sources?.map(({ source, weight, format }) => ({
+      path: fileOf(source),
+      weight,
+      format: format ?? spec.dataset.format,
+    })),
     evalDataset: spec.dataset.evalSource === undefined ? undefined : fileOf(spec.dataset.evalSource),
     sftDataset: sft === undefined ? undefined : dataset(sft, 'sft-dataset'),
     output: fileOf(spec.output.source),
@@ -140,7 +148,8 @@ function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
     throw invalid(`spec.model.source: ${spec.model.source} is not there (${paths.model})`);
   checkOutput(paths);
   const inputs = {
-    'spec.dataset': paths.dataset,
+    ...(paths.parts === undefined ? { 'spec.dataset': paths.dataset } : {}),
+    ...Object.fromEntries((paths.parts ?? []).map(({ path }, i) => [`spec.dataset.sources[${i}]`, path])),
     'spec.dataset.evalSource': paths.evalDataset,
     'spec.sft.dataset': paths.sftDataset,
   };

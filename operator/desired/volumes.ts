@@ -16,7 +16,14 @@ export function parseClaimSource(source: string): Claim {
 
 /** Every claim that the job reads; other sources are fetched by the trainer. */
 function inputs(spec: DPOJobSpec): Claim[] {
-  const sources = [spec.model.source, spec.dataset.source, spec.dataset.evalSource, spec.sft?.dataset?.source];
+  const mixed = spec.dataset.sources?.map(({ source }) => source) ?? [];
+  const sources = [
+    spec.model.source,
+    spec.dataset.source,
+    ...mixed,
+    spec.dataset.evalSource,
+    spec.sft?.dataset?.source,
+  ];
   return sources.flatMap((source) => (source !== undefined && isClaim(source) ? [parseClaimSource(source)] : []));
 }
 

@@ -36,6 +36,16 @@ describe("a DPOJob's spec", () => {
     ['a negative learning rate', { training: { learningRate: -1 } }, 'training.learningRate'],
     ['an unknown loss', { training: { loss: [{ type: 'sigmoyd' }] } }, 'training.loss.0.type'],
     ['a split of a claim', { dataset: { source: 'pvc://data/x', split: 'test' } }, 'dataset.split'],
+    [
+      'a mixture and a source',
+      { dataset: { source: 'pvc://data/x', sources: [{ source: 'pvc://data/y' }] } },
+      'dataset.source',
+    ],
+    [
+      'a split of a claim in a mixture',
+      { dataset: { sources: [{ source: 'pvc://data/y', split: 'x' }] } },
+      'dataset.sources.0.split',
+    ],
     ['two sources of data', { dataset: { source: 'pvc://data/x', configMapRef: { name: 'c' } } }, 'dataset.source'],
     ['a model that is no source', { model: { source: '/models/x' } }, 'model.source'],
     ['a holdout of all pairs', { dataset: { source: 'pvc://data/x', holdout: 1 } }, 'dataset.holdout'],

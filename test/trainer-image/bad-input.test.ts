@@ -104,7 +104,12 @@ const asInTrl: Case[] = [
     /row 1 has the token \d+ and config.json a vocab_size of 100/,
   ],
   ['an unknown loss', training('loss: [{ type: dpo }]'), config, /training.loss\[0\].type/],
-  ['no data set', spec('source: pvc://data/pairs.jsonl, ', ''), config, /exactly one of source and configMapRef/],
+  [
+    'no data set',
+    spec('source: pvc://data/pairs.jsonl, ', ''),
+    config,
+    /exactly one of source, sources and configMapRef/,
+  ],
   ['an unknown divergence', training('fDivergence: hellinger'), config, /training.fDivergence/],
   [
     'exo_pair without smoothing',

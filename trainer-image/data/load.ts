@@ -6,7 +6,7 @@ import { exampleForm, pairForm, TokenRows, type Rows } from './token-rows.ts';
 import type { DatasetFormat } from '../../crds/dataset.ts';
 import type { CheckedRow } from './quality/row-checks.ts';
 import { rowError, type Row } from './row.ts';
-import { readRows } from './rows.ts';
+import { readParts, type Part } from './rows.ts';
 import { tokenise, tokenisePreference, truncate, type TokenisedAnswers } from './tokenise.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -18,6 +18,8 @@ export interface LoadOptions {
   /** By the file's name unless given. */
   format?: DatasetFormat | undefined;
   maxLength: number;
+  /** Of a mixture, read in the place of the file. */
+  parts?: readonly Part[] | undefined;
   /** For the file of tokens. */
   folder?: string | undefined;
   maxPairs?: number | undefined;
@@ -57,6 +59,14 @@ function promptsInAllOrNone(file: string, column: string): (row: Row) => void {
   };
 }
 
+/** What is read: the parts of a mixture, or the one file. */
+const partsOf = (path: string, { parts, format }: LoadOptions): readonly Part[] =>
+  parts ?? [{ path, weight: 1, format }];
+
+function pushCopies<T extends { row: number }>(rows: TokenRows<T>, row: T, copies: number): void {
+  for (let copy = 0; copy < copies; copy++) rows.push(row);
+}
+
 const count = (dropped: DroppedCounts, reason: string): void => {
   dropped[reason] = (dropped[reason] ?? 0) + 1;
 };
@@ -68,10 +78,12 @@ export async function loadPairs(
   options: LoadOptions & { holdout: number },
 ): Promise<PairSet> {
   const set = { train: new TokenRows(pairForm, options.folder), heldOut: [] as Pair[], dropped: {} as DroppedCounts };
-  const checkPrompt = promptsInAllOrNone(file, options.columns.prompt);
+  const parts = partsOf(file, options);
+  const checks = parts.map(() => promptsInAllOrNone(file, options.columns.prompt));
   let rows = 0;
-  for await (const row of readRows(file, options.format)) {
-    checkPrompt(row);
+  for await (const row of readParts(parts)) {
+    if (row.copies === 0) continue;
+    checks[row.part]?.(row);
     const preference = preferenceOf(file, row, options.columns);
     const whole = tokensOf(file, row, () => tokenisePreference(preference, tokenizer));
     const { prompt } = preference;
@@ -80,8 +92,9 @@ export async function loadPairs(
     if (typeof tokens === 'string') count(set.dropped, tokens);
     else {
       const [chosen, rejected] = tokens.completions as [Int32Array, Int32Array];
-      const side = isHeldOut(preference.prompt, options.holdout) ? set.heldOut : set.train;
-      side.push({ row: row.row, prompt: tokens.prompt, chosen, rejected });
+      const pair = { row: row.row, prompt: tokens.prompt, chosen, rejected };
+      if (isHeldOut(preference.prompt, options.holdout)) set.heldOut.push(pair);
+      else pushCopies(set.train, pair, row.copies);
     }
     rows += 1;
     options.onRow?.(rows);
@@ -100,7 +113,8 @@ export async function loadExamples(
   const examples = new TokenRows(exampleForm, options.folder);
   const dropped: DroppedCounts = {};
   let rows = 0;
-  for await (const row of readRows(file, options.format)) {
+  for await (const row of readParts(partsOf(file, options))) {
+    if (row.copies === 0) continue;
     const { prompt, completion, template } = exampleOf(file, row, options.columns);
     const whole = tokensOf(file, row, () => tokenise({ prompt, completions: [completion], template }, tokenizer));
     const tokens = truncate(whole, options.maxLength);
@@ -109,7 +123,10 @@ export async function loadExamples(
     if (!heldOut) options.inspect?.({ row: row.row, prompt, answers: [completion], tokens: whole });
     if (heldOut) count(dropped, 'HeldOut');
     else if (typeof tokens === 'string') count(dropped, tokens);
-    else examples.push({ row: row.row, prompt: tokens.prompt, completion: tokens.completions[0] as Int32Array });
+    else {
+      const example = { row: row.row, prompt: tokens.prompt, completion: tokens.completions[0] as Int32Array };
+      pushCopies(examples, example, row.copies);
+    }
     rows += 1;
     options.onRow?.(rows);
     if (rows === options.maxPairs) break;

@@ -20,6 +20,38 @@ function formatOf(file: string): DatasetFormat {
   return format === 'json' || format === 'parquet' ? format : 'jsonl';
 }
 
+/** A part of a mixture. */
+export interface Part {
+  path: string;
+  /** How often each of its rows is used. */
+  weight: number;
+  format?: DatasetFormat | undefined;
+}
+
+/** A row of a mixture, counted over all its parts. */
+export interface MixedRow extends Row {
+  part: number;
+  /** How often it is used; may be 0. */
+  copies: number;
+}
+
+/** Row `i` of a part: rows are chosen, or repeated, evenly, so that of n rows floor(n × weight) are used. */
+const copiesOf = (i: number, weight: number): number => Math.floor((i + 1) * weight) - Math.floor(i * weight);
+
+/** Reads the parts of a mixture one after the other. Throws what `readRows` throws. */
+export async function* readParts(parts: readonly Part[]): AsyncGenerator<MixedRow> {
+  let before = 0;
+  for (const [part, { path, weight, format }] of parts.entries()) {
+    let [last, i] = [before, 0];
+    for await (const row of readRows(path, format)) {
+      last = before + row.row;
+      yield { ...row, row: last, part, copies: copiesOf(i, weight) };
+      i += 1;
+    }
+    before = last;
+  }
+}
+
 /** The file, or all data files below a folder in the order of their names. */
 function filesOf(path: string): string[] {
   if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)) return [path];

@@ -31,10 +31,15 @@ export function contentDigest(path: string, type: 'model' | 'dataset', beat: () 
 
 /** Throws InvalidConfiguration or InvalidData when the content is not what the job was written for. */
 export function checkDigest(
-  { field, path, type, digest }: { field: string; path: string; type: 'model' | 'dataset'; digest: string | undefined },
+  {
+    field,
+    path,
+    type,
+    digest,
+  }: { field: string; path: string | undefined; type: 'model' | 'dataset'; digest: string | undefined },
   beat: () => void,
 ): void {
-  if (digest === undefined) return;
+  if (digest === undefined || path === undefined) return;
   const found = contentDigest(path, type, beat);
   if (found === digest) return;
   const message = `${field}.digest is ${digest} and ${path} has ${found}: it is not what the job was written for`;

@@ -20,7 +20,7 @@ type Type = 'model' | 'dataset';
 /** A field that names a source. */
 interface Input extends Wanted {
   field: string;
-  key: 'model' | 'dataset' | 'evalDataset' | 'sftDataset';
+  key: 'model' | 'dataset' | 'evalDataset' | 'sftDataset' | number;
   type: Type;
   source: string | undefined;
   digest?: string | undefined;
@@ -43,6 +43,14 @@ function inputsOf({ spec }: Run['job']): Input[] {
       subset: tuning?.subset,
       split: tuning?.split ?? 'train',
     },
+    // A part of a mixture has its number as its key.
+    ...(dataset.sources ?? []).map((part, key) => ({
+      ...part,
+      key,
+      type: 'dataset' as const,
+      field: `spec.dataset.sources[${key}]`,
+      split: part.split ?? 'train',
+    })),
   ];
 }
 
@@ -79,6 +87,8 @@ const kindOf = (source: string): (typeof kinds)[keyof typeof kinds] =>
 
 /** What a job's sources were when it began: a restarted pod goes on with the same, and asks no server for what it has. */
 const pinSchema = z.object({
+  /** Source, subset and split that it was. */
+  of: z.string(),
   folder: z.string(),
   revision: z.string().optional(),
   files: z.array(z.object({ path: z.string(), size: z.number().optional() })),
@@ -142,7 +152,15 @@ async function fetchSource(input: Input & { source: string }, pin: Pin | undefin
   const whole = pin?.files.every(({ path, size }) => isFetched(join(run.paths.cache, pin.folder, path), size));
   if (pin !== undefined && whole === true) return pin;
   const { credentials, list } = kindOf(source);
-  const asker: Asker = { field, credentials, job: run.job.uid, beat: () => report.beat(), pause };
+  const owner = field.replace(/\.sources\[\d+\]$/, '');
+  const asker: Asker = {
+    field,
+    secretRef: `${owner}.secretRef`,
+    credentials,
+    job: run.job.uid,
+    beat: () => report.beat(),
+    pause,
+  };
   const listing = await list({ source, input, asker, environment, revision: pin?.revision });
   const folder = folderName(listing);
   if (pin !== undefined && pin.folder !== folder) {
@@ -151,7 +169,22 @@ async function fetchSource(input: Input & { source: string }, pin: Pin | undefin
   }
   await fetchListing(listing, join(run.paths.cache, folder), asker, report);
   const files = listing.files.map(({ path, size }) => (size === undefined ? { path } : { path, size }));
-  return { folder, files, ...(listing.revision === undefined ? {} : { revision: listing.revision }) };
+  return {
+    of: nameOf(input),
+    folder,
+    files,
+    ...(listing.revision === undefined ? {} : { revision: listing.revision }),
+  };
+}
+
+const nameOf = ({ source, subset, split }: Input): string => JSON.stringify([source, subset, split]);
+
+const pathAt = (paths: Run['paths'], key: Input['key']): string | undefined =>
+  typeof key === 'number' ? paths.parts?.[key]?.path : paths[key];
+
+function put(paths: Run['paths'], key: Input['key'], path: string): void {
+  if (typeof key !== 'number') paths[key] = path;
+  else if (paths.parts?.[key] !== undefined) paths.parts[key].path = path;
 }
 
 /** Where a fetched source is used: a single data file itself, else the folder. */
@@ -170,26 +203,28 @@ export async function fetchSources(
   env: NodeJS.ProcessEnv = process.env,
   pause: Asker['pause'] = (seconds) => waitBeating(seconds, () => report.beat()),
 ): Promise<Run> {
-  const paths = { ...run.paths };
+  const paths = { ...run.paths, parts: run.paths.parts?.map((part) => ({ ...part })) };
   const file = join(paths.checkpoints, 'sources.json');
   const pins = readPins(file);
   const fetching: Fetching = { run, report, environment: sourceEnvironment(env), pause };
   for (const input of inputsOf(run.job)) {
     const { source, key, type, digest, field } = input;
     if (source !== undefined && !isClaim(source)) {
-      const pin = await fetchSource({ ...input, source }, pins[key], fetching);
-      paths[key] = pathOf(paths.cache, pin, type);
-      if (pins[key] === undefined) writePins(file, Object.assign(pins, { [key]: pin }));
+      // A job run by hand may have been given another source under the same name.
+      const known = pins[key]?.of === nameOf(input) ? pins[key] : undefined;
+      const pin = await fetchSource({ ...input, source }, known, fetching);
+      put(paths, key, pathOf(paths.cache, pin, type));
+      if (known === undefined) writePins(file, Object.assign(pins, { [key]: pin }));
     }
-    const path = paths[key];
-    if (path !== undefined) checkDigest({ field, path, type, digest }, () => report.beat());
+    checkDigest({ field, path: pathAt(paths, key), type, digest }, () => report.beat());
   }
   return { ...run, paths };
 }
 
 /** By `Input.key`. The file is renamed into its place, so it is whole or not there. */
 function readPins(file: string): Record<string, Pin> {
-  return existsSync(file) ? pinsSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) : {};
+  const stored = existsSync(file) ? pinsSchema.safeParse(JSON.parse(readFileSync(file, 'utf8'))) : undefined;
+  return stored?.data ?? {};
 }
 
 function writePins(file: string, pins: Record<string, Pin>): void {

@@ -14,7 +14,8 @@ export interface Ask {
 export interface Asker {
   /** The field that named the source, for messages: "spec.dataset". */
   field: string;
-  /** Which keys of the Secret would let it in. */
+  /** The field that names its Secret, and which keys of that would let it in. */
+  secretRef: string;
   credentials: string;
   /** The job's UID. */
   job: string;
@@ -52,10 +53,14 @@ export async function waitBeating(seconds: number, beat: () => void): Promise<vo
 }
 
 /** Why a server's answer ends the run: another attempt would be answered the same. */
-function refusal({ field, credentials }: Asker, url: string, { status, statusText }: Response): TrainerError {
+function refusal(
+  { field, secretRef, credentials }: Asker,
+  url: string,
+  { status, statusText }: Response,
+): TrainerError {
   const hints: Record<number, string> = {
-    401: `set ${field}.secretRef to a Secret with ${credentials}`,
-    403: `there are no credentials, or they may not read it: ${field}.secretRef names a Secret with ${credentials}`,
+    401: `set ${secretRef} to a Secret with ${credentials}`,
+    403: `there are no credentials, or they may not read it: ${secretRef} names a Secret with ${credentials}`,
     404: 'it is not there, or only for whoever may read it: check the name, and the secretRef',
     416: 'it has changed while it was fetched',
   };

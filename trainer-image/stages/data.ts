@@ -42,7 +42,12 @@ export async function loadData(run: Run, report: Reporter): Promise<RunData> {
   };
   const gates = createGates(training.maxLength, tuningOptions(job.spec).maxLength);
   const inspect = gates.preference.see;
-  const pairs = await loadPairs(paths.dataset, tokenizer, { ...options, maxPairs: dataset.maxPairs, inspect });
+  const pairs = await loadPairs(paths.dataset, tokenizer, {
+    ...options,
+    maxPairs: dataset.maxPairs,
+    parts: paths.parts,
+    inspect,
+  });
   if (pairs.train.length === 0)
     throw new TrainerError('InvalidData', 'dataset.holdout leaves no pair to train on: lower it');
   const evaluation =
@@ -66,7 +71,11 @@ async function loadTuning(
 ): Promise<{ examples: Rows<Example>; dropped: DroppedCounts }> {
   if (job.spec.sft === undefined) return { examples: [], dropped: {} };
   const file = paths.sftDataset ?? paths.dataset;
-  const { examples, dropped } = await loadExamples(file, tokenizer, { ...options, ...tuningOptions(job.spec) });
+  const { examples, dropped } = await loadExamples(file, tokenizer, {
+    ...options,
+    ...tuningOptions(job.spec),
+    parts: paths.sftDataset === undefined ? paths.parts : undefined,
+  });
   const reasons = Object.entries(dropped).map(([reason, rows]) => [`SFT${reason}`, rows]);
   return { examples, dropped: Object.fromEntries(reasons) as DroppedCounts };
 }

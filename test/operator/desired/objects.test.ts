@@ -86,7 +86,11 @@ describe('objects of an attempt', () => {
     const { spec } = trainerJob(
       aJob({
         model: { source: 'hf://org/name', secretRef: { name: 'hub' } },
-        dataset: { source: 's3://bucket/d.jsonl', evalSource: 'https://host/e.jsonl', secretRef: { name: 's3' } },
+        dataset: {
+          sources: [{ source: 's3://bucket/d.jsonl' }, { source: 'pvc://more/d.jsonl' }],
+          evalSource: 'https://host/e.jsonl',
+          secretRef: { name: 's3' },
+        },
         sft: { dataset: { source: 'pvc://data/sft.jsonl', secretRef: { name: 'hub' } } },
       }),
       1,
@@ -95,7 +99,7 @@ describe('objects of an attempt', () => {
     // The last Secret wins where two have the same key: the model's.
     expect(spec?.containers[0]?.envFrom).toEqual([{ secretRef: { name: 's3' } }, { secretRef: { name: 'hub' } }]);
     const claims = spec?.volumes?.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []);
-    expect(claims?.toSorted()).toEqual(['data', 'models']);
+    expect(claims?.toSorted()).toEqual(['data', 'models', 'more']);
   });
 
   test('a claim used more than once is one volume, and no two volumes share a name', () => {

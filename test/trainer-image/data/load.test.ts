@@ -44,6 +44,43 @@ describe('pairs', () => {
     expect(normalisePrompt(' Ａ  b\n')).toBe('a b');
   });
 
+  test('of a mixture are used as often as their weights say, evenly, and held-out ones once', async () => {
+    const file = (name: string): string =>
+      fileOf(
+        `${name}.jsonl`,
+        Array.from({ length: 10 }, (_, i) => pair(`${name} ${i}`)),
+      );
+    const parts = [
+      { path: file('half'), weight: 0.5 },
+      { path: file('double'), weight: 2 },
+      { path: file('more'), weight: 1.3 },
+    ];
+    const seen: number[] = [];
+    const inspect = ({ row }: { row: number }): void => void seen.push(row);
+    const { train } = await loadPairs('mixture', tokenizer, { ...options, parts, inspect });
+    const rows = train.map(({ row }) => row);
+    // Rows are counted on: 1-10, 11-20, 21-30.
+    expect(rows.filter((row) => row <= 10)).toEqual([2, 4, 6, 8, 10]);
+    expect(rows.filter((row) => row > 10 && row <= 20)).toEqual(
+      [11, 12, 13, 14, 15, 16, 17, 18, 19, 20].flatMap((row) => [row, row]),
+    );
+    expect(rows.filter((row) => row > 20)).toEqual([21, 22, 23, 24, 24, 25, 26, 27, 27, 28, 29, 30, 30]);
+    // The checks of the data see a row once.
+    expect(seen).toEqual([...new Set(rows)]);
+    const { heldOut } = await loadPairs('mixture', tokenizer, { ...options, parts, holdout: 0.5 });
+    expect(heldOut.length).toBe(new Set(heldOut.map(({ row }) => row)).size);
+  });
+
+  test('of a mixture may have prompts in one part and none in another; a bad row names its file', async () => {
+    const parts = [
+      { path: fileOf('with-prompt.jsonl', [pair('a')]), weight: 1 },
+      { path: fileOf('without.jsonl', [{ chosen: 'b yes', rejected: 'b no' }, { chosen: 1 }]), weight: 1 },
+    ];
+    await expect(loadPairs('mixture', tokenizer, { ...options, parts })).rejects.toThrow(/without\.jsonl, line 2: /);
+    const { train } = await loadPairs('mixture', tokenizer, { ...options, parts, maxPairs: 2 });
+    expect(train.length).toBe(2);
+  });
+
   test('stop at maxPairs and take other column names', async () => {
     const rows = [1, 2, 3].map((i) => ({ question: `q ${i}`, good: ' a', bad: ' b' }));
     const names = { prompt: 'question', chosen: 'good', rejected: 'bad' };

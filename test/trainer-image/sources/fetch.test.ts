@@ -148,6 +148,29 @@ describe('sources of the Hub', () => {
     expect([existsSync(old), existsSync(fresh)]).toEqual([false, true]);
   });
 
+  test('named anew in a job run by hand are fetched anew', async () => {
+    const { paths } = await fetchAll(runOf());
+    hub.repositories['models/org/other'] = model(second);
+    const other = await fetchAll(runOf({ model: { source: 'hf://org/other' } }));
+    expect(other.paths.model).not.toBe(paths.model);
+  });
+
+  test('of a mixture are fetched each, with their own splits; its errors name the part', async () => {
+    mkdirSync(join(volumes, 'data'));
+    writeFileSync(join(volumes, 'data', 'own.jsonl'), '{}');
+    const sources = [
+      { source: 'pvc://data/own.jsonl', weight: 2 },
+      { source: 'hf://datasets/org/prefs', split: 'test_prefs', weight: 0.5 },
+    ];
+    const { paths } = await fetchAll(runOf({ dataset: { sources } }));
+    expect(paths.parts).toMatchObject([{ path: join(volumes, 'data', 'own.jsonl'), weight: 2 }, { weight: 0.5 }]);
+    expect(readFileSync(paths.parts?.[1]?.path ?? '', 'utf8')).toBe('PAR1 c');
+    hub.repositories['datasets/org/prefs'] = { ...data, token: 't' };
+    await expect(fetchAll(runOf({ dataset: { sources } }, 'other'))).rejects.toThrow(
+      /^spec\.dataset\.sources\[1\]: .*set spec\.dataset\.secretRef/,
+    );
+  });
+
   test('that are private need the token, which is sent to the Hub alone', async () => {
     hub.repositories['models/org/tiny'] = { ...model(), token: 'hf_secret' };
     const refused = fetchAll(runOf());

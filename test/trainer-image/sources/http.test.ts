@@ -11,6 +11,7 @@ const host = 'https://files.example.com';
 const pauses: number[] = [];
 const asker: Asker = {
   field: 'spec.dataset',
+  secretRef: 'spec.dataset.secretRef',
   credentials: 'HTTPS_BEARER_TOKEN',
   job: 'job-uid',
   beat: () => {},
