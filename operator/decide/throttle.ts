@@ -1,7 +1,7 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 
 /** What moves while nothing changes state. */
-const moving = new Set<keyof DPOJobStatus>(['progress', 'metrics', 'checkpoint']);
+const moving = new Set<keyof DPOJobStatus>(['progress', 'metrics', 'checkpoint', 'best']);
 
 /** Whether two statuses say the same, whatever the order of their keys. */
 export function same(a: unknown, b: unknown): boolean {

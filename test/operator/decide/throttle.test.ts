@@ -12,6 +12,7 @@ test.each<[string, DPOJobStatus, string]>([
   ['a step', { ...before, progress: { ...progress, step: 2 } }, 'figures'],
   ['a stage', { ...before, progress: { ...progress, stage: 'Evaluating' } }, 'state'],
   ['a state', { ...before, state: 'Restarting' }, 'state'],
+  ['a best evaluation', { ...before, best: { step: 1, metric: 'evalLoss', value: 0.5, exported: true } }, 'figures'],
   ['a checkpoint', { ...before, checkpoint: { step: 1, time: start } }, 'figures'],
 ])('%s', (_what, next, change) => {
   expect(statusChange(before, next)).toBe(change);
