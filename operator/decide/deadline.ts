@@ -16,6 +16,9 @@ export function activeSeconds(observation: Observation, now: string): number {
   return earlier + (attemptStartTime === undefined ? 0 : Math.max(0, secondsBetween(attemptStartTime, now)));
 }
 
+/** When a container started that the kubelet could not start. */
+const neverStarted = '1970-01-01T00:00:00Z';
+
 /** Since when a trainer of the present attempt has run, in its kubelet's words; what is stored stays, its pod may go. */
 export function trainerStart({ job, pods }: Observation): string | undefined {
   const { attemptStartTime, trainerStartTime } = job.status ?? {};
@@ -24,10 +27,11 @@ export function trainerStart({ job, pods }: Observation): string | undefined {
   }
   const starts = pods.map((pod) => {
     const state = trainerState(pod);
-    return state?.running?.startedAt ?? state?.terminated?.startedAt;
+    return Date.parse(state?.running?.startedAt ?? state?.terminated?.startedAt ?? neverStarted);
   });
-  const known = starts.filter((one) => one !== undefined);
-  return known.toSorted((a, b) => Date.parse(a) - Date.parse(b))[0];
+  const first = Math.min(...starts.filter((one) => one > Date.parse(neverStarted)));
+  // A clock of another node may be behind: no trainer of this attempt ran before it.
+  return first === Infinity ? undefined : new Date(Math.max(first, Date.parse(attemptStartTime))).toISOString();
 }
 
 /** Seconds that trainers have had, over all attempts: without those in which the job waited for a node or a quota. */

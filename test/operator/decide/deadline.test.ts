@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Observation } from '../../../operator/decide/observation.ts';
+import { trainerState } from '../../../operator/decide/pods.ts';
 import {
   aChild,
   aJob,
@@ -21,6 +22,9 @@ describe('startDeadlineSeconds', () => {
   const job = aJob({ startDeadlineSeconds: 60 });
   const saved = endedPod('a', 75, 100, leaves('Saved', aRecord('a', 90)));
 
+  const neverStarted = endedPod('a', 128, 20);
+  Object.assign(trainerState(neverStarted)?.terminated ?? {}, { startedAt: '1970-01-01T00:00:00Z' });
+
   test.each<[string, [number, Partial<Observation>][], string]>([
     ['no pod ever ran', [[60, { jobs, pods: [pendingPod('a')] }]], 'True'],
     ['the trainer runs', [[3600, { jobs, pods: [runningPod('a')] }]], 'False'],
@@ -35,6 +39,8 @@ describe('startDeadlineSeconds', () => {
       ],
       'False',
     ],
+    // The kubelet's word for it: a time of start that is zero.
+    ['its container could not be started', [[60, { jobs, pods: [neverStarted] }]], 'True'],
   ])('%s: Failed is %s', (_what, looks, failed) => {
     const { status } = play(job, [[0, {}], ...looks]);
     expect(conditionOf(status, 'Failed')?.status).toBe(failed);
@@ -71,6 +77,14 @@ test('when a trainer first ran is kept for the attempt, as its kubelet said it',
     [90, { jobs, pods: [] }],
   ]);
   expect(status.trainerStartTime).toBe(after(0));
+});
+
+test('a kubelet whose clock is behind gives a trainer no seconds before its attempt', () => {
+  const { status } = play(aJob(), [
+    [30, {}],
+    [40, { jobs, pods: [runningPod('a')] }],
+  ]);
+  expect(status.trainerStartTime).toBe(after(30));
 });
 
 test('seconds that trainers had are banked apart from seconds active', () => {
