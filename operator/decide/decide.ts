@@ -23,11 +23,9 @@ export function decide(observation: Observation, now: string): Decision {
   if (job.metadata.deletionTimestamp !== undefined) {
     return { status: job.status ?? {}, actions: [], events: [] };
   }
-  if (isTrue(job, 'Complete') || isTrue(job, 'Failed')) {
-    return terminal(observation, now);
-  }
+  const over = isTrue(job, 'Complete') || isTrue(job, 'Failed');
   const active = job.spec.suspend ? suspend : run;
-  const decision = jobOutcome(observation, now) ?? active(observation, now);
+  const decision = over ? terminal(observation, now) : (jobOutcome(observation, now) ?? active(observation, now));
   return { ...decision, events: [...warningEvents(observation), ...earlyStopEvents(observation), ...decision.events] };
 }
 
@@ -41,7 +39,7 @@ function terminal(observation: Observation, now: string): Decision {
   return {
     status: nextStatus(observation, ended(observation), now),
     actions: deleteJobs(stillRunning(observation)),
-    events: warningEvents(observation),
+    events: [],
     ...(left === undefined ? {} : { requeueAfter: left }),
   };
 }

@@ -77,6 +77,18 @@ describe("a Job whose end is seen before its pod's", () => {
   });
 });
 
+test('what only the last words carry is told as Events, also when they are seen after the end', () => {
+  const warnings = [{ reason: 'RunawayMargins', message: 'margins of 40' }];
+  const words = aRecord('a', 99, { stage: 'Done', warnings, stoppedEarly: { step: 80, message: 'evalLoss rose' } });
+  const { events, status } = play(aJob(), [
+    [0, {}],
+    [110, { jobs: [over('Complete', 100)], pods: [runningPod('a')] }],
+    [120, { jobs: [over('Complete', 100)], pods: [endedPod('a', 0, 100, leaves('Complete', words))] }],
+  ]);
+  expect(events.map(({ reason }) => reason)).toEqual(['RunawayMargins', 'StoppedEarly']);
+  expect(status.stoppedEarly?.step).toBe(80);
+});
+
 test("a permanent end that was never seen is not given an earlier pod's name", () => {
   const { status } = play(aJob(), [
     [0, {}],
