@@ -95,6 +95,36 @@ test('a folder is read file by file in the order of names, and rows are counted 
   expect(rows.map(({ row }) => row)).toEqual([1, 2, 3, 4, 5, 6]);
 });
 
+describe('a compressed file of several parts is read to its end:', () => {
+  const half = (i: number): Buffer => Buffer.from(`${JSON.stringify(pairs[i])}\n`);
+  // Cut inside the two bytes of "ü", where one part ends and the next begins.
+  const cut = half(0).indexOf('ü') + 1;
+  // A frame to be skipped, of 4 bytes: RFC 8878, section 3.1.2.
+  const skipped = Buffer.from('502a4d180400000000000000', 'hex');
+  test.each<[string, Buffer[]]>([
+    ['gzip', [gzipSync(half(0).subarray(0, cut)), gzipSync(half(0).subarray(cut)), gzipSync(half(1))]],
+    [
+      'zstd',
+      [
+        skipped,
+        zstdCompressSync(half(0).subarray(0, cut)),
+        zstdCompressSync(half(0).subarray(cut)),
+        zstdCompressSync(half(1)),
+      ],
+    ],
+  ])('%s', async (name, parts) => {
+    expect(await read(write(`parts.jsonl.${name}`, Buffer.concat(parts)))).toEqual(expected);
+  });
+
+  test('a part that is cut, or is none, is an error', async () => {
+    const frames = Buffer.concat([zstdCompressSync(half(0)), zstdCompressSync(half(1))]);
+    await expect(read(write('cut.jsonl.zst', frames.subarray(0, -5)))).rejects.toThrow(/cannot be read after line 1/);
+    await expect(read(write('more.jsonl.zst', Buffer.concat([frames, Buffer.from('more')])))).rejects.toThrow(
+      /cannot be read after line 2/,
+    );
+  });
+});
+
 test('a large JSON array is found in pieces', async () => {
   const many = Array.from({ length: 20_000 }, (_, i) => ({ text: `${'x'.repeat(i % 90)}"\\${i}` }));
   const rows = await read(write('large.json', JSON.stringify(many)));
