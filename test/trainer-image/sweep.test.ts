@@ -136,6 +136,15 @@ test('a sweep without --keep exports nothing and leaves no checkpoint of a beta'
   }
 });
 
+test('a sweep of a loss without a reference compares with the weights at the start, too', async () => {
+  const { run } = prepareTiny(withoutSft.replace('training: {', 'training: { loss: [{ type: orpo }],'));
+  const { results } = await sweepBetas(run, 'test', listen(), { betas, keep: false });
+  for (const { kl, chosenLogProbChange } of results) {
+    expect(kl).toBeGreaterThan(0);
+    expect(chosenLogProbChange).toBeGreaterThan(0);
+  }
+}, 30_000);
+
 test('a sweep needs held-out pairs, and says so before it trains', async () => {
   const { run } = prepareTiny(tinyJob.replace('holdout: 0.2', 'holdout: 0'));
   const heard = listen();

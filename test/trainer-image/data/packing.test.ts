@@ -1,6 +1,16 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { array, assert, constant, integer, property, record } from 'fast-check';
 import { packBlocks } from '../../../trainer-image/data/packing.ts';
+
+/** Made by test/python/packing.py with TRL: which of two examples of one length is where is left open. */
+const golden = JSON.parse(readFileSync('test/golden/trl/packing.json', 'utf8')) as {
+  capacity: number;
+  lengths: number[];
+  blocks: number[][];
+}[];
+const canonical = (blocks: number[][]): string[] =>
+  blocks.map((block) => block.toSorted((a, b) => a - b).join()).toSorted();
 
 describe('packing', () => {
   const cases: [string, number[], number, number[][]][] = [
@@ -29,6 +39,11 @@ describe('packing', () => {
   ];
   test.each(cases)('%s', (_, lengths, capacity, blocks) => {
     expect(packBlocks(lengths, capacity)).toEqual(blocks);
+  });
+
+  test.each(golden)("fills a block of $capacity as TRL's bfd does", ({ lengths, capacity, blocks }) => {
+    const own = packBlocks(lengths, capacity).map((block) => block.map((item) => lengths[item] as number));
+    expect(canonical(own)).toEqual(canonical(blocks));
   });
 
   test('refuses an item longer than a block', () => {
