@@ -6,6 +6,7 @@ import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
 import {
   bestSchema,
+  comparisonSchema,
   dataCountsSchema,
   maxWarnings,
   metricsSchema,
@@ -204,6 +205,8 @@ export const statusSchema = z.object({
   checkpoint: z.object({ step: count, time }).optional(),
   best: bestSchema.optional(),
   stoppedEarly: stoppedEarlySchema.optional(),
+  comparison: comparisonSchema.optional(),
+  report: text.optional().describe('Where the report of the run is: a self-contained HTML file'),
   output: z.object({ source: text, digest: z.string().max(128) }).optional(),
   warnings: z
     .array(warningSchema)

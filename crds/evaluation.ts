@@ -8,6 +8,28 @@ const earlyStoppingSchema = z.object({
   minDelta: z.number().min(0).max(1e6).default(0).describe('A figure is better when it gains more than this'),
 });
 
+/** Short, long, in other scripts, and of one word again and again: where a model that was tuned too far shows it. */
+const edgeCases = [
+  '?',
+  `Summarise this in one sentence: ${Array(24).fill('The quick brown fox jumps over the lazy dog near the river bank.').join(' ')}`,
+  'Wie spät ist es? 今何時ですか？ Который час?',
+  Array(32).fill('again').join(' '),
+];
+
+const compareSchema = z
+  .object({
+    fromHeldOut: z.int().min(0).max(64).default(4).describe('So many of the first held-out prompts'),
+    prompts: z
+      .array(z.string().min(1).max(8192))
+      .max(64)
+      .default(edgeCases)
+      .meta({ 'x-kubernetes-list-type': 'atomic' })
+      .describe('Texts, put through the chat template where the model has one; by default a few edge cases'),
+    maxNewTokens: z.int().min(1).max(4096).default(128).describe('Longest answer, in tokens'),
+  })
+  .prefault({})
+  .describe('Prompts that the trained model and the reference both answer in the end; none with both lists empty');
+
 export const evaluationSchema = z
   .object({
     everySteps: z.int().min(1).max(1_000_000_000).default(100).describe('Held-out evaluation by this interval'),
@@ -22,6 +44,7 @@ export const evaluationSchema = z
     earlyStopping: earlyStoppingSchema
       .optional()
       .describe('Ends the preference stage when metricForBest has not improved for so long, then exports'),
+    compare: compareSchema,
   })
   .prefault({});
 

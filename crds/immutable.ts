@@ -13,8 +13,8 @@ const fixed = ['model', 'dataset', 'sft', 'training', 'output', 'accelerator', '
 const whileSuspended = ['resources', 'pod'];
 /** Parts of `checkpoint` that are immutable; everySteps and keep take effect at the next attempt. */
 const fixedInCheckpoint = ['everySeconds', 'gracePeriodSeconds'];
-/** Parts of `evaluation` that are immutable: they decide which weights are exported. */
-const fixedInEvaluation = ['metricForBest', 'loadBestModelAtEnd', 'earlyStopping'];
+/** Parts of `evaluation` that are immutable: they decide which weights are exported and how these are shown. */
+const fixedInEvaluation = ['metricForBest', 'loadBestModelAtEnd', 'earlyStopping', 'compare'];
 
 const unchanged = (path: string): string =>
   `has(self.${path}) == has(oldSelf.${path}) && (!has(self.${path}) || self.${path} == oldSelf.${path})`;

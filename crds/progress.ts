@@ -6,7 +6,17 @@ import { z } from 'zod';
  */
 
 /** Stages of a run in their order. Every stage beats: `heartbeat` grows while it makes progress. */
-export const stages = ['Loading', 'Data', 'SFT', 'Reference', 'Training', 'Evaluating', 'Exporting', 'Done'] as const;
+export const stages = [
+  'Loading',
+  'Data',
+  'SFT',
+  'Reference',
+  'Training',
+  'Evaluating',
+  'Comparing',
+  'Exporting',
+  'Done',
+] as const;
 
 export type Stage = (typeof stages)[number];
 
@@ -97,6 +107,21 @@ export const stoppedEarlySchema = z
   .object({ step: count, message: z.string().max(1024) })
   .describe('Where and why evaluation.earlyStopping ended the preference stage');
 
+/** What both models answered to the same prompts, in short; the report has the answers. */
+export const comparisonSchema = z
+  .object({
+    prompts: count.describe('Prompts that both models answered'),
+    differing: count.describe('Prompts to which the answers differ'),
+    preferred: count.describe("Of these, how often the implicit reward prefers the trained model's answer"),
+    tokens: z.number().describe("Mean length of the trained model's answers"),
+    referenceTokens: z.number().describe("Mean length of the reference's answers"),
+    repetition: z.number().describe("Share of 4-grams that repeat earlier ones in the trained model's answers"),
+    referenceRepetition: z.number().describe("The same in the reference's answers"),
+    kl: z.number().describe("KL(policy || reference) per token, sampled on the trained model's answers"),
+  })
+  .describe('The trained model beside the reference');
+export type Comparison = z.infer<typeof comparisonSchema>;
+
 export const progressSchema = z.object({
   podUID: z.string().max(64),
   attempt: count,
@@ -116,6 +141,8 @@ export const progressSchema = z.object({
   output: z.object({ source: z.string().max(1024), digest: z.string().max(128) }).optional(),
   best: bestSchema.optional(),
   stoppedEarly: stoppedEarlySchema.optional(),
+  comparison: comparisonSchema.optional(),
+  report: z.string().max(1024).optional(),
   warnings: z.array(warningSchema).max(maxWarnings).default([]),
 });
 export type Progress = z.infer<typeof progressSchema>;

@@ -9,7 +9,9 @@ import { chooseBeta, type BetaResult, type Sweep } from './metrics/choose-beta.t
 import { tellRecordings } from './stages/compute-plan.ts';
 import { note, type ProgressPart, type Reporter } from './stages/context.ts';
 import { Watch } from './stages/watch.ts';
-import { exportTrained, load, prefer, prepare, startStore, type Prepared } from './train.ts';
+import { exportTrained } from './stages/export.ts';
+import { startStore } from './stages/start.ts';
+import { load, prefer, prepare, type Prepared } from './train.ts';
 
 export interface SweepOptions {
   betas: readonly number[];

@@ -97,8 +97,9 @@ const shares: Record<Stage, [number, number]> = {
   Data: [1, 3],
   SFT: [3, 35],
   Reference: [35, 42],
-  Training: [42, 97],
-  Evaluating: [42, 97],
+  Training: [42, 93],
+  Evaluating: [42, 93],
+  Comparing: [93, 97],
   Exporting: [97, 100],
   Done: [100, 100],
 };

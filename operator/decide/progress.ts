@@ -1,5 +1,5 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
-import type { Metrics, Progress } from '../../crds/progress.ts';
+import type { Comparison, Metrics, Progress } from '../../crds/progress.ts';
 import { parseTermination } from './failure.ts';
 import type { Observation, ObservedPod } from './observation.ts';
 import { livePod, trainerState } from './pods.ts';
@@ -13,9 +13,9 @@ export function round(value: number): number {
   return Number(value.toPrecision(6));
 }
 
-function roundAll(metrics: Metrics): Metrics {
+function roundAll<T extends Metrics | Comparison>(metrics: T): T {
   const figures = Object.entries(metrics).filter(([, value]) => value !== undefined && Number.isFinite(value));
-  return Object.fromEntries(figures.map(([name, value]) => [name, round(value as number)])) as Metrics;
+  return Object.fromEntries(figures.map(([name, value]) => [name, round(value as number)])) as T;
 }
 
 /** The live pod's answer, if it has given one. */
@@ -42,13 +42,36 @@ function lastWords(pod: ObservedPod, answer: Progress | undefined): Progress | u
   return own.toSorted((a, b) => (a?.heartbeat ?? 0) - (b?.heartbeat ?? 0)).at(-1);
 }
 
-type Reported = Pick<DPOJobStatus, 'progress' | 'metrics' | 'data' | 'checkpoint' | 'output' | 'best' | 'stoppedEarly'>;
+type Reported = Pick<
+  DPOJobStatus,
+  'progress' | 'metrics' | 'data' | 'checkpoint' | 'output' | 'best' | 'stoppedEarly' | 'comparison' | 'report'
+>;
 
 /** What status keeps of the trainer's word; what it did not say stays as it was. */
 export function reported(observation: Observation): Reported {
-  const { progress: p, metrics, data, checkpoint, output, best, stoppedEarly } = observation.job.status ?? {};
+  const {
+    progress: p,
+    metrics,
+    data,
+    checkpoint,
+    output,
+    best,
+    stoppedEarly,
+    comparison,
+    report,
+  } = observation.job.status ?? {};
   const latest = latestProgress(observation);
-  const before = definedOnly({ progress: p, metrics, data, checkpoint, output, best, stoppedEarly });
+  const before = definedOnly({
+    progress: p,
+    metrics,
+    data,
+    checkpoint,
+    output,
+    best,
+    stoppedEarly,
+    comparison,
+    report,
+  });
   if (latest === undefined) {
     return before;
   }
@@ -73,6 +96,8 @@ export function reported(observation: Observation): Reported {
       checkpoint: newer(checkpoint, latest.checkpoint),
       best: latest.best && { ...latest.best, value: round(latest.best.value) },
       stoppedEarly: latest.stoppedEarly,
+      comparison: latest.comparison && roundAll(latest.comparison),
+      report: latest.report,
     }),
   };
 }

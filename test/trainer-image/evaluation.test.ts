@@ -9,7 +9,7 @@ import { exported } from './small-run.ts';
 const overfits = tinyJob
   .replace('  sft: { batchSize: 6, learningRate: 1e-2 }\n', '')
   .replace('learningRate: 1e-2,', 'learningRate: 1e-2, schedule: constant, epochs: 20,')
-  .replace('evaluation: { everySteps: 1 }', 'evaluation: { everySteps: 2, earlyStopping: { patience: 2 } }')
+  .replace('evaluation: { everySteps: 1,', 'evaluation: { everySteps: 2, earlyStopping: { patience: 2 },')
   .replace('holdout: 0.2', 'evalSource: pvc://data/contrary.jsonl')
   .replace('everySteps: 100', 'everySteps: 3');
 

@@ -18,7 +18,7 @@ spec:
   dataset: { source: pvc://data/pairs.jsonl, holdout: 0.2 }
   sft: { batchSize: 6, learningRate: 1e-2 }
   training: { learningRate: 1e-2, batchSize: 6, microBatchTokens: 200 }
-  evaluation: { everySteps: 1 }
+  evaluation: { everySteps: 1, compare: { fromHeldOut: 1, prompts: [], maxNewTokens: 2 } }
   checkpoint: { everySteps: 100 }
   output: { source: pvc://models/out }
   accelerator: { count: 0 }

@@ -26,7 +26,7 @@ spec:
   dataset: { source: pvc://data/pairs.jsonl, holdout: 0.1 }
   sft: { batchSize: 16 }
   training: { learningRate: 1e-3, batchSize: 8, microBatchTokens: 300 }
-  evaluation: { everySteps: 2 }
+  evaluation: { everySteps: 2, compare: { maxNewTokens: 4 } }
   checkpoint: { everySteps: 2 }
   output: { source: pvc://models/out }
   accelerator: { count: 0 }

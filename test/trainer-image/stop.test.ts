@@ -21,7 +21,17 @@ test('a run that is stopped at any of its beats ends, when it goes on, with the 
   const all = listen();
   await train(calm.run, 'test', all);
   const stages = new Set(all.beats.map(({ stage }) => stage).filter((stage) => stage !== undefined));
-  expect([...stages]).toEqual(['Loading', 'Data', 'SFT', 'Reference', 'Evaluating', 'Training', 'Exporting', 'Done']);
+  expect([...stages]).toEqual([
+    'Loading',
+    'Data',
+    'SFT',
+    'Reference',
+    'Evaluating',
+    'Training',
+    'Comparing',
+    'Exporting',
+    'Done',
+  ]);
   const differing: string[] = [];
   for (const beat of distinctBeats(all)) {
     const { folder, run } = prepareTiny();

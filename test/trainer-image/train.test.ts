@@ -56,6 +56,7 @@ describe('a run', () => {
       'config.json',
       'generation_config.json',
       'model.safetensors',
+      'report.html',
       'tokenizer.json',
       'tokenizer_config.json',
     ]);

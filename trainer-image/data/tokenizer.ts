@@ -14,6 +14,8 @@ export interface Tokenizer {
   encodeChat(messages: readonly Message[], addGenerationPrompt: boolean, template?: TemplateArguments): number[];
   decode(ids: readonly number[]): string;
   eosToken: string;
+  eosTokenId: number | undefined;
+  hasChatTemplate: boolean;
 }
 
 type Json = Record<string, unknown>;
@@ -97,6 +99,8 @@ export function loadTokenizer(folder: string, chatTemplate?: string): Tokenizer 
   const ids = { bos: tokenizer.token_to_id(bosToken), eos: tokenizer.token_to_id(eosToken) };
   return {
     eosToken,
+    eosTokenId: ids.eos,
+    hasChatTemplate: template !== undefined,
     encode: (text) => withoutRepeats(tokenizer.encode(text).ids, ids),
     decode: (ids) => tokenizer.decode([...ids]),
     encodeChat: (messages, addGenerationPrompt, given) => {

@@ -32,6 +32,9 @@ export function judge(
 }
 
 /** Whether the best step's weights are exported: what the job says, else true with early stopping, as its users expect. */
-export function exportsBest({ loadBestModelAtEnd, earlyStopping }: DPOJobSpec['evaluation']): boolean {
+export function exportsBest({
+  loadBestModelAtEnd,
+  earlyStopping,
+}: Pick<DPOJobSpec['evaluation'], 'loadBestModelAtEnd' | 'earlyStopping'>): boolean {
   return loadBestModelAtEnd ?? earlyStopping !== undefined;
 }

@@ -73,3 +73,14 @@ export function signalsOf(entries: readonly Entry[], chosenTokens: number): Sign
       : [heldOutLossRising(entries), likelihoodDisplacement(entries, chosenTokens)];
   return signals.filter((signal) => signal !== undefined);
 }
+
+/** Every warning that a run's curves gave on their way, the first of each reason. */
+export function signalsThrough(entries: readonly Entry[], chosenTokens: number): Signal[] {
+  const found = new Map<string, Signal>();
+  entries.forEach((_, i) => {
+    for (const signal of signalsOf(entries.slice(0, i + 1), chosenTokens)) {
+      if (!found.has(signal.reason)) found.set(signal.reason, signal);
+    }
+  });
+  return [...found.values()];
+}

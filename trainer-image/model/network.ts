@@ -1,5 +1,5 @@
 import type { HeadRows, Layout } from '../data/layout.ts';
-import { createVariable, free, ops, scope, type Tensor, type Variable } from '../engine/engine.ts';
+import { createVariable, free, ops, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
 import type { Architecture, LayerKind } from './architecture.ts';
 import { blockFor, type Block } from './block.ts';
 import { readConfig, type RawConfig } from './config.ts';
@@ -17,7 +17,7 @@ export type HeadCall = (head: HeadRows, output: Tensor, weights: HeadWeights) =>
 export type GradientSink = (name: string, gradient: Tensor) => void;
 
 /** f, called once for each argument. */
-function once<K, V>(f: (key: K) => V): (key: K) => V {
+export function once<K, V>(f: (key: K) => V): (key: K) => V {
   const known = new Map<K, V>();
   return (key) => {
     const value = known.get(key) ?? f(key);
@@ -32,12 +32,17 @@ function nameIn(stored: readonly string[], name: string, prefix: string): string
   return !stored.includes(name) && stored.includes(bare) ? bare : name;
 }
 
-function loadVariables(folder: string, architecture: Architecture): Variable[] {
+/** f of every weight of an architecture in a checkpoint folder, in their fixed order. */
+function eachWeight<T>(
+  folder: string,
+  architecture: Architecture,
+  f: (name: string, shape: readonly number[], data: Float32Array) => T,
+): T[] {
   const weights = openWeights(folder);
   try {
     return weightShapes(architecture).map(([name, shape]) => {
       const stored = nameIn(weights.names, name, architecture.basePrefix);
-      return createVariable(name, weights.read(stored, shape).data, shape);
+      return f(name, shape, weights.read(stored, shape).data);
     });
   } finally {
     weights.close();
@@ -57,8 +62,15 @@ export class Network {
   constructor(folder: string) {
     this.raw = readConfig(folder);
     this.architecture = architectureOf(this.raw);
-    this.variables = loadVariables(folder, this.architecture);
+    this.variables = eachWeight(folder, this.architecture, (name, shape, data) => createVariable(name, data, shape));
     this.byName = new Map(this.variables.map((variable) => [variable.name, variable]));
+  }
+
+  /** Sets every weight to that of a checkpoint folder of the same model. */
+  load(folder: string): void {
+    eachWeight(folder, this.architecture, (name, shape, data) =>
+      scope(() => (this.byName.get(name) as Variable).assign(tensor(data, shape))),
+    );
   }
 
   readHead(): HeadWeights {
@@ -137,11 +149,12 @@ export class Network {
   }
 
   /** Reads a layer's weights only for the call: a read that stays alive would make the update copy them. */
-  private withWeights<T>(layer: number, f: (weights: Tensor[]) => T): T {
+  withWeights<T>(layer: number, f: (weights: Tensor[]) => T): T {
     return scope(() => f(this.layerNames(layer).map((name) => this.value(name))));
   }
 
-  private embed(places: Places): Tensor {
+  /** Hidden states at the first block, [n, hidden]. */
+  embed(places: Places): Tensor {
     const names = embeddingNames(this.architecture);
     return scope(() =>
       embed(

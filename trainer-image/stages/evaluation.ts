@@ -101,6 +101,7 @@ export class Evaluation {
     const best: Best = { step, metric, value, exported };
     const message = `${metric} did not improve in ${withoutGain} evaluations: its best is ${value.toPrecision(4)}, of step ${step}`;
     const stopped = this.stoppedAt === undefined ? {} : { stoppedEarly: { step: this.stoppedAt, message } };
+    Object.assign(this.context.watch.verdict, { best, ...stopped });
     note(this.context.report, { best, ...stopped });
   }
 }

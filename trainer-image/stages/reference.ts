@@ -1,12 +1,17 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { needsReference } from '../../crds/losses.ts';
 import { readSealed, writeSealed } from '../checkpoint/store.ts';
 import { eachMicroBatch } from '../data/layout.ts';
 import type { Pair } from '../data/pair.ts';
+import { joined } from '../data/token-rows.ts';
 import { TrainerError } from '../errors.ts';
+import { klPairs } from '../evaluate.ts';
 import { sumTokens, type PairLogProbs } from '../loss/scores.ts';
-import { pairTokens } from '../model/groups.ts';
+import { pairTokens, splitPairs } from '../model/groups.ts';
 import type { StageContext } from './context.ts';
+import type { RunData } from './data.ts';
+import { judgeLabels } from './quality.ts';
 
 const storedSchema = z.object({ plan: z.string(), pairs: z.array(z.tuple([z.number(), z.number()])) });
 
@@ -51,4 +56,25 @@ function checkReference(pairs: readonly Pair[], logProbs: Reference): void {
 /** Share of pairs whose chosen answer is the likelier one under the reference: what the model preferred before. */
 export function rawPreference(reference: readonly PairLogProbs[]): number {
   return reference.filter(({ chosen, rejected }) => chosen > rejected).length / reference.length;
+}
+
+/** The reference's log-probabilities of all pairs, and what held-out KL needs, from the present weights. */
+export function prepareReference(context: StageContext, data: RunData) {
+  const { learner, report, run } = context;
+  const { training } = run.job.spec;
+  const all = needsReference(training) ? referencePass(context, joined(data.train, data.heldOut)) : undefined;
+  const reference = all?.slice(0, data.train.length);
+  const ofHeldOut = all?.slice(data.train.length);
+  if (reference !== undefined) judgeLabels(context, data, reference);
+  for (const pair of data.heldOut.slice(0, klPairs)) {
+    learner.heldOutKl.capture([pair]);
+    report.beat({ stage: 'Reference' });
+  }
+  if (ofHeldOut !== undefined && ofHeldOut.length > 0) {
+    const share = rawPreference(ofHeldOut);
+    report.info(`the reference finds the chosen answer likelier in ${(100 * share).toFixed(1)} % of held-out pairs`);
+  }
+  const byRow = ofHeldOut && new Map(data.heldOut.map((pair, i) => [pair.row, ofHeldOut[i] as Reference[number]]));
+  const batches: Pair[][] = splitPairs(data.heldOut, training.microBatchTokens);
+  return { reference, heldOut: { batches, reference: byRow } };
 }

@@ -3,13 +3,16 @@ import type { Metrics } from '../../crds/progress.ts';
 import type { Pair } from '../data/pair.ts';
 import { History, type Entry } from '../metrics/history.ts';
 import { signalsOf } from '../metrics/signals.ts';
-import type { StageContext } from './context.ts';
+import type { ProgressPart, StageContext } from './context.ts';
 
 /** Keeps the curves of the preference stage, and warns once of each trouble that shows in them. */
 export class Watch {
   readonly history: History;
+  /** The best held-out evaluation so far, and why the stage ended early when it did. */
+  readonly verdict: Pick<ProgressPart, 'best' | 'stoppedEarly'> = {};
   private readonly report: StageContext['report'];
-  private readonly chosenTokens: number;
+  /** Mean length of the held-out chosen answers. */
+  readonly chosenTokens: number;
   private readonly told = new Set<string>();
 
   constructor({ run, report }: Pick<StageContext, 'run' | 'report'>, heldOut: readonly Pair[]) {

@@ -49,5 +49,5 @@ test.each([
   [{ earlyStopping: { patience: 3, minDelta: 0 }, loadBestModelAtEnd: false }, false],
   [{ loadBestModelAtEnd: true }, true],
 ])('with %j the best weights are exported: %s', (evaluation, expected) => {
-  expect(exportsBest({ everySteps: 1, metricForBest: 'evalLoss', ...evaluation })).toBe(expected);
+  expect(exportsBest(evaluation)).toBe(expected);
 });

@@ -1,0 +1,112 @@
+import { describe, expect, test } from '@jest/globals';
+import { figure, thin, ticks } from '../../../trainer-image/report/chart.ts';
+import { html } from '../../../trainer-image/report/html.ts';
+import { reportHtml, type ReportContent } from '../../../trainer-image/report/report.ts';
+
+const attack = `</pre><script>alert("1")</script><img src=x onerror='x'>&`;
+const answer = { text: attack, tokens: 3, ended: true, repetition: 0.5, reward: 1 };
+const content: ReportContent = {
+  namespace: attack,
+  name: attack,
+  time: '2026-01-01T00:00:00.000Z',
+  settings: { beta: 0.1, [attack]: attack },
+  facts: [attack],
+  history: [
+    { kind: 'heldOut', step: 0, metrics: { evalLoss: 0.69 } },
+    { kind: 'train', step: 1, metrics: { loss: 0.69, rewardMargin: 0 } },
+    { kind: 'train', step: 2, metrics: { loss: 0.6, rewardMargin: 0.2 } },
+    { kind: 'heldOut', step: 2, metrics: { evalLoss: 0.65 } },
+  ],
+  signals: [{ reason: 'MarginRunaway', message: attack }],
+  findings: [
+    {
+      check: 'duplicate',
+      dataset: 'preference',
+      reason: attack,
+      value: 1,
+      threshold: 0,
+      beyond: true,
+      summary: attack,
+      advice: attack,
+      worst: [],
+    },
+  ],
+  dropped: { [attack]: 2 },
+  samples: [
+    { source: 'prompts', prompt: attack, policy: answer, reference: { ...answer, text: '', reward: 0 }, kl: 0.1 },
+  ],
+  comparison: {
+    prompts: 1,
+    differing: 1,
+    preferred: 1,
+    tokens: 3,
+    referenceTokens: 3,
+    repetition: 0.5,
+    referenceRepetition: 0.5,
+    kl: 0.1,
+  },
+};
+
+describe('the report', () => {
+  const page = reportHtml(content);
+
+  test('shows texts of models and data as texts: nothing of them becomes markup', () => {
+    expect(page).not.toContain('<script');
+    expect(page).not.toContain('<img');
+    expect(page.match(/&lt;script&gt;/g)?.length).toBeGreaterThanOrEqual(10);
+    // Every element that was opened is closed: no text has cut one short.
+    for (const name of ['main', 'pre', 'figure', 'svg', 'table', 'article', 'details']) {
+      const count = (pattern: RegExp): number => page.match(pattern)?.length ?? 0;
+      expect([name, count(new RegExp(`<${name}[ >]`, 'g'))]).toEqual([name, count(new RegExp(`</${name}>`, 'g'))]);
+    }
+  });
+
+  test('needs nothing from outside, and no script', () => {
+    expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'"`);
+    const tags = page.match(/<[a-z][^>]*>/g) ?? [];
+    expect(tags.filter((tag) => /\b(src|href|on[a-z]+)\s*=/.test(tag))).toEqual([]);
+    expect(page).not.toMatch(/url\(|@import/);
+  });
+
+  test('has the curves, the answers side by side, the findings and the settings', () => {
+    expect(page.match(/<svg /g)).toHaveLength(2);
+    for (const part of ['Reward margin', 'preferred', '(nothing)', 'MarginRunaway', '2 × ', '&quot;beta&quot;: 0.1'])
+      expect(page).toContain(part);
+  });
+});
+
+describe('a chart', () => {
+  test('puts its lowest and highest point at the ends of its axes', () => {
+    const lines = [
+      {
+        name: 'a',
+        style: 'policy' as const,
+        points: [
+          { step: 0, value: 0 },
+          { step: 10, value: 1 },
+        ],
+      },
+    ];
+    // x from 52 to 548; y has 6 % of the range beyond both ends of 10..214: 204 * 0.06 / 1.12 = 10.93.
+    expect(figure({ title: 't', note: 'n', lines }).text).toContain('points="52.0,203.1 548.0,20.9"');
+  });
+
+  test('has round ticks', () => {
+    expect(ticks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
+    expect(ticks(0.61, 0.7, 4)).toEqual([0.65, 0.7]);
+    expect(ticks(-330, -120, 4)).toEqual([-300, -200]);
+  });
+
+  test('of many steps joins neighbours to their mean', () => {
+    const points = Array.from({ length: 1000 }, (_, step) => ({ step, value: step % 2 }));
+    const thinned = thin(points);
+    expect(thinned).toHaveLength(334);
+    expect(thinned[0]).toEqual({ step: 1, value: 1 / 3 });
+  });
+});
+
+test('an html template escapes values, and takes Html and lists of it as they are', () => {
+  expect(html`<a title="${'"&\''}">${[html`<b>${1}</b>`, html`<i>${'<'}</i>`]}${undefined}</a>`.text).toBe(
+    '<a title="&quot;&amp;&#39;"><b>1</b><i>&lt;</i></a>',
+  );
+});

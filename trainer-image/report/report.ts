@@ -1,0 +1,206 @@
+import type { Comparison, Metrics } from '../../crds/progress.ts';
+import type { Finding } from '../data/quality/findings.ts';
+import type { Entry } from '../metrics/history.ts';
+import { preferredOf, type Answer, type Sample } from '../metrics/samples.ts';
+import type { Signal } from '../metrics/signals.ts';
+import { figure, type Chart, type Point } from './chart.ts';
+import { html, Html } from './html.ts';
+import { style } from './style.ts';
+
+/** All that a report shows. */
+export interface ReportContent {
+  namespace: string;
+  name: string;
+  /** When it was written, RFC 3339. */
+  time: string;
+  /** The parts of the specification that decide the result. */
+  settings: Record<string, unknown>;
+  /** Facts in a line each, below the title. */
+  facts: readonly string[];
+  history: readonly Entry[];
+  signals: readonly Signal[];
+  findings: readonly Finding[];
+  dropped: Readonly<Record<string, number>>;
+  samples: readonly Sample[];
+  comparison: Comparison | undefined;
+}
+
+const digits = (value: number | undefined): string =>
+  value === undefined ? '–' : String(Number(value.toPrecision(4)));
+const percent = (share: number | undefined): string =>
+  share === undefined ? '–' : `${Number((100 * share).toPrecision(3))} %`;
+
+function points(history: readonly Entry[], kind: Entry['kind'], name: keyof Metrics): Point[] {
+  return history.flatMap(({ kind: own, step, metrics }) => {
+    const value = metrics[name];
+    return own === kind && value !== undefined ? [{ step, value }] : [];
+  });
+}
+
+function charts(history: readonly Entry[]): Chart[] {
+  const both = (title: string, name: keyof Metrics, heldOut: keyof Metrics, note: string): Chart => ({
+    title,
+    note,
+    lines: [
+      { name: 'training', style: 'policy', points: points(history, 'train', name) },
+      { name: 'held out', style: 'heldOut', points: points(history, 'heldOut', heldOut) },
+    ],
+  });
+  return [
+    both('Loss', 'loss', 'evalLoss', 'Held out should fall with training; where it turns up, the model overfits.'),
+    both(
+      'Reward margin',
+      'rewardMargin',
+      'evalRewardMargin',
+      'Chosen minus rejected, in rewards. A steep rise with all pairs won asks for a higher beta.',
+    ),
+    both(
+      'Reward accuracy',
+      'rewardAccuracy',
+      'evalRewardAccuracy',
+      'Share of pairs whose chosen answer has the higher reward.',
+    ),
+    {
+      title: 'Held-out log-probability',
+      note: 'Both may fall a little. When the chosen answers fall far, likelihood is displaced to others.',
+      lines: [
+        { name: 'chosen', style: 'second', points: points(history, 'heldOut', 'evalLogpsChosen') },
+        { name: 'rejected', style: 'heldOut', points: points(history, 'heldOut', 'evalLogpsRejected') },
+      ],
+    },
+  ];
+}
+
+const tile = (value: string, name: string): Html => html`<div class="tile"><b>${value}</b><span>${name}</span></div>`;
+
+function tiles({ history }: ReportContent): Html {
+  const last = history.findLast(({ kind }) => kind === 'heldOut')?.metrics ?? {};
+  const train = history.findLast(({ kind }) => kind === 'train');
+  return html`<div class="tiles">
+    ${[
+      tile(digits(train?.step), 'steps'),
+      tile(digits(train?.metrics.loss), 'training loss'),
+      tile(digits(last.evalLoss), 'held-out loss'),
+      tile(percent(last.evalRewardAccuracy), 'held-out accuracy'),
+      tile(digits(last.evalRewardMargin), 'held-out margin'),
+      tile(digits(last.evalKL), 'KL from the reference, per token'),
+    ]}
+  </div>`;
+}
+
+function answer(title: string, own: Answer, preferred: boolean): Html {
+  const repeats = own.repetition > 0.2 ? 'chip bad' : 'chip';
+  const text = own.text.trim() === '' ? html`<pre class="soft">(nothing)</pre>` : html`<pre>${own.text}</pre>`;
+  return html`<div class="answer">
+    <span class="label">${title}</span>${text}<span class="chip">${own.tokens} tokens${own.ended ? '' : ', cut'}</span
+    ><span class="${repeats}">${percent(own.repetition)} repeated</span
+    ><span class="chip">reward ${digits(own.reward)}</span>${
+      preferred ? html`<span class="chip good">preferred</span>` : undefined
+    }
+  </div>`;
+}
+
+function sampleCard(sample: Sample): Html {
+  const preferred = preferredOf(sample);
+  const origin = sample.source === 'heldOut' ? 'held-out prompt' : 'prompt';
+  return html`<article class="sample">
+    <div class="prompt">
+      <span class="label">${origin}</span>
+      <pre>${sample.prompt}</pre>
+    </div>
+    <div class="pair">
+      ${answer('trained', sample.policy, preferred === 'policy')}${answer(
+        'reference',
+        sample.reference,
+        preferred === 'reference',
+      )}
+    </div>
+  </article>`;
+}
+
+function comparisonSection({ samples, comparison }: ReportContent): Html {
+  if (comparison === undefined) return html``;
+  const c = comparison;
+  const row = (name: string, trained: string, reference: string): Html =>
+    html`<tr>
+      <td>${name}</td>
+      <td class="n">${trained}</td>
+      <td class="n">${reference}</td>
+    </tr>`;
+  return html`<h2>The same prompts, both models</h2>
+    <p class="soft">
+      Greedy answers. ${c.differing} of ${c.prompts} differ; of these the implicit reward, beta times the log-ratio,
+      prefers the trained model's ${c.preferred} times. KL on its answers: ${digits(c.kl)} per token.
+    </p>
+    <div class="box wide">
+      <table>
+        <tr>
+          <th></th>
+          <th>trained</th>
+          <th>reference</th>
+        </tr>
+        ${[
+          row('Mean length, tokens', digits(c.tokens), digits(c.referenceTokens)),
+          row('Repeated 4-grams', percent(c.repetition), percent(c.referenceRepetition)),
+        ]}
+      </table>
+    </div>
+
+    ${samples.map(sampleCard)}`;
+}
+
+function dataSection({ findings, dropped }: ReportContent): Html {
+  const left = Object.entries(dropped).map(([reason, rows]) => html`<span class="chip">${rows} × ${reason}</span>`);
+  const rows = findings.map(
+    ({ reason, beyond, summary, advice }) =>
+      html`<tr>
+        <td>${reason}</td>
+        <td><span class="${beyond ? 'chip bad' : 'chip good'}">${beyond ? 'look' : 'fine'}</span></td>
+        <td>${summary}${beyond ? html`<br /><span class="soft">${advice}</span>` : undefined}</td>
+      </tr>`,
+  );
+  if (rows.length + left.length === 0) return html``;
+  return html`<h2>Data</h2>
+    ${left.length > 0 ? html`<p class="soft">Rows left out: ${left}</p>` : undefined}
+    <div class="box wide">
+      <table>
+        ${rows}
+      </table>
+    </div>`;
+}
+
+/** The report of a run as one HTML page without any outside resource or script; every text in it is escaped. */
+export function reportHtml(content: ReportContent): string {
+  const { namespace, name, time, facts, history, signals, settings } = content;
+  const page = html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width,initial-scale=1" />
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'" />
+        <title>${name}: preference training</title>
+        <style>
+          ${new Html(style)}
+        </style>
+      </head>
+      <body>
+        <main>
+          <header>
+            <h1>${name}</h1>
+            <p class="soft">DPOJob ${namespace}/${name}, ${time.slice(0, 16).replace('T', ' ')} UTC</p>
+            ${facts.map((fact) => html`<p>${fact}</p>`)}
+          </header>
+          ${tiles(content)}${signals.map(({ reason, message }) => html`<p class="warning"><b>${reason}</b> ${message}</p>`)}
+          <h2>Curves</h2>
+          <div class="charts">${charts(history).map(figure)}</div>
+          ${comparisonSection(content)}${dataSection(content)}
+          <h2>Settings</h2>
+          <details class="box">
+            <summary>The specification</summary>
+            <pre>${JSON.stringify(settings, null, 2)}</pre>
+          </details>
+        </main>
+      </body>
+    </html> `;
+  return page.text;
+}

@@ -1,0 +1,55 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeDurably, writing } from '../checkpoint/durable.ts';
+import { summariseSamples, type Sample } from '../metrics/samples.ts';
+import { signalsThrough } from '../metrics/signals.ts';
+import { reportHtml } from '../report/report.ts';
+import { note, type StageContext } from './context.ts';
+import type { RunData } from './data.ts';
+
+/** Its name beside the exported model's files. */
+const reportName = 'report.html';
+
+/** Writes the run's report beside the model, and says where it is and what the comparison came to. */
+export function writeReport(
+  { run, report, fence, watch, learner }: StageContext,
+  data: RunData,
+  samples: readonly Sample[],
+): void {
+  const { model, dataset, sft, training, evaluation, checkpoint, output } = run.job.spec;
+  const comparison = summariseSamples(samples);
+  const page = reportHtml({
+    namespace: run.job.namespace,
+    name: run.job.name,
+    time: new Date().toISOString(),
+    settings: { model, dataset, sft, training, evaluation, checkpoint, output },
+    facts: [
+      `${model.source} (${learner.parameterCount.toLocaleString('en')} parameters), trained on ${data.train.length} pairs into ${output.source}; ${data.heldOut.length} pairs held out.`,
+      ...verdict(watch),
+    ],
+    history: watch.history.entries,
+    signals: signalsThrough(watch.history.entries, watch.chosenTokens),
+    findings: data.quality.findings,
+    dropped: data.quality.dropped,
+    samples,
+    comparison,
+  });
+  writing('the report', () => {
+    mkdirSync(run.paths.output, { recursive: true });
+    writeDurably(join(run.paths.output, reportName), page, () => fence.check());
+  });
+  const source = `${output.source.replace(/\/$/, '')}/${reportName}`;
+  report.info(`report written to ${source}`);
+  note(report, { report: source, ...(comparison && { comparison }) });
+}
+
+/** Which step was best, and why the run ended early, as sentences. */
+function verdict({ verdict: { best, stoppedEarly } }: StageContext['watch']): string[] {
+  const exported = best?.exported === true ? ', whose weights are exported' : '';
+  return [
+    ...(best === undefined
+      ? []
+      : [`Best ${best.metric}: ${best.value.toPrecision(4)} at step ${best.step}${exported}.`]),
+    ...(stoppedEarly === undefined ? [] : [`Stopped early at step ${stoppedEarly.step}: ${stoppedEarly.message}.`]),
+  ];
+}

@@ -1,0 +1,40 @@
+import type { Checkpoint, CheckpointStore } from '../checkpoint/store.ts';
+import type { StageContext } from './context.ts';
+import type { RunData } from './data.ts';
+import { fineTune, sftSteps } from './sft.ts';
+import { saveCheckpoint } from './steps.ts';
+
+/** Keeps the weights at the start of the preference stage, whatever becomes of the policy. */
+export const startStore = ({ store }: StageContext): CheckpointStore => store.within('start');
+
+/** Weights at the start of the preference stage: fine-tuned now, or as an earlier run left them. */
+export function tuneOrRestoreStart(context: StageContext, data: RunData, saved: Checkpoint | undefined): void {
+  const { learner, run } = context;
+  if (run.job.spec.sft === undefined) return;
+  if (restoreTuned(context)) return;
+  learner.startStage();
+  if (saved?.stage === 'SFT') learner.restore(saved.read);
+  fineTune(context, data, saved?.stage === 'SFT' ? saved.step : 0);
+  // Kept for the whole run: the reference is these weights, whatever becomes of the policy.
+  saveCheckpoint(
+    { ...context, store: startStore(context) },
+    { stage: 'SFT', figures: () => ({}) },
+    sftSteps(context, data.examples),
+  );
+}
+
+/** Sets the weights to those at the start of the preference stage, which are the reference's. */
+export function loadStart(context: StageContext): void {
+  const { learner, run } = context;
+  if (run.job.spec.sft === undefined || !restoreTuned(context)) learner.network.load(run.paths.model);
+}
+
+/** Sets the weights to what the SFT stage left, if it has been done. */
+function restoreTuned(context: StageContext): boolean {
+  const { plan, learner } = context;
+  const finished = startStore(context).newest(plan);
+  if (finished === undefined) return false;
+  learner.restoreWeights(finished.read);
+  finished.close();
+  return true;
+}
