@@ -92,9 +92,11 @@ export function tinyRun(folder: string, spec = tinyJob): Run {
   return resolveRun(readJobFile(join(folder, 'job.yaml')), folder);
 }
 
-/** The beats of a run that tell something new, counted from 1: of a row of equal ones the first. */
+/** The beats of a run that tell something new, counted from 1: of those that differ in their count alone the first. */
 export function distinctBeats({ beats }: Heard): number[] {
-  const texts = beats.map((beat) => JSON.stringify({ ...beat, metrics: beat.metrics !== undefined }));
+  const texts = beats.map((beat) =>
+    JSON.stringify({ ...beat, stageStep: undefined, metrics: beat.metrics !== undefined }),
+  );
   return texts.flatMap((text, i) => (text === texts[i - 1] ? [] : [i + 1]));
 }
 
