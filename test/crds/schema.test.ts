@@ -88,6 +88,9 @@ describe('every field of the CRD', () => {
  */
 const fractions = {
   dataset: 'holdout',
+  'dataset.sources[]': 'weight',
+  reference: 'mixupAlpha',
+  'training.lora': 'alpha dropout',
   'dataset.quality.thresholds':
     'empty identical contradicting duplicate leaking truncated lengthBias promptDiversity ngramDiversity labelNoise',
   sft: 'epochs learningRate warmup minLrRate',
