@@ -20,8 +20,7 @@ const covered: Record<'model' | 'dataset', (name: string) => boolean> = {
 /** sha256 of the one file; of several, that of what `sha256sum` prints of them in the order of their names. */
 export function contentDigest(path: string, type: 'model' | 'dataset', beat: () => void = () => {}): string {
   const lines = filesBelow(path, covered[type]).map(({ name, file }) => {
-    beat();
-    return { name, sha256: fileDigest(file) };
+    return { name, sha256: fileDigest(file, beat) };
   });
   const [first] = lines;
   if (first !== undefined && lines.length === 1) return `sha256:${first.sha256}`;

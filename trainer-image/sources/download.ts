@@ -8,16 +8,17 @@ import type { RemoteFile } from './listing.ts';
 class Partial {
   readonly path: string;
   readonly #descriptor: number;
-  readonly #gitSize: number;
   #sha256: Hash = createHash('sha256');
-  #git: Hash = createHash('sha1');
+  /** git's digest of a blob, where that is what the server tells: it covers a header with the size. */
+  #git: Hash | undefined;
+  readonly #header: string | undefined;
   bytes = 0;
 
-  constructor(target: string, size: number | undefined) {
+  constructor(target: string, { size, gitSha1 }: RemoteFile) {
     // A name of its own: another pod may fetch the same file into the same folder.
     this.path = `${target}.${randomUUID()}.partial`;
     this.#descriptor = openSync(this.path, 'wx');
-    this.#gitSize = size ?? 0;
+    this.#header = gitSha1 === undefined || size === undefined ? undefined : `blob ${size}\0`;
     this.restart();
   }
 
@@ -25,7 +26,7 @@ class Partial {
     for (let at = 0; at < chunk.length;)
       at += writeSync(this.#descriptor, chunk, at, chunk.length - at, this.bytes + at);
     this.#sha256.update(chunk);
-    this.#git.update(chunk);
+    this.#git?.update(chunk);
     this.bytes += chunk.length;
   }
 
@@ -33,16 +34,15 @@ class Partial {
     ftruncateSync(this.#descriptor, 0);
     this.bytes = 0;
     this.#sha256 = createHash('sha256');
-    // git's digest of a blob covers a header with its size.
-    this.#git = createHash('sha1').update(`blob ${this.#gitSize}\0`);
+    this.#git = this.#header === undefined ? undefined : createHash('sha1').update(this.#header);
   }
 
   /** What is wrong with the whole file by what the server told, or undefined. */
   complaint({ size, sha256, gitSha1 }: RemoteFile): string | undefined {
     if (size !== undefined && this.bytes !== size) return `${this.bytes} of ${size} bytes arrived`;
-    const [own, ownGit] = [this.#sha256.copy().digest('hex'), this.#git.copy().digest('hex')];
+    const [own, ownGit] = [this.#sha256.copy().digest('hex'), this.#git?.copy().digest('hex')];
     if (sha256 !== undefined && own !== sha256) return `its SHA-256 is ${own}, the server tells ${sha256}`;
-    if (gitSha1 !== undefined && size !== undefined && ownGit !== gitSha1) {
+    if (ownGit !== undefined && ownGit !== gitSha1) {
       return `git's SHA-1 of it is ${ownGit}, the server tells ${gitSha1}`;
     }
     return undefined;
@@ -115,7 +115,7 @@ export type OnBytes = (bytes: number) => void;
  * what `get` throws and what `onBytes` throws.
  */
 export async function download(file: RemoteFile, target: string, asker: Asker, onBytes: OnBytes): Promise<void> {
-  const partial = writing(file.path, () => new Partial(target, file.size));
+  const partial = writing(file.path, () => new Partial(target, file));
   try {
     await receiveWhole(file, partial, asker, onBytes);
     // Whoever else puts it there puts the same.
