@@ -27,7 +27,7 @@ function fieldAt(path: string): Schema | undefined {
 }
 
 describe('the guide names only what is there:', () => {
-  test.each(found(/`(spec\.[\w.]+)/g))('the field %s', (path) => {
+  test.each(found(/`((?:spec|status)\.[\w.]+)/g))('the field %s', (path) => {
     expect(fieldAt(path)).toBeDefined();
   });
 
