@@ -213,25 +213,35 @@ describe('the loss and its gradient, worked out from the papers’ formulas in f
       ],
     ],
   ];
-  test.each(cases)('%s', (type, settings, value, [chosen, rejected]) => {
-    const training = trainingOf({ ...alone(type), ...settings });
-    const outcomes = pairOutcomes(training, {
+  const outcomesWith = (training: Training): PairOutcome[] =>
+    pairOutcomes(training, {
       scores: lengths.map(([c, r], i) => ({
         logProbs: { chosen: policy.chosen[i] as number, rejected: policy.rejected[i] as number },
         likelihood: policy.chosen[i] as number,
         lengths: { chosen: c, rejected: r },
         weight: 1,
       })),
-      reference: ['simpo', 'cpo', 'orpo'].includes(type)
-        ? undefined
-        : lengths.map((_, i) => ({ chosen: reference.chosen[i] as number, rejected: reference.rejected[i] as number })),
+      reference: needsReference(training)
+        ? lengths.map((_, i) => ({ chosen: reference.chosen[i] as number, rejected: reference.rejected[i] as number }))
+        : undefined,
       totals: { pairs: 3, chosenTokens: 23 },
     });
+
+  test.each(cases)('%s', (type, settings, value, [chosen, rejected]) => {
+    const outcomes = outcomesWith(trainingOf({ ...alone(type), ...settings }));
     expect(mean(outcomes.map(({ loss }) => loss))).toBeCloseTo(value, 7);
     outcomes.forEach(({ slopes }, i) => {
       expect(slopes.chosen).toBeCloseTo(chosen[i] as number, 5);
       expect(slopes.rejected).toBeCloseTo(rejected[i] as number, 5);
     });
+  });
+
+  test.each([
+    ['forward_kl', 0.70047451],
+    ['js_divergence', 0.69607503],
+    ['alpha_divergence', 0.7061158],
+  ])('sigmoid with %s', (fDivergence, value) => {
+    expect(mean(outcomesWith(trainingOf({ fDivergence })).map(({ loss }) => loss))).toBeCloseTo(value, 7);
   });
 });
 
