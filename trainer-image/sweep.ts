@@ -10,7 +10,7 @@ import { tellRecordings } from './stages/compute-plan.ts';
 import { note, type ProgressPart, type Reporter } from './stages/context.ts';
 import { Watch } from './stages/watch.ts';
 import { exportTrained } from './stages/export.ts';
-import { startStore } from './stages/start.ts';
+import { loadStart } from './stages/start.ts';
 import { load, prefer, prepare, type Prepared } from './train.ts';
 
 export interface SweepOptions {
@@ -40,28 +40,16 @@ export async function sweepBetas(
   }
   const prepared = prepare(loaded);
   prepared.saved?.close();
-  keepStart(prepared);
   const { learner } = prepared.context;
   const before = evaluate(learner, prepared.heldOut, () => report.beat()).evalLogpsChosen as number;
   const results = betas.map((beta, i) => {
     report.info(`beta ${beta} (${i + 1} of ${betas.length})`);
     const own = ofBeta(prepared, beta, partOf(report, i, betas.length));
-    return storedResult(own, keep) ?? trainBeta(own, { keep, before, begin: () => restoreStart(prepared) });
+    return storedResult(own, keep) ?? trainBeta(own, { keep, before, begin: () => loadStart(prepared.context) });
   });
   tellRecordings(started, report);
   note(report, { stage: 'Done' });
   return { results, choice: chooseBeta(results, pairs) };
-}
-
-/** Every beta begins with these weights: kept on disk, since the learner's move on. */
-function keepStart({ context }: Prepared): void {
-  const { learner, plan, run } = context;
-  // With fine-tuning they are there already.
-  if (run.job.spec.sft !== undefined) return;
-  const start = startStore(context);
-  const known = start.newest(plan);
-  if (known === undefined) start.save({ stage: 'SFT', step: 0, plan, figures: {} }, learner.weights(), 1);
-  known?.close();
 }
 
 const nameOf = (beta: number): string => `beta-${beta}`;
@@ -116,13 +104,6 @@ function storedResult(own: Prepared, keep: boolean): BetaResult | undefined {
   own.saved?.close();
   own.context.report.info(`beta ${stored.data.result.beta} is done already`);
   return stored.data.result;
-}
-
-function restoreStart({ context }: Prepared): void {
-  const start = startStore(context).newest(context.plan);
-  if (start === undefined) throw new Error('the weights at the start are not there any more');
-  context.learner.restoreWeights(start.read);
-  start.close();
 }
 
 /** `begin` sets the weights at the start, under which the chosen answers' mean log-probability is `before`. */

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readBetas } from '../../trainer-image/config.ts';
@@ -135,6 +135,21 @@ test('a sweep without --keep exports nothing and leaves no checkpoint of a beta'
     expect(names).toEqual([]);
   }
 });
+
+test('a sweep whose fine-tuned weights were damaged stops, and makes them anew when it is started again', async () => {
+  const { run } = prepareTiny();
+  const info = (message: string): void => {
+    if (!message.startsWith('beta 0.5')) return;
+    const start = join(run.paths.checkpoints, 'start');
+    for (const name of readdirSync(start)) writeFileSync(join(start, name, 'tensors.safetensors'), 'damaged');
+  };
+  await expect(sweepBetas(run, 'test', { ...listen(), info }, { betas, keep: false })).rejects.toThrow(
+    /fine-tuning left are damaged/,
+  );
+  const whole = prepareTiny();
+  const expected = await sweepBetas(whole.run, 'test', listen(), { betas, keep: false });
+  expect(await sweepBetas(run, 'test', listen(), { betas, keep: false })).toEqual(expected);
+}, 30_000);
 
 test('a sweep of a loss without a reference compares with the weights at the start, too', async () => {
   const { run } = prepareTiny(withoutSft.replace('training: {', 'training: { loss: [{ type: orpo }],'));

@@ -1,4 +1,5 @@
 import type { Checkpoint, CheckpointStore } from '../checkpoint/store.ts';
+import { TrainerError } from '../errors.ts';
 import type { StageContext } from './context.ts';
 import type { RunData } from './data.ts';
 import { fineTune, sftSteps } from './sft.ts';
@@ -23,10 +24,16 @@ export function tuneOrRestoreStart(context: StageContext, data: RunData, saved: 
   );
 }
 
-/** Sets the weights to those at the start of the preference stage, which are the reference's. */
+/**
+ * Sets the weights to those at the start of the preference stage, which are the reference's. Throws InternalError when what
+ * the SFT stage left has been damaged meanwhile.
+ */
 export function loadStart(context: StageContext): void {
   const { learner, run } = context;
-  if (run.job.spec.sft === undefined || !restoreTuned(context)) learner.network.load(run.paths.model);
+  if (run.job.spec.sft === undefined) return learner.network.load(run.paths.model);
+  if (restoreTuned(context)) return;
+  const message = 'the weights that fine-tuning left are damaged: a restarted run makes them anew';
+  throw new TrainerError('InternalError', message);
 }
 
 /** Sets the weights to what the SFT stage left, if it has been done. */
