@@ -6,11 +6,17 @@ export interface Signal {
   message: string;
 }
 
-/** The bounds, also those of the alert rules in charts/monitoring/rules.ts. */
-const runawayMargin = 10;
+/** Bounds of the signals, and of the alert rules in charts/monitoring/rules.ts. */
+export const bounds = {
+  /** Reward margin of a runaway. */
+  margin: 10,
+  /** Rise of the held-out loss over its least value. */
+  risenLoss: 0.02,
+  /** Share of its first log-probability that a chosen answer may lose. */
+  fallenShare: 0.2,
+} as const;
+/** Training steps in a row that make a runaway. */
 const runawaySteps = 10;
-const risenLoss = 0.02;
-const fallenShare = 0.2;
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 const digits = (value: number): string => value.toPrecision(4);
@@ -30,7 +36,7 @@ function marginRunaway(entries: readonly Entry[]): Signal | undefined {
   const last = entries.filter(({ kind }) => kind === 'train').slice(-runawaySteps);
   const margin = mean(last.map(({ metrics }) => metrics.rewardMargin ?? 0));
   const won = last.every(({ metrics }) => metrics.rewardAccuracy === 1);
-  if (last.length < runawaySteps || !won || margin <= runawayMargin) return undefined;
+  if (last.length < runawaySteps || !won || margin <= bounds.margin) return undefined;
   const message = `the reward margin is ${digits(margin)} over the last ${runawaySteps} steps with every pair won: train fewer epochs, on more data or with a higher training.beta`;
   return { reason: 'MarginRunaway', message };
 }
@@ -43,7 +49,7 @@ function heldOutLossRising(entries: readonly Entry[]): Signal | undefined {
     (best, one) => (one.value < best.value ? one : best),
     heldOut[0] ?? { step: 0, value: 0 },
   );
-  if (now === undefined || now.value - least.value <= risenLoss) return undefined;
+  if (now === undefined || now.value - least.value <= bounds.risenLoss) return undefined;
   const train = series(entries, 'train', 'loss');
   const lossOf = (steps: typeof train): number => mean(steps.map(({ value }) => value));
   const since = train.filter(({ step }) => step > least.step);
@@ -58,7 +64,11 @@ function heldOutLossRising(entries: readonly Entry[]): Signal | undefined {
 function likelihoodDisplacement(entries: readonly Entry[], chosenTokens: number): Signal | undefined {
   const chosen = series(entries, 'heldOut', 'evalLogpsChosen');
   const [start, now] = [chosen[0], chosen.at(-1)];
-  if (start === undefined || now === undefined || now.value - start.value >= -fallenShare * Math.abs(start.value))
+  if (
+    start === undefined ||
+    now === undefined ||
+    now.value - start.value >= -bounds.fallenShare * Math.abs(start.value)
+  )
     return undefined;
   const perToken = (value: number): string => digits(value / chosenTokens);
   const message = `held-out chosen answers fell from ${perToken(start.value)} to ${perToken(now.value)} in log-probability per token since step ${start.step}: raise training.beta, or fine-tune on them first (sft)`;
@@ -77,8 +87,10 @@ export function signalsOf(entries: readonly Entry[], chosenTokens: number): Sign
 /** Every warning that a run's curves gave on their way, the first of each reason. */
 export function signalsThrough(entries: readonly Entry[], chosenTokens: number): Signal[] {
   const found = new Map<string, Signal>();
-  entries.forEach((_, i) => {
-    for (const signal of signalsOf(entries.slice(0, i + 1), chosenTokens)) {
+  entries.forEach(({ kind }, i) => {
+    // Of training steps the last ones are enough, and there may be many.
+    const from = kind === 'train' ? Math.max(0, i + 1 - 2 * runawaySteps) : 0;
+    for (const signal of signalsOf(entries.slice(from, i + 1), chosenTokens)) {
       if (!found.has(signal.reason)) found.set(signal.reason, signal);
     }
   });
