@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { controllerNames, jobGaugeNames, jobRunNames } from '../../operator/serve/names.ts';
+import { bounds } from '../../trainer-image/metrics/signals.ts';
 
 interface Alert {
   alert: string;
@@ -56,7 +57,7 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOMarginRunaway',
-    expr: `${rewardMargin} > 10 and ${rewardAccuracy} == 1 ${running}`,
+    expr: `${rewardMargin} > ${bounds.margin} and ${rewardAccuracy} == 1 ${running}`,
     for: '5m',
     severity: 'warning',
     summary: `${which}: margin runs away with accuracy 1`,
@@ -65,7 +66,7 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOLikelihoodDisplacement',
-    expr: `${evalLogpsChosen} - max_over_time(${evalLogpsChosen}[6h]) < -0.2 * abs(max_over_time(${evalLogpsChosen}[6h])) ${running}`,
+    expr: `${evalLogpsChosen} - max_over_time(${evalLogpsChosen}[6h]) < -${bounds.fallenShare} * abs(max_over_time(${evalLogpsChosen}[6h])) ${running}`,
     for: '5m',
     severity: 'warning',
     summary: `${which}: chosen answers lose likelihood`,
@@ -73,7 +74,7 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOHeldOutLossRising',
-    expr: `delta(${evalLoss}[1h]) > 0.02 and on (namespace, dpojob) delta(${loss}[1h]) < 0 ${running}`,
+    expr: `delta(${evalLoss}[1h]) > ${bounds.risenLoss} and on (namespace, dpojob) delta(${loss}[1h]) < 0 ${running}`,
     for: '5m',
     severity: 'warning',
     summary: `${which} overfits`,

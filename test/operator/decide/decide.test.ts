@@ -158,14 +158,34 @@ test('figures are kept to 6 significant digits, and none that is not finite', ()
   expect(condition(status, 'Training')).toBe('True');
 });
 
-test('the best step and an early stop stand in status, and the stop is an Event once', () => {
+test('the best step, an early stop and the comparison stand in status, and the stop is an Event once', () => {
   const best = { step: 4, metric: 'evalLoss' as const, value: 0.512345678, exported: true };
   const stoppedEarly = { step: 8, message: 'evalLoss did not improve' };
-  const answer = { progress: { ...anAnswer(8), best, stoppedEarly }, heartbeatSince: start, answeredAt: after(8) };
+  const lengths = { tokens: 20.1234567, referenceTokens: 9 };
+  const comparison = {
+    prompts: 8,
+    differing: 3,
+    preferred: 2,
+    ...lengths,
+    repetition: 0,
+    referenceRepetition: 0,
+    kl: 0.1,
+  };
+  const report = 'pvc://models/out/report.html';
+  const answer = {
+    progress: { ...anAnswer(8), best, stoppedEarly, comparison, report },
+    heartbeatSince: start,
+    answeredAt: after(8),
+  };
   const look = (status: DPOJobStatus): ReturnType<typeof decide> =>
     decide(observed(aJob({}, status), { jobs: [aChild(1)], pods: [runningPod('a')], answer }), after(9));
   const first = look(begun());
-  expect(statusSchema.parse(first.status)).toMatchObject({ best: { ...best, value: 0.512346 }, stoppedEarly });
+  expect(statusSchema.parse(first.status)).toMatchObject({
+    best: { ...best, value: 0.512346 },
+    stoppedEarly,
+    comparison: { ...comparison, tokens: 20.1235 },
+    report,
+  });
   expect(first.events).toEqual([
     { type: 'Normal', reason: 'StoppedEarly', message: 'step 8: evalLoss did not improve' },
   ]);
