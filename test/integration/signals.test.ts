@@ -10,7 +10,7 @@ import { jobGaugeNames } from '../../operator/serve/names.ts';
 import { train } from '../../trainer-image/train.ts';
 import { promtoolPath } from '../cluster/install.ts';
 import { listen, prepareMade, type Heard } from '../trainer-image/in-process.ts';
-import { signalJobs, type SignalJob } from '../trainer-image/signal-jobs.ts';
+import { signalJobs, trainApart, type SignalJob } from '../trainer-image/signal-jobs.ts';
 
 /** A record stands for so many minutes: as slow as the step of a large model. */
 const minutesEach = 5;
@@ -45,18 +45,18 @@ const alertOf: Record<string, string> = {
   MarginRunaway: 'DPOMarginRunaway',
   HeldOutLossRising: 'DPOHeldOutLossRising',
   LikelihoodDisplacement: 'DPOLikelihoodDisplacement',
+  FirstStepLoss: 'DPOFirstStepLoss',
 };
 
 test('each alert fires on the real figures of a run on data made for it, and on no other', async () => {
-  const input: { series: string; values: string }[] = [];
-  let longest = 0;
+  const runs = new Map<string, Heard>([['FirstStepLoss', await trainApart()]]);
   for (const [reason, { spec, make }] of Object.entries(signalJobs) as [string, SignalJob][]) {
     const heard = listen();
     await train(prepareMade(spec, make).run, 'test', heard);
-    const series = seriesOf(heard, reason.toLowerCase());
-    longest = Math.max(longest, series[0]?.values.split(' ').length ?? 0);
-    input.push(...series);
+    runs.set(reason, heard);
   }
+  const input = [...runs].flatMap(([reason, heard]) => seriesOf(heard, reason.toLowerCase()));
+  const longest = Math.max(...input.map(({ values }) => values.split(' ').length));
   // Fired at any time of its run: the last state of each alert is summed over the whole time.
   const fired = Object.entries(alertOf).map(([reason, alert]) => ({
     labels: `{alertname="${alert}",dpojob="${reason.toLowerCase()}"}`,

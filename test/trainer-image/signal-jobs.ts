@@ -1,4 +1,8 @@
-import { exchanged, tinyJob, type PreferenceRow } from './in-process.ts';
+import { join } from 'node:path';
+import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
+import { readSealed, writeSealed } from '../../trainer-image/checkpoint/store.ts';
+import { train } from '../../trainer-image/train.ts';
+import { exchanged, listen, prepareTiny, tinyJob, type Heard, type PreferenceRow } from './in-process.ts';
 
 export interface SignalJob {
   spec: string;
@@ -28,3 +32,22 @@ export const signalJobs = {
     make: (rows) => ({ pairs: rows.map(({ prompt, chosen }) => ({ prompt, chosen, rejected: thrice(chosen) })) }),
   },
 } satisfies Record<string, SignalJob>;
+
+/** A run that finds its policy apart from the reference at the first step: the stored log-probabilities are another's. */
+export async function trainApart(): Promise<Heard> {
+  const { run } = prepareTiny(plain);
+  const stopped = listen();
+  const beat = (part?: Parameters<Heard['beat']>[0]): void => {
+    stopped.beat(part);
+    // The reference's log-probabilities are stored: the first evaluation is under way.
+    if (part?.stage === 'Evaluating') throw new Error('killed');
+  };
+  await train(run, 'test', { ...stopped, beat }).catch(() => {});
+  const file = join(run.paths.checkpoints, 'reference.json');
+  const { plan, pairs } = readSealed(file) as { plan: string; pairs: [number, number][] };
+  const other = pairs.map(([chosen, rejected]) => [chosen - 3, rejected]);
+  writeSealed(file, { plan, pairs: other }, takeFence(run.paths.checkpoints, 'test'));
+  const heard = listen();
+  await train(run, 'test', heard);
+  return heard;
+}

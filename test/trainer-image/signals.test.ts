@@ -2,12 +2,11 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
-import { readSealed, writeSealed } from '../../trainer-image/checkpoint/store.ts';
 import { History, type Entry } from '../../trainer-image/metrics/history.ts';
 import { signalsOf } from '../../trainer-image/metrics/signals.ts';
 import { train } from '../../trainer-image/train.ts';
 import { listen, prepareMade, prepareTiny, type Heard } from './in-process.ts';
-import { signalJobs, type SignalJob } from './signal-jobs.ts';
+import { signalJobs, trainApart, type SignalJob } from './signal-jobs.ts';
 
 /** Reasons of warnings that are not about the data. */
 const dataWarnings = ['LeakingPrompts', 'LengthBias', 'LabelNoise', 'IdenticalAnswers'];
@@ -26,21 +25,7 @@ describe('the curves of a run', () => {
   );
 
   test('that begin with policy and reference apart warn of the first step', async () => {
-    const { run } = prepareTiny();
-    // After the reference's log-probabilities are stored: the first evaluation is under way.
-    const stopped = listen();
-    const beat = (part?: Parameters<Heard['beat']>[0]): void => {
-      stopped.beat(part);
-      if (part?.stage === 'Evaluating') throw new Error('killed');
-    };
-    await expect(train(run, 'test', { ...stopped, beat })).rejects.toThrow('killed');
-    const file = join(run.paths.checkpoints, 'reference.json');
-    const { plan, pairs } = readSealed(file) as { plan: string; pairs: [number, number][] };
-    const other = pairs.map(([chosen, rejected]) => [chosen - 3, rejected]);
-    writeSealed(file, { plan, pairs: other }, takeFence(run.paths.checkpoints, 'test'));
-    const heard = listen();
-    await train(run, 'test', heard);
-    expect(signalsIn(heard)).toContain('FirstStepLoss');
+    expect(signalsIn(await trainApart())).toContain('FirstStepLoss');
   }, 30_000);
 });
 
