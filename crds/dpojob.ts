@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
 import { columnsSchema, datasetRules, datasetSource, mixture, sourceRules, split } from './dataset.ts';
+import { loraRules, loraSchema, outputFormats } from './lora.ts';
 import { lossFields, lossRules } from './losses.ts';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
@@ -76,6 +77,7 @@ const sftSchema = z.object({
 const trainingFields = z.object({
   ...lossFields,
   ...optimizerFields,
+  lora: loraSchema,
   epochs: z.number().gt(0).max(1000).default(1),
   maxSteps: z.int().min(1).max(1_000_000_000).optional().describe('Stop after this many steps; overrides epochs'),
   batchSize: z.int().min(1).max(65_536).default(8).describe('Pairs per optimizer step'),
@@ -127,6 +129,10 @@ const specFields = z.object({
   checkpoint: checkpointSchema,
   output: z.object({
     source: claimSource.describe('Folder that receives the trained model: pvc://claim/path'),
+    format: z
+      .enum(outputFormats)
+      .default('model')
+      .describe("model: whole weights, adapters merged; adapter: PEFT's files alone, for the model of model.source"),
   }),
   accelerator: acceleratorSchema,
   resources: resourcesSchema,
@@ -139,7 +145,7 @@ const specFields = z.object({
   progressDeadlineSeconds: seconds(1).optional().describe('Longest time without progress while the trainer answers'),
   ttlSecondsAfterFinished: seconds(0).optional().describe('The DPOJob is deleted so long after it finished'),
 });
-export const specSchema = withRules(specFields, [...sftRules, ...evaluationRules]);
+export const specSchema = withRules(specFields, [...sftRules, ...evaluationRules, ...loraRules]);
 /** A DPOJob's spec with its defaults filled in. */
 export type DPOJobSpec = z.output<typeof specSchema>;
 /** A DPOJob's spec as a user writes it. */

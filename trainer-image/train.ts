@@ -103,7 +103,8 @@ export function prefer({ context, data, reference, heldOut, saved }: Prepared): 
 function loadModel({ paths, job }: Run, report: Reporter): Learner {
   const { training, sft } = job.spec;
   const learner = new Learner(paths.model, training);
-  report.info(`model loaded: ${learner.parameterCount} parameters`);
+  const trained = training.lora === undefined ? '' : `, of adapters ${learner.trainedCount}, which alone are trained`;
+  report.info(`model loaded: ${learner.parameterCount} parameters${trained}`);
   const lengths = { 'training.maxLength': training.maxLength, 'sft.maxLength': sft?.maxLength };
   checkLengths(learner.network.architecture, lengths);
   return learner;

@@ -202,7 +202,7 @@ describe('an applied DPOJob', () => {
       dataset: small.spec.dataset,
       training: small.spec.training,
       resources: {},
-      output: { source: 'pvc://models/gpu' },
+      output: { source: 'pvc://models/gpu', format: 'model' },
       pod: {
         ...gpu.spec.pod,
         imagePullPolicy: 'Never',

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { layOut } from '../../trainer-image/data/layout.ts';
 import { ops, read, scope } from '../../trainer-image/engine/engine.ts';
+import { exportAdapter } from '../../trainer-image/export/adapter.ts';
 import { exportModel } from '../../trainer-image/export/export.ts';
 import { headHidden } from '../../trainer-image/model/head.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
+import { targetLayers } from '../../trainer-image/model/lora.ts';
 import { Network } from '../../trainer-image/model/network.ts';
 import { pythonPackages } from '../python/install.ts';
 import { trainingOf } from '../trainer-image/golden.ts';
@@ -17,6 +19,8 @@ interface Question {
   folder: string;
   ids: readonly number[];
   messages?: { role: string; content: string }[];
+  /** Folder of a PEFT adapter on top. */
+  adapter?: string;
 }
 interface Answer {
   dtype: string;
@@ -69,10 +73,34 @@ function trainedExport(known: Case): string {
   return output;
 }
 
+const lora = { rank: 4, alpha: 8, dropout: 0, useRslora: true, useDora: true };
+
+/** Trains an adapter for two steps, and exports it and the merged model. */
+function trainedAdapter(known: Case): { adapter: string; folder: string; merged: string } {
+  const folder = checkpoint(known);
+  const training = trainingOf({ lora });
+  const learner = new Learner(folder, training);
+  learner.startStage();
+  for (const step of [1, 2]) {
+    learner.accumulateSft([{ row: 0, prompt: pair.prompt, completion: pair.chosen }], pair.chosen.length);
+    learner.update(step, 1e-2);
+  }
+  const [adapter, merged] = [join(folder, 'adapter'), join(folder, 'merged')];
+  const { blockShapes, denseLayout } = learner.network.architecture;
+  const targets = targetLayers(blockShapes, undefined);
+  const fanInFanOut = denseLayout === 'in-out';
+  const parts = { settings: lora, targets, weights: learner.weights(), base: 'pvc://models/m', fanInFanOut };
+  exportAdapter(adapter, parts, () => undefined);
+  exportModel(folder, merged, { raw: learner.network.raw, weights: learner.mergedWeights() }, () => undefined);
+  return { adapter, folder, merged };
+}
+
 /** One case of each architecture: the first of those that share weights. */
 const architectures = Object.values(reference.cases).filter(
   ({ weights }, i, all) => all.findIndex((other) => other.weights === weights) === i,
 );
+
+const adapted = architectures.filter(({ weights }) => ['llama', 'gpt2', 'phi3'].includes(weights));
 
 describe('an exported model, opened by transformers', () => {
   const asked = new Map<string, Question>();
@@ -87,6 +115,12 @@ describe('an exported model, opened by transformers', () => {
     asked.set('a whole run', { folder: join(volumes, 'models', 'out'), ids, messages });
     for (const known of architectures) {
       asked.set(known.weights, { folder: trainedExport(known), ids: [...pair.prompt, ...pair.chosen] });
+    }
+    for (const known of adapted) {
+      const { adapter, folder, merged } = trainedAdapter(known);
+      const ids = [...pair.prompt, ...pair.chosen];
+      asked.set(`${known.weights}, merged`, { folder: merged, ids });
+      asked.set(`${known.weights}, adapter`, { folder, adapter, ids });
     }
     const given = openWithTransformers([...asked.values()]);
     [...asked.keys()].forEach((name, i) => answers.set(name, given[i] as Answer));
@@ -105,6 +139,19 @@ describe('an exported model, opened by transformers', () => {
       expect(largest).toBeLessThan(1e-4);
       // Logits that are all alike would agree with anything.
       expect(Math.max(...theirs) - Math.min(...theirs)).toBeGreaterThan(0.5);
+    },
+  );
+
+  test.each(adapted.map(({ weights }) => weights))(
+    '(%s) with an exported adapter, loaded by PEFT, gives the logits of the merged model within 1e-4',
+    (name) => {
+      const [own, theirs] = ['merged', 'adapter'].map((kind) => answers.get(`${name}, ${kind}`)?.logits.flat() ?? []);
+      const { values } = ownLogits(asked.get(`${name}, merged`) as Question);
+      const apart = (a: ArrayLike<number>, b: readonly number[]): number =>
+        Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
+      expect(own?.length).toBe(theirs?.length);
+      expect(apart(own as number[], theirs as number[])).toBeLessThan(1e-4);
+      expect(apart(values, theirs as number[])).toBeLessThan(1e-4);
     },
   );
 

@@ -1,14 +1,18 @@
-"""logits.py < [{"folder": ..., "ids": [...], "messages": [...]}]: what transformers makes of each folder, as JSON."""
+"""logits.py < [{"folder": ..., "ids": [...], "messages": [...], "adapter": ...}]: what transformers makes of each
+folder, and PEFT of an adapter beside it, as JSON."""
 
 import json
 import sys
 
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
-def answer(folder, ids, messages=None):
-    model, loading = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+def answer(folder, ids, messages=None, adapter=None):
+    model, loading = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, dtype=adapter and torch.float32)
+    if adapter:
+        model = PeftModel.from_pretrained(model, adapter)
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0]
     tokenizer = messages and AutoTokenizer.from_pretrained(folder)

@@ -22,10 +22,24 @@ function exportedConfig(raw: RawConfig): RawConfig {
   return old === undefined ? { ...rest, dtype: 'float32' } : { ...rest, torch_dtype: 'float32' };
 }
 
+/** Makes a folder; what is answered puts a file into it when it is whole and may be committed. */
+export function putInto(folder: string, mayCommit: () => void): (name: string, write: (file: string) => void) => void {
+  mkdirSync(folder, { recursive: true });
+  return (name, write) => {
+    const temporary = join(folder, `${name}.partial`);
+    try {
+      write(temporary);
+      commit(temporary, join(folder, name), mayCommit);
+    } finally {
+      rmSync(temporary, { force: true });
+    }
+  };
+}
+
 /**
  * Writes a folder that transformers loads. Each file is put in its place when it is whole, the weights last: a folder
- * with model.safetensors is complete, and what an earlier export left is removed first. Returns the weights' digest. `mayCommit` is asked before each file is put in its
- * place and throws when it must not be. Throws DiskFull.
+ * with model.safetensors is complete, and what an earlier export left is removed first. Returns the weights' digest.
+ * `mayCommit` is asked before each file is put in its place and throws when it must not be. Throws DiskFull.
  */
 export function exportModel(
   source: string,
@@ -34,16 +48,7 @@ export function exportModel(
   mayCommit: () => void,
 ): string {
   return writing('the exported model', () => {
-    mkdirSync(output, { recursive: true });
-    const put = (name: string, write: (file: string) => void): void => {
-      const temporary = join(output, `${name}.partial`);
-      try {
-        write(temporary);
-        commit(temporary, join(output, name), mayCommit);
-      } finally {
-        rmSync(temporary, { force: true });
-      }
-    };
+    const put = putInto(output, mayCommit);
     mayCommit();
     for (const name of ['model.safetensors', ...companions]) rmSync(join(output, name), { force: true });
     for (const name of companions.filter((each) => existsSync(join(source, each)))) {

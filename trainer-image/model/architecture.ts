@@ -1,6 +1,6 @@
 import type { Tensor } from '../engine/engine.ts';
 import type { Attend } from './attention.ts';
-import type { Rotation } from './primitives.ts';
+import type { Rotation, WeightLayout } from './primitives.ts';
 import type { Rope } from './rope.ts';
 import type { Tape } from './tape.ts';
 
@@ -52,14 +52,33 @@ export interface Family {
   prefix: (layer: number) => string;
   blockShapes: Shapes;
   kind: (layer: number) => LayerKind;
-  /** x [n, hidden] -> [n, hidden]; `p` by the names of blockShapes. */
+  /** How the block's dense weights lie; [out, in] unless said otherwise. */
+  denseLayout?: WeightLayout;
+  /** x [n, hidden] -> [n, hidden]; `p` by the names of blockShapes and of the adapters. */
   block: (tape: Tape, x: Tensor, p: Parameters, context: Context) => Tensor;
+}
+
+/** Low-rank adapters beside a block's dense layers; where they are, they alone are trained. */
+export interface Adapters {
+  /** Weights of one block's adapters by their names after the layer's prefix: the same in every layer. */
+  shapes: Shapes;
+  scaling: number;
+  dropout: number;
 }
 
 /** One model's architecture. Two with the same `id` compute the same from the same weights. */
 export interface Architecture extends Family {
   id: string;
+  adapters: Adapters | undefined;
 }
+
+/** All weights that a block is given, in this order. */
+export const givenShapes = ({ blockShapes, adapters }: Architecture): Shapes => ({
+  ...blockShapes,
+  ...adapters?.shapes,
+});
+/** Those of them that are trained. */
+export const trainedShapes = ({ blockShapes, adapters }: Architecture): Shapes => adapters?.shapes ?? blockShapes;
 
 /** Tensors under the names of `shapes`, in their order. */
 export const named = (shapes: Shapes, tensors: readonly Tensor[]): Parameters =>

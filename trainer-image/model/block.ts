@@ -1,11 +1,19 @@
 import { compile, type Tensor } from '../engine/engine.ts';
 import type { Segments } from '../data/layout.ts';
-import { named, type Architecture, type Context, type LayerKind } from './architecture.ts';
+import {
+  givenShapes,
+  named,
+  trainedShapes,
+  type Architecture,
+  type Context,
+  type LayerKind,
+  type Parameters,
+} from './architecture.ts';
 import { attention } from './attention.ts';
 import type { Rotation } from './primitives.ts';
-import { Tape } from './tape.ts';
+import { Tape, type AdapterUse } from './tape.ts';
 
-/** Which steps of a kind of block its forward keeps: the same for every layout, found when one is recorded. */
+/** Which steps a compiled forward keeps for its backward, by its key; found when it is recorded. */
 const keptSteps = new Map<string, readonly number[]>();
 
 /** A block's output and what its backward needs of it. */
@@ -16,10 +24,16 @@ export interface BlockResult {
 
 /** The compiled forward and backward of one transformer block for a micro-batch's layout; called once per layer. */
 export interface Block {
-  /** x [n, hidden], weights in the order of blockShapes. */
-  forward(x: Tensor, weights: readonly Tensor[]): BlockResult;
-  /** dy [n, hidden] -> [dx, gradient of each weight in the order of blockShapes]. */
-  backward(dy: Tensor, x: Tensor, saved: readonly Tensor[], weights: readonly Tensor[]): Tensor[];
+  /** x [n, hidden], weights in the order of givenShapes. */
+  forward(x: Tensor, weights: BlockWeights): BlockResult;
+  /** dy [n, hidden] -> [dx, gradient of each weight in the order of trainedShapes]. */
+  backward(dy: Tensor, x: Tensor, saved: readonly Tensor[], weights: BlockWeights): Tensor[];
+}
+
+/** One layer's weights in the order of givenShapes, and the seed [2] of its dropout masks where it drops. */
+export interface BlockWeights {
+  values: readonly Tensor[];
+  dropoutSeed: Tensor | undefined;
 }
 
 /** Where a block runs: the layout of the micro-batch and the rotation of its rows, where the kind has one. */
@@ -33,7 +47,7 @@ export interface Place {
  * segments; shapes are added to it by the engine.
  */
 export function blockFor(architecture: Architecture, kind: LayerKind, { segments, rotation }: Place): Block {
-  const { blockShapes, block } = architecture;
+  const [given, trained] = [givenShapes(architecture), trainedShapes(architecture)];
   const own = `${architecture.id} ${kind.name}`;
   const layout = segments.map((group) => [group.prompt, ...group.completions].join('+')).join(' ');
   const tables = rotation === undefined ? [] : [rotation.cos, rotation.sin];
@@ -42,33 +56,60 @@ export function blockFor(architecture: Architecture, kind: LayerKind, { segments
     rotation: cos === undefined || sin === undefined ? undefined : { cos, sin },
     attend: attention(segments),
   });
-  const take = (list: Tensor[]): [Context, Tensor[]] => [
-    contextOf(list.slice(0, tables.length)),
-    list.slice(tables.length),
+  /** Inputs after the block's own: rotation, weights, and the dropout's seed where there is one. */
+  const take = (list: readonly Tensor[]) => {
+    const count = Object.keys(given).length;
+    const [context, rest] = [contextOf(list.slice(0, tables.length)), list.slice(tables.length)];
+    return { context, p: named(given, rest.slice(0, count)), adapters: adapterUse(architecture, rest[count]) };
+  };
+  const inputs = ({ values, dropoutSeed }: BlockWeights): Tensor[] => [
+    ...tables,
+    ...values,
+    ...(dropoutSeed === undefined ? [] : [dropoutSeed]),
   ];
+  const keyOf = (what: string, { dropoutSeed }: BlockWeights): string =>
+    `${own} ${what}${dropoutSeed === undefined ? '' : ' with dropout'} ${layout}`;
+  const wanted = (x: Tensor, p: Parameters): Tensor[] => [x, ...Object.keys(trained).map((name) => p[name] as Tensor)];
   return {
     forward: (x, weights) => {
+      const key = keyOf('forward', weights);
       const run = ([input, ...rest]: Tensor[]): Tensor[] => {
-        const tape = new Tape();
-        const [context, parameters] = take(rest);
-        const output = block(tape, input as Tensor, named(blockShapes, parameters), context);
-        const saved = tape.saved();
-        keptSteps.set(own, [...saved.keys()]);
+        const { context, p, adapters } = take(rest);
+        const tape = new Tape(new Map(), adapters);
+        const output = architecture.block(tape, input as Tensor, p, context);
+        const saved = tape.saved(wanted(input as Tensor, p));
+        keptSteps.set(key, [...saved.keys()]);
         return [output, ...saved.values()];
       };
-      const [output, ...saved] = compile(`${own} forward ${layout}`, run, [x, ...tables, ...weights]);
+      const [output, ...saved] = compile(key, run, [x, ...inputs(weights)]);
       return { output: output as Tensor, saved };
     },
     backward: (dy, x, saved, weights) => {
+      const steps = keptSteps.get(keyOf('forward', weights)) as number[];
       const run = ([gradient, input, ...list]: Tensor[]): Tensor[] => {
-        const [context, rest] = take(list);
-        const steps = keptSteps.get(own) as number[];
-        const tape = new Tape(new Map(steps.map((step, i) => [step, rest[i] as Tensor])));
-        const parameters = rest.slice(steps.length);
-        const output = block(tape, input as Tensor, named(blockShapes, parameters), context);
-        return tape.gradients(output, gradient as Tensor, [input as Tensor, ...parameters]);
+        const { context, p, adapters } = take(list.slice(steps.length));
+        const tape = new Tape(new Map(steps.map((step, i) => [step, list[i] as Tensor])), adapters);
+        const output = architecture.block(tape, input as Tensor, p, context);
+        return tape.gradients(output, gradient as Tensor, wanted(input as Tensor, p));
       };
-      return compile(`${own} backward ${layout}`, run, [dy, x, ...tables, ...saved, ...weights]);
+      return compile(keyOf('backward', weights), run, [dy, x, ...saved, ...inputs(weights)]);
     },
   };
+}
+
+/** A block's output alone, within whatever records it: x [n, hidden], weights in the order of givenShapes. */
+export function inferBlock(
+  architecture: Architecture,
+  x: Tensor,
+  weights: readonly Tensor[],
+  context: Context,
+): Tensor {
+  const tape = new Tape(new Map(), adapterUse(architecture, undefined));
+  return architecture.block(tape, x, named(givenShapes(architecture), weights), context);
+}
+
+/** How the block's adapters are applied; they drop only where a seed is given. */
+function adapterUse({ adapters }: Architecture, seed: Tensor | undefined): AdapterUse | undefined {
+  if (adapters === undefined) return undefined;
+  return { scaling: adapters.scaling, dropout: seed === undefined ? undefined : { rate: adapters.dropout, seed } };
 }

@@ -1,8 +1,8 @@
 import { compile, ops, tensor, type Tensor } from '../engine/engine.ts';
-import { named, type Architecture, type Context, type LayerKind } from './architecture.ts';
+import type { Architecture, Context, LayerKind } from './architecture.ts';
 import { attention, type Attend } from './attention.ts';
+import { inferBlock } from './block.ts';
 import type { Rotation } from './primitives.ts';
-import { Tape } from './tape.ts';
 
 /** Keys and values of a layer for P sequences: [P, key heads, capacity, head size] each, zero where none is yet. */
 export interface LayerCache {
@@ -47,7 +47,7 @@ export function prefillBlock(
       return within(tape, qkv, heads, options);
     };
     const { context, parameters } = contextOf(kind, list, attend);
-    return [architecture.block(new Tape(), x as Tensor, named(architecture.blockShapes, parameters), context), ...seen];
+    return [inferBlock(architecture, x as Tensor, parameters, context), ...seen];
   };
   const key = `${architecture.id} ${kind.name} prefill ${lengths.join(' ')}`;
   return compile(key, run, [inputs.x, ...tablesOf(inputs.rotation), ...inputs.weights]) as [Tensor, Tensor, Tensor];
@@ -77,10 +77,7 @@ export function decodeBlock(
       return ops.reshape(ops.batchMatmul(ops.softmax(scores), values), [p, heads.query * heads.size]);
     };
     const { context, parameters } = contextOf(kind, list, attend);
-    return [
-      architecture.block(new Tape(), x as Tensor, named(architecture.blockShapes, parameters), context),
-      ...cache,
-    ];
+    return [inferBlock(architecture, x as Tensor, parameters, context), ...cache];
   };
   const { keys, values } = inputs.cache;
   const all = [inputs.x, keys, values, write, hidden, ...tablesOf(rotation), ...inputs.weights];

@@ -1,4 +1,5 @@
 import type { Tensor } from '../engine/engine.ts';
+import { adapted, type Adapter } from './adapter.ts';
 import type { Parameters } from './architecture.ts';
 import { addBias, linear, type WeightLayout } from './primitives.ts';
 import type { Tape } from './tape.ts';
@@ -12,11 +13,29 @@ export function weight(p: Parameters, name: string): Tensor {
   return found;
 }
 
+/** Names of the weights of a dense layer's adapter, as PEFT ends them. */
+export const adapterNames = (name: string): Record<keyof Adapter, string> => ({
+  a: `${name}.lora_A.weight`,
+  b: `${name}.lora_B.weight`,
+  magnitude: `${name}.lora_magnitude_vector`,
+});
+
+/** The adapter of the dense layer `name`, where the block has one. */
+export function adapterOf(p: Parameters, name: string): Adapter | undefined {
+  const names = adapterNames(name);
+  const [a, b] = [p[names.a], p[names.b]];
+  return a === undefined || b === undefined ? undefined : { a, b, magnitude: p[names.magnitude] };
+}
+
 /** Every dense layer of every architecture is made here. */
 const layer =
   (layout: WeightLayout): Dense =>
   (tape, x, p, name) => {
-    const product = linear(tape, x, weight(p, name), layout);
+    const adapter = adapterOf(p, name);
+    const product =
+      adapter === undefined
+        ? linear(tape, x, weight(p, name), layout)
+        : adapted(tape, x, { weight: weight(p, name), adapter, layout });
     const bias = p[`${name}.bias`];
     return bias === undefined ? product : addBias(tape, product, bias);
   };

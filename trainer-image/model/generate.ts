@@ -120,7 +120,7 @@ class Session {
         const cache = old.keys.shape[2] === capacity ? old : grow(old, capacity);
         const kind = network.architecture.kind(layer);
         const at = slots(kind);
-        const result = network.withWeights(layer, (weights) =>
+        const result = network.withWeights(layer, ({ values: weights }) =>
           decodeBlock(network.architecture, kind, at, { x, cache, weights }),
         );
         this.caches[layer] = { keys: keep(result.cache.keys), values: keep(result.cache.values) };
@@ -153,7 +153,7 @@ class Session {
       const kind = network.architecture.kind(layer);
       const turned = kind.rope && rotation(kind.rope);
       return scope(() => {
-        const [output, keys, values] = network.withWeights(layer, (weights) =>
+        const [output, keys, values] = network.withWeights(layer, ({ values: weights }) =>
           prefillBlock(network.architecture, kind, lengths, { x, rotation: turned, weights }),
         );
         free(x);

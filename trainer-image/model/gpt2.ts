@@ -63,6 +63,7 @@ export function gpt2(raw: RawConfig): Family {
     finalNorm: { shapes: normShapes(final, hidden), apply: (tape, x, p) => norm(tape, x, p, final) },
     prefix: (layer) => `transformer.h.${layer}.`,
     kind: () => kind,
+    denseLayout: 'in-out',
     blockShapes: {
       ...normShapes('ln_1', hidden),
       ...conv('attn.c_attn', hidden, 3 * hidden),

@@ -8,6 +8,8 @@ export interface HeadWeights {
   architecture: Architecture;
   norm: readonly Tensor[];
   projection: Tensor;
+  /** Whether they are trained: not beside adapters. */
+  trained: boolean;
 }
 
 interface RowInputs {
@@ -68,12 +70,12 @@ export function rowValues({ crossEntropy, logSumSquares }: HeadForward): RowValu
 }
 
 /**
- * Gradients [dx, dProjection, ...dNorm] of a loss whose derivative by each row's log-probability is `slopes` [rows].
+ * Gradients [dx, dProjection, ...dNorm], or [dx] alone where the head is not trained, of a loss whose derivative by each row's log-probability is `slopes` [rows].
  * A row's slope is one number, so the logits' gradient itself is never rescaled.
  */
 export function headBackward(
   head: HeadRows,
-  { x, architecture, projection, norm }: HeadWeights & { x: Tensor },
+  { x, architecture, projection, norm, trained }: HeadWeights & { x: Tensor },
   { dLogits }: HeadForward,
   slopes: Float32Array,
 ): Tensor[] {
@@ -84,9 +86,10 @@ export function headBackward(
     // Cross-entropy is minus the log-probability.
     const weight = ops.neg(slope as Tensor);
     const dHidden = ops.mul(ops.matmul(gradient as Tensor, table as Tensor), weight);
-    const dProjection = ops.matmul(gradient as Tensor, ops.mul(hidden, weight), true);
-    const [dGathered, ...dNorm] = tape.gradients(hidden, dHidden, [gathered, ...gains]) as [Tensor, ...Tensor[]];
-    return [ops.segmentSum(dGathered, inputs.rows, inputs.x.shape[0] as number), dProjection, ...dNorm];
+    const wanted = [gathered, ...(trained ? gains : [])];
+    const [dGathered, ...dNorm] = tape.gradients(hidden, dHidden, wanted) as [Tensor, ...Tensor[]];
+    const dx = ops.segmentSum(dGathered, inputs.rows, inputs.x.shape[0] as number);
+    return trained ? [dx, ops.matmul(gradient as Tensor, ops.mul(hidden, weight), true), ...dNorm] : [dx];
   };
   const slope = tensor(slopes, [slopes.length, 1]);
   const inputs = [x, rowsOf(head), dLogits, slope, projection, ...norm];

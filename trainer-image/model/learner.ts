@@ -6,6 +6,7 @@ import type { PairOutcome } from '../loss/objective.ts';
 import { tokenSlopes, type PairScores, type PairTokens } from '../loss/scores.ts';
 import { clip, globalNorm } from '../optimizer/clip.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizers.ts';
+import { mergedValues } from './adapters.ts';
 import { joinPairs, scoresOf, splitByPair } from './answers.ts';
 import { Gradients } from './gradients.ts';
 import { layOutExamples, layOutPairs } from './groups.ts';
@@ -41,23 +42,38 @@ export class Learner {
   training: Training;
   private optimizer: Optimizer | undefined;
   private readonly gradients = new Gradients();
+  /** Micro-batches that the present step has taken: each has dropout masks of its own. */
+  private microBatch = 0;
+  private step = 0;
 
   /** Loads a checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
   constructor(folder: string, training: Training) {
-    this.network = new Network(folder);
+    const { lora, seed } = training;
+    this.network = new Network(folder, lora && { settings: lora, seed });
     this.heldOutKl = new HeldOutKl(this.network);
     this.training = training;
   }
 
   get parameterCount(): number {
-    return this.network.variables.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    return count(this.network.variables);
+  }
+
+  /** Numbers that training changes. */
+  get trainedCount(): number {
+    return count(this.network.trained);
   }
 
   /** Begins a stage, with other settings if given: the optimizer starts anew. */
   startStage(training = this.training): void {
     this.training = training;
     this.optimizer?.dispose();
-    this.optimizer = createOptimizer(this.network.variables, this.training);
+    this.optimizer = createOptimizer(this.network.trained, this.training);
+  }
+
+  /** Begins the optimizer step `step` (counted from 0): what is random in it depends on the seed and this number alone. */
+  beginStep(step: number): void {
+    this.step = step;
+    this.microBatch = 0;
   }
 
   /** Log-probability of every token of each pair's answers under the present weights. */
@@ -127,9 +143,17 @@ export class Learner {
     return this.gradients.readAll();
   }
 
-  /** Weights under their Hugging Face names and in their layout. */
+  /** What training changes: every weight under its Hugging Face name and in its layout, or the adapters. */
   weights(): StateTensor[] {
-    return this.network.variables.map(asState);
+    return this.network.trained.map(asState);
+  }
+
+  /** Every weight of the model, with the adapters' changes in it: what a folder without adapters holds. */
+  mergedWeights(): StateTensor[] {
+    const { architecture, variables, trained } = this.network;
+    const adapters = new Map(trained.map((variable) => [variable.name, variable]));
+    const read = (variable: Variable) => (): Float32Array => mergedValues(architecture, variable, adapters);
+    return variables.map((variable) => ({ ...asState(variable), read: read(variable) }));
   }
 
   /** Weights and the optimizer's state: all that an exact resume needs from here. */
@@ -139,12 +163,12 @@ export class Learner {
 
   /** Sets weights, and the optimizer's state where a stage has begun, to saved values. */
   restore(saved: SavedValues): void {
-    [...this.network.variables, ...(this.optimizer?.variables ?? [])].forEach((variable) => assign(variable, saved));
+    [...this.network.trained, ...(this.optimizer?.variables ?? [])].forEach((variable) => assign(variable, saved));
   }
 
   /** Sets the weights alone to saved values. */
   restoreWeights(saved: SavedValues): void {
-    this.network.variables.forEach((variable) => assign(variable, saved));
+    this.network.trained.forEach((variable) => assign(variable, saved));
   }
 
   /** What `of` makes of each head call's rows. */
@@ -163,6 +187,7 @@ export class Learner {
     squares: boolean,
     slopesOf: (head: HeadRows, values: RowValues) => Float32Array,
   ): void {
+    const seed = maskSeed(this.training.seed, this.step, this.microBatch++);
     scope(() =>
       this.network.backpropagate(
         layout,
@@ -171,10 +196,18 @@ export class Learner {
           return headBackward(head, { ...weights, x }, forward, slopesOf(head, rowValues(forward)));
         },
         (name, gradient) => this.gradients.add(name, gradient),
+        seed,
       ),
     );
   }
 }
+
+const count = (variables: readonly Variable[]): number =>
+  variables.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+
+/** A 32-bit number for the masks of one micro-batch. */
+const maskSeed = (seed: number, step: number, microBatch: number): number =>
+  Math.imul(Math.imul(seed ^ 0x9e3779b9, 0x01000193) ^ step, 0x01000193) ^ microBatch;
 
 const asState = (variable: Variable): StateTensor => ({
   name: variable.name,

@@ -30,5 +30,5 @@ export function architectureOf(raw: RawConfig): Architecture {
     throw refusal(`model_type "${type}" is not supported; known: ${Object.keys(models).join(', ')}`);
   }
   const digest = createHash('sha256').update(JSON.stringify(raw)).digest('hex');
-  return { ...make(raw), id: `${type} ${digest.slice(0, 12)}` };
+  return { ...make(raw), id: `${type} ${digest.slice(0, 12)}`, adapters: undefined };
 }

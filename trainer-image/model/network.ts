@@ -1,13 +1,16 @@
 import type { HeadRows, Layout } from '../data/layout.ts';
 import { createVariable, free, ops, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
-import type { Architecture, LayerKind } from './architecture.ts';
-import { blockFor, type Block } from './block.ts';
+import { givenShapes, trainedShapes, type Architecture, type LayerKind, type Shapes } from './architecture.ts';
+import { blockFor, type Block, type BlockWeights } from './block.ts';
 import { readConfig, type RawConfig } from './config.ts';
 import { embed, embeddingGradients, embeddingNames, type Places } from './embedding.ts';
 import type { HeadWeights } from './head.ts';
+import { firstAdapters } from './adapters.ts';
+import { withLora, type LoraSettings } from './lora.ts';
 import { architectureOf } from './models.ts';
 import type { Rotation } from './primitives.ts';
 import { rotationOf, sequenceLengths, type Rope } from './rope.ts';
+import type { NamedTensor } from './safetensors.ts';
 import { weightShapes } from './weight-shapes.ts';
 import { openWeights } from './weights.ts';
 
@@ -49,34 +52,57 @@ function eachWeight<T>(
   }
 }
 
+/** Low-rank adapters to be trained in the place of the weights, and the seed of their first values. */
+export interface LoraStart {
+  settings: LoraSettings;
+  seed: number;
+}
+
 /** The weights of a model in TensorFlow, and its passes forward and backward over a micro-batch. */
 export class Network {
   /** config.json as it was read. */
   readonly raw: RawConfig;
   readonly architecture: Architecture;
-  /** Every weight once, in a fixed order, under its Hugging Face name. */
+  /** Every weight of the checkpoint once, in a fixed order, under its Hugging Face name. */
   readonly variables: readonly Variable[];
+  /** What training changes: the adapters where there are some, else every weight. */
+  readonly trained: readonly Variable[];
   private readonly byName: ReadonlyMap<string, Variable>;
+  private readonly lora: LoraStart | undefined;
 
   /** Loads a Hugging Face checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
-  constructor(folder: string) {
+  constructor(folder: string, lora?: LoraStart) {
     this.raw = readConfig(folder);
-    this.architecture = architectureOf(this.raw);
-    this.variables = eachWeight(folder, this.architecture, (name, shape, data) => createVariable(name, data, shape));
-    this.byName = new Map(this.variables.map((variable) => [variable.name, variable]));
+    const plain = architectureOf(this.raw);
+    this.architecture = lora === undefined ? plain : withLora(plain, lora.settings);
+    this.variables = eachWeight(folder, plain, (name, shape, data) => createVariable(name, data, shape));
+    this.lora = lora;
+    const adapters = this.firstAdapters().map(({ name, shape, data }) => createVariable(name, data, shape));
+    this.trained = lora === undefined ? this.variables : adapters;
+    this.byName = new Map([...this.variables, ...adapters].map((variable) => [variable.name, variable]));
   }
 
-  /** Sets every weight to that of a checkpoint folder of the same model. */
+  private firstAdapters(): NamedTensor[] {
+    return this.lora === undefined ? [] : firstAdapters(this.architecture, this.variables, this.lora.seed);
+  }
+
+  private get trainsAll(): boolean {
+    return this.architecture.adapters === undefined;
+  }
+
+  /** Sets every weight to that of a checkpoint folder of the same model, and adapters to their start. */
   load(folder: string): void {
-    eachWeight(folder, this.architecture, (name, shape, data) =>
-      scope(() => (this.byName.get(name) as Variable).assign(tensor(data, shape))),
-    );
+    const set = (name: string, shape: readonly number[], data: Float32Array): void =>
+      scope(() => (this.byName.get(name) as Variable).assign(tensor(data, shape)));
+    // Beside adapters the weights never change.
+    if (this.trainsAll) eachWeight(folder, this.architecture, set);
+    for (const { name, shape, data } of this.firstAdapters()) set(name, shape, data);
   }
 
   readHead(): HeadWeights {
-    const { architecture } = this;
+    const { architecture, trainsAll } = this;
     const norm = Object.keys(architecture.finalNorm.shapes).map((name) => this.value(name));
-    return { architecture, norm, projection: this.value(architecture.head) };
+    return { architecture, norm, projection: this.value(architecture.head), trained: trainsAll };
   }
 
   /** Hidden states before the last norm [n, hidden], in the caller's scope. */
@@ -91,13 +117,16 @@ export class Network {
     return { output: x, weights: this.readHead() };
   }
 
-  /** Forward, then each head group, then backward block by block. Call it in a scope. */
-  backpropagate(layout: Layout, head: HeadCall, sink: GradientSink): void {
+  /**
+   * Forward, then each head group, then backward block by block. Call it in a scope. `maskSeed` tells the dropout masks of
+   * one micro-batch from another's; it is used where adapters drop.
+   */
+  backpropagate(layout: Layout, head: HeadCall, sink: GradientSink, maskSeed = 0): void {
     const blocks = this.blocks(layout);
     const kept: { x: Tensor; saved: Tensor[] }[] = [];
     let x = this.embed(layout);
     for (const [layer, block] of blocks.entries()) {
-      const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights));
+      const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights), maskSeed);
       kept.push({ x, saved });
       x = output;
     }
@@ -106,19 +135,28 @@ export class Network {
     for (let layer = kept.length - 1; layer >= 0; layer--) {
       const { x: input, saved } = kept[layer] as { x: Tensor; saved: Tensor[] };
       const block = blocks[layer] as Block;
-      const [dInput, ...gradients] = this.withWeights(layer, (weights) => block.backward(dx, input, saved, weights));
+      const [dInput, ...gradients] = this.withWeights(
+        layer,
+        (weights) => block.backward(dx, input, saved, weights),
+        maskSeed,
+      );
       free(dx, input, ...saved);
-      this.layerNames(layer).forEach((name, i) => sink(name, gradients[i] as Tensor));
+      this.layerNames(layer, trainedShapes(this.architecture)).forEach((name, i) => sink(name, gradients[i] as Tensor));
       dx = dInput as Tensor;
     }
+    if (this.trainsAll) this.embeddingGradients(layout, dx, sink);
+    free(dx);
+  }
+
+  private embeddingGradients(layout: Layout, dx: Tensor, sink: GradientSink): void {
     const gradients = scope(() => embeddingGradients(this.architecture, layout, dx));
     embeddingNames(this.architecture).forEach((name, i) => sink(name, gradients[i] as Tensor));
-    free(dx);
   }
 
   private headGradients({ heads }: Layout, output: Tensor, call: HeadCall, sink: GradientSink): Tensor {
     const parts = heads.map((group) => {
       const [dx, dProjection, ...dNorm] = scope(() => call(group, output, this.readHead())) as [Tensor, ...Tensor[]];
+      if (!this.trainsAll) return dx;
       Object.keys(this.architecture.finalNorm.shapes).forEach((name, i) => sink(name, dNorm[i] as Tensor));
       sink(this.architecture.head, dProjection as Tensor);
       return dx;
@@ -133,8 +171,8 @@ export class Network {
     return (this.byName.get(name) as Variable).read();
   }
 
-  private layerNames(layer: number): string[] {
-    return Object.keys(this.architecture.blockShapes).map((name) => this.architecture.prefix(layer) + name);
+  private layerNames(layer: number, shapes: Shapes): string[] {
+    return Object.keys(shapes).map((name) => this.architecture.prefix(layer) + name);
   }
 
   /** The block of each layer for a layout: made once per kind, and rotations once per rope. */
@@ -148,9 +186,22 @@ export class Network {
     return Array.from({ length: architecture.config.layers }, (_, layer) => block(architecture.kind(layer)));
   }
 
-  /** Reads a layer's weights only for the call: a read that stays alive would make the update copy them. */
-  withWeights<T>(layer: number, f: (weights: Tensor[]) => T): T {
-    return scope(() => f(this.layerNames(layer).map((name) => this.value(name))));
+  /**
+   * Reads a layer's weights only for the call: a read that stays alive would make the update copy them. An error names the
+   * layer. With `maskSeed` the layer's adapters drop.
+   */
+  withWeights<T>(layer: number, f: (weights: BlockWeights) => T, maskSeed?: number): T {
+    const drops = maskSeed !== undefined && (this.architecture.adapters?.dropout ?? 0) > 0;
+    return scope(() => {
+      const values = this.layerNames(layer, givenShapes(this.architecture)).map((name) => this.value(name));
+      // Each layer has room for a thousand masks.
+      const dropoutSeed = drops ? tensor(Int32Array.of(maskSeed, layer * 1000), [2]) : undefined;
+      try {
+        return f({ values, dropoutSeed });
+      } catch (error) {
+        throw new Error(`layer ${layer}: ${(error as Error).message}`, { cause: error });
+      }
+    });
   }
 
   /** Hidden states at the first block, [n, hidden]. */

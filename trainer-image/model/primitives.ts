@@ -15,11 +15,12 @@ export function linear(tape: Tape, x: Tensor, weight: Tensor, layout: WeightLayo
   return tape.run({
     inputs: [x, weight],
     needs: [x],
+    needsOnlyFor: weight,
     costly: true,
     compute: () => ops.matmul(x, weight, false, outFirst),
     backward: (dy) => [
-      ops.matmul(dy, weight, false, !outFirst),
-      outFirst ? ops.matmul(dy, x, true) : ops.matmul(x, dy, true),
+      () => ops.matmul(dy, weight, false, !outFirst),
+      () => (outFirst ? ops.matmul(dy, x, true) : ops.matmul(x, dy, true)),
     ],
   });
 }

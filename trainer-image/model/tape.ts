@@ -1,15 +1,28 @@
 import { ops, type Tensor } from '../engine/engine.ts';
 
+/** The gradient of one input: given, computed only when something asks for it (a weight's product), or none. */
+export type InputGradient = Tensor | (() => Tensor) | undefined;
+
+/** How the dense layers of a block apply their adapters. */
+export interface AdapterUse {
+  /** What an adapter's product is multiplied by. */
+  scaling: number;
+  /** Share of an adapter's inputs that are dropped, and the seed [2] (int32) of this call's masks; undefined: none. */
+  dropout: { rate: number; seed: Tensor } | undefined;
+}
+
 /** One primitive's call: what came of it and how its gradient flows back. */
 interface Step {
   output: Tensor;
   inputs: readonly Tensor[];
   /** Tensors that `backward` reads: some of the inputs or the output. */
   needs: readonly Tensor[];
+  /** The input whose gradient alone reads `needs`: where it is not wanted, they are not. */
+  needsOnlyFor?: Tensor;
   /** Costly to compute again (a matrix product): kept from the forward pass when something needs it. */
   costly: boolean;
   /** Gradient of the output -> gradient of each input, in their order; undefined where an input has none. */
-  backward: (gradient: Tensor) => readonly (Tensor | undefined)[];
+  backward: (gradient: Tensor) => readonly InputGradient[];
 }
 
 export interface Primitive extends Omit<Step, 'output'> {
@@ -26,10 +39,18 @@ export interface Primitive extends Omit<Step, 'output'> {
 export class Tape {
   private readonly steps: Step[] = [];
   private readonly given: ReadonlyMap<number, Tensor>;
+  readonly adapters: AdapterUse | undefined;
+  private masks = 0;
 
   /** `given`: step number -> its output, saved by the forward pass. */
-  constructor(given: ReadonlyMap<number, Tensor> = new Map()) {
+  constructor(given: ReadonlyMap<number, Tensor> = new Map(), adapters?: AdapterUse) {
     this.given = given;
+    this.adapters = adapters;
+  }
+
+  /** A number for each dropout mask of the block, the same in its forward and its backward. */
+  nextMask(): number {
+    return this.masks++;
   }
 
   run({ compute, ...step }: Primitive): Tensor {
@@ -38,30 +59,35 @@ export class Tape {
     return output;
   }
 
-  /** Numbers and outputs of the steps to be kept for the backward, in their order. */
-  saved(): Map<number, Tensor> {
+  /** Numbers and outputs of the steps to be kept for the gradients of `wanted`, in their order. */
+  saved(wanted: readonly Tensor[]): Map<number, Tensor> {
+    const onTheWay = this.influencedBy(wanted);
     const maker = new Map(this.steps.map((step, number) => [step.output, number]));
-    const wanted = new Set<number>();
+    const kept = new Set<number>();
     const visit = (needed: Tensor): void => {
       const number = maker.get(needed);
-      if (number === undefined || wanted.has(number)) return;
+      if (number === undefined || kept.has(number)) return;
       const step = this.steps[number] as Step;
-      if (step.costly) wanted.add(number);
+      if (step.costly) kept.add(number);
       else step.inputs.forEach(visit);
     };
-    this.steps.forEach((step) => step.needs.forEach(visit));
-    return new Map([...wanted].sort((a, b) => a - b).map((number) => [number, (this.steps[number] as Step).output]));
+    for (const { output, needs, needsOnlyFor = output } of this.steps) {
+      if (onTheWay.has(output) && onTheWay.has(needsOnlyFor)) needs.forEach(visit);
+    }
+    return new Map([...kept].sort((a, b) => a - b).map((number) => [number, (this.steps[number] as Step).output]));
   }
 
   /** Gradients of `wanted` when the block's output has the given gradient. Throws when one has no influence on it. */
   gradients(output: Tensor, gradient: Tensor, wanted: readonly Tensor[]): Tensor[] {
+    const onTheWay = this.influencedBy(wanted);
     const parts = new Map<Tensor, Tensor[]>([[output, [gradient]]]);
     for (const step of this.steps.toReversed()) {
       const incoming = parts.get(step.output);
-      if (incoming === undefined) continue;
+      if (incoming === undefined || !onTheWay.has(step.output)) continue;
       step.backward(ops.addN(incoming)).forEach((part, i) => {
         const input = step.inputs[i] as Tensor;
-        if (part !== undefined) parts.set(input, [...(parts.get(input) ?? []), part]);
+        if (part === undefined || !onTheWay.has(input)) return;
+        parts.set(input, [...(parts.get(input) ?? []), typeof part === 'function' ? part() : part]);
       });
     }
     return wanted.map((tensor) => {
@@ -69,5 +95,14 @@ export class Tape {
       if (sum === undefined) throw new Error('a parameter has no influence on the result of its block');
       return ops.addN(sum);
     });
+  }
+
+  /** The tensors that depend on one of these, themselves included: gradients flow through them alone. */
+  private influencedBy(sources: readonly Tensor[]): ReadonlySet<Tensor> {
+    const found = new Set(sources);
+    for (const { inputs, output } of this.steps) {
+      if (inputs.some((input) => found.has(input))) found.add(output);
+    }
+    return found;
   }
 }

@@ -1,6 +1,10 @@
+import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import type { Progress } from '../../crds/progress.ts';
+import type { Run } from '../config.ts';
+import { exportAdapter } from '../export/adapter.ts';
 import { exportModel } from '../export/export.ts';
-import type { StateTensor } from '../model/learner.ts';
+import type { Learner, StateTensor } from '../model/learner.ts';
+import { targetLayers, type LoraSettings } from '../model/lora.ts';
 import type { Reporter, StageContext } from './context.ts';
 
 /** Steps of the preference stage that are done, and all that were planned. */
@@ -11,15 +15,38 @@ export interface At {
 
 /** Exports the learner's weights to the job's output. */
 export function exportTrained({ run, learner, report, fence }: StageContext, at: At): Progress['output'] {
-  const { source } = run.job.spec.output;
-  report.info(`exporting the model to ${source}`);
+  const { source, format } = run.job.spec.output;
+  report.info(`exporting the ${format} to ${source}`);
   report.beat({ stage: 'Exporting', ...at });
-  const { chatTemplate } = run.job.spec.model;
-  const weights = learner.weights().map((weight) => beating(weight, report));
-  const exported = { raw: learner.network.raw, weights, chatTemplate };
-  const digest = exportModel(run.paths.model, run.paths.output, exported, () => fence.check());
+  const digest = exporters[format](run, learner, { report, mayCommit: () => fence.check() });
   return { source, digest };
 }
+
+/** What `output.format` may name. */
+const exporters = {
+  model: ({ job, paths }, learner, { report, mayCommit }) => {
+    const weights = learner.mergedWeights().map((weight) => beating(weight, report));
+    const { chatTemplate } = job.spec.model;
+    return exportModel(paths.model, paths.output, { raw: learner.network.raw, weights, chatTemplate }, mayCommit);
+  },
+  adapter: ({ job, paths }, learner, { mayCommit }) => {
+    const { source } = job.spec.model;
+    const { blockShapes, denseLayout } = learner.network.architecture;
+    const settings = job.spec.training.lora as LoraSettings;
+    const targets = targetLayers(blockShapes, settings.targetModules);
+    const adapter = {
+      settings,
+      targets,
+      weights: learner.weights(),
+      base: source,
+      fanInFanOut: denseLayout === 'in-out',
+    };
+    return exportAdapter(paths.output, adapter, mayCommit);
+  },
+} satisfies Record<
+  DPOJobSpec['output']['format'],
+  (run: Run, learner: Learner, how: { report: Reporter; mayCommit: () => void }) => string
+>;
 
 /** A tensor that beats when it is read to be written. */
 const beating = ({ read, ...tensor }: StateTensor, report: Reporter): StateTensor => ({

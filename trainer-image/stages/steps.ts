@@ -35,6 +35,7 @@ export function runSteps(context: StageContext, stage: SteppedStage): void {
   const ended = (): boolean => done >= stage.total || stage.ended?.() === true;
   try {
     while (!ended()) {
+      context.learner.beginStep(done);
       const progress = stage.takeStep(done);
       done += 1;
       context.report.beat(progress);

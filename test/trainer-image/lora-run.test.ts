@@ -1,0 +1,58 @@
+import type { ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
+import { job, prepare, trainer } from './small-run.ts';
+
+/** Whole runs that train adapters, with dropout, through SFT and the preference stage. */
+const lora = job
+  .replace('microBatchTokens: 300', 'microBatchTokens: 300, lora: { rank: 4, dropout: 0.1 }')
+  .replace('source: pvc://models/out', 'source: pvc://models/out, format: adapter');
+
+function adapterOf(folder: string): Map<string, Float32Array> {
+  const file = new SafetensorsFile(join(folder, 'models', 'out', 'adapter_model.safetensors'));
+  return new Map(file.names.map((name) => [name, file.read(name).data]));
+}
+
+test('an adapter alone is trained and exported; stopped in each stage, the run ends with the same one bit for bit', async () => {
+  const [calm, disturbed] = [prepare(lora), prepare(lora)];
+  const { code, output } = await trainer(calm);
+  expect(output).toMatch(/model loaded: \d+ parameters, of adapters \d+, which alone are trained/);
+  expect(code).toBe(0);
+  expect(readdirSync(join(calm, 'models', 'out')).toSorted()).toEqual([
+    'adapter_config.json',
+    'adapter_model.safetensors',
+    'report.html',
+  ]);
+  const trained = [...adapterOf(calm)].filter(([name]) => name.endsWith('lora_B.weight'));
+  for (const [, values] of trained) expect(values.some((value) => value !== 0)).toBe(true);
+  // The reference is the start of the preference stage, adapter and all: its first loss is ln 2.
+  expect(output).toMatch(/"firstStepLoss":0\.6931/);
+
+  for (const stage of ['SFT', 'Training']) {
+    let asked = false;
+    const stop = (text: string, child: ChildProcess): void => {
+      if (asked || !new RegExp(`checkpoint saved at step \\d of stage ${stage}`).test(text)) return;
+      asked = child.kill('SIGTERM');
+    };
+    expect((await trainer(disturbed, stop)).code).toBe(75);
+  }
+  expect((await trainer(disturbed)).code).toBe(0);
+  expect(adapterOf(disturbed)).toEqual(adapterOf(calm));
+}, 120_000);
+
+test('by default the adapter is merged into whole weights', async () => {
+  const folder = prepare(lora.replace(', format: adapter', ''));
+  expect((await trainer(folder)).code).toBe(0);
+  const [before, after] = ['tiny', 'out'].map(
+    (name) => new SafetensorsFile(join(folder, 'models', name, 'model.safetensors')),
+  ) as [SafetensorsFile, SafetensorsFile];
+  expect(after.names.some((name) => name.includes('lora'))).toBe(false);
+  const same = (name: string): boolean =>
+    Buffer.from(after.read(name).data.buffer).equals(Buffer.from(before.read(name).data.buffer));
+  expect(same('model.embed_tokens.weight')).toBe(true);
+  expect(same('model.layers.0.self_attn.q_proj.weight')).toBe(false);
+  const config = JSON.parse(readFileSync(join(folder, 'models', 'out', 'config.json'), 'utf8')) as object;
+  expect(config).toMatchObject({ model_type: 'llama' });
+}, 60_000);

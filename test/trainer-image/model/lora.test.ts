@@ -1,0 +1,202 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { specSchema } from '../../../crds/dpojob.ts';
+import { setEager } from '../../../trainer-image/engine/engine.ts';
+import { exportAdapter } from '../../../trainer-image/export/adapter.ts';
+import type { PairTokens } from '../../../trainer-image/loss/scores.ts';
+import { Learner } from '../../../trainer-image/model/learner.ts';
+import { targetLayers, type LoraSettings } from '../../../trainer-image/model/lora.ts';
+import { SafetensorsFile, writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
+import { trainingOf } from '../golden.ts';
+import { checkpoint, pair, reference, type Case, type Sketch } from '../tiny-models.ts';
+
+/** Adapters on the tiny models with numbers by PEFT: test/python/lora.py. */
+interface LoraCase {
+  of: string;
+  file: string;
+  settings: Pick<LoraSettings, 'rank' | 'alpha' | 'useRslora' | 'useDora'> & { targetModules: string[] | null };
+  chosen: number[];
+  rejected: number[];
+  gradients: Record<string, Sketch>;
+}
+const folder = 'test/golden/lora';
+const cases = Object.entries(JSON.parse(readFileSync(`${folder}/reference.json`, 'utf8')) as Record<string, LoraCase>);
+const prefix = 'base_model.model.';
+const modelOf = (known: LoraCase): string => checkpoint(reference.cases[known.of] as Case);
+
+function settingsOf({ settings: { targetModules, ...rest } }: LoraCase, dropout = 0): LoraSettings {
+  return { ...rest, dropout, ...(targetModules === null ? {} : { targetModules }) };
+}
+
+/** A learner with the adapter that PEFT saved. */
+function learnerOf(known: LoraCase, model = modelOf(known)): Learner {
+  const learner = new Learner(model, trainingOf({ lora: settingsOf(known) }));
+  const file = new SafetensorsFile(join(folder, known.file));
+  learner.restoreWeights((name) => file.read(prefix + name).data);
+  file.close();
+  return learner;
+}
+
+const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
+const sketch = (data: Float32Array): Sketch => [
+  Math.hypot(...data),
+  data.reduce((sum, value, i) => sum + value * Math.sin(i + 1), 0),
+  data.reduce((sum, value, i) => sum + value * Math.cos(2 * i + 1), 0),
+];
+
+function expectAsKnown(learner: Learner, known: LoraCase, tolerance = 1e-4): void {
+  const [found] = learner.tokenLogProbs([pair]) as [PairTokens];
+  expect(apart(found.chosen, known.chosen)).toBeLessThan(tolerance);
+  expect(apart(found.rejected, known.rejected)).toBeLessThan(tolerance);
+}
+
+describe.each(cases)('an adapter that PEFT made: %s', (_, known) => {
+  test.each([false, true])('gives its log-probabilities, and gradients by its weights alone (eager: %s)', (eager) => {
+    setEager(eager);
+    const learner = learnerOf(known);
+    expectAsKnown(learner, known);
+    learner.accumulateSft([{ row: 0, prompt: pair.prompt, completion: pair.chosen }], pair.chosen.length);
+    setEager(false);
+    const gradients = learner.readGradients();
+    expect(gradients.map(({ name }) => prefix + name).sort()).toEqual(Object.keys(known.gradients).sort());
+    for (const { name, data } of gradients) {
+      const expected = known.gradients[prefix + name] as Sketch;
+      const off = apart(sketch(data), expected) / expected[0];
+      if (!(off < 1e-4)) throw new Error(`the gradient of ${name} is off by ${off} of its norm`);
+    }
+  });
+
+  test('merged into the weights gives the same without an adapter', () => {
+    const model = modelOf(known);
+    const merged = learnerOf(known, model).mergedWeights();
+    const shown = merged.map((weight) => ({ ...weight, values: weight.read() }));
+    writeSafetensors(
+      join(model, 'model.safetensors'),
+      shown.map(({ values, ...weight }) => ({ ...weight, read: () => values })),
+    );
+    expectAsKnown(new Learner(model, trainingOf()), known);
+  });
+
+  test('is exported under the names and in the shapes in which PEFT saved it', () => {
+    const learner = learnerOf(known);
+    const output = mkdtempSync(join(tmpdir(), 'adapter-'));
+    const { blockShapes, denseLayout } = learner.network.architecture;
+    const settings = settingsOf(known);
+    const targets = targetLayers(blockShapes, settings.targetModules);
+    const adapter = {
+      settings,
+      targets,
+      weights: learner.weights(),
+      base: 'hf://org/name@abc',
+      fanInFanOut: denseLayout === 'in-out',
+    };
+    exportAdapter(output, adapter, () => {});
+    const [made, theirs] = [join(output, 'adapter_model.safetensors'), join(folder, known.file)].map(
+      (file) => new SafetensorsFile(file),
+    ) as [SafetensorsFile, SafetensorsFile];
+    expect(made.names.toSorted()).toEqual(theirs.names.toSorted());
+    for (const name of theirs.names) expect(made.read(name)).toEqual(theirs.read(name));
+    const config = JSON.parse(readFileSync(join(output, 'adapter_config.json'), 'utf8')) as Record<string, unknown>;
+    expect(config).toMatchObject({ peft_type: 'LORA', r: settings.rank, base_model_name_or_path: 'org/name' });
+  });
+
+  test('before training changes nothing, and is the same for the same seed', () => {
+    const model = modelOf(known);
+    const [a, b, other] = [42, 42, 43].map(
+      (seed) => new Learner(model, trainingOf({ lora: settingsOf(known), seed })),
+    ) as [Learner, Learner, Learner];
+    const plain = new Learner(model, trainingOf()).tokenLogProbs([pair])[0] as PairTokens;
+    expect(apart((a.tokenLogProbs([pair])[0] as PairTokens).chosen, plain.chosen)).toBeLessThan(1e-6);
+    const values = (learner: Learner): Float32Array[] => learner.weights().map(({ read }) => read());
+    expect(values(a)).toEqual(values(b));
+    expect(values(a)).not.toEqual(values(other));
+  });
+});
+
+describe('dropout', () => {
+  const [, known] = cases[0] as [string, LoraCase];
+  const gradientsOf = (learner: Learner, step: number): Float32Array[] => {
+    learner.beginStep(step);
+    learner.accumulateSft([{ row: 0, prompt: pair.prompt, completion: pair.chosen }], pair.chosen.length);
+    const found = learner.readGradients().map(({ data }) => data);
+    learner.dropGradients();
+    return found;
+  };
+  const dropping = (useDora: boolean): Learner => {
+    const learner = new Learner(modelOf(known), trainingOf({ lora: { ...settingsOf(known, 0.5), useDora } }));
+    // B is zero at first, and nothing would come of what is dropped.
+    const values = new Map(learner.weights().map(({ name, read }) => [name, read()]));
+    learner.restoreWeights((name) => {
+      const own = values.get(name) as Float32Array;
+      return name.endsWith('lora_B.weight') ? own.map((_, i) => Math.sin(i) / 5) : own;
+    });
+    return learner;
+  };
+
+  test.each([false, true])(
+    'has masks of its step’s own, the same when the step is taken again (DoRA: %s)',
+    (useDora) => {
+      const learner = dropping(useDora);
+      const first = gradientsOf(learner, 3);
+      expect(gradientsOf(learner, 4)).not.toEqual(first);
+      expect(gradientsOf(learner, 3)).toEqual(first);
+    },
+  );
+
+  test('is off where nothing is trained', () => {
+    const plain = new Learner(modelOf(known), trainingOf({ lora: settingsOf(known) }));
+    const learner = dropping(false);
+    const values = new Map(learner.weights().map(({ name, read }) => [name, read()]));
+    plain.restoreWeights((name) => values.get(name) as Float32Array);
+    expect(learner.tokenLogProbs([pair])).toEqual(plain.tokenLogProbs([pair]));
+  });
+
+  test.each([false, true])('gives the gradient of what it computes: its slope along itself (DoRA: %s)', (useDora) => {
+    // Numeric derivative along the gradient itself, with the masks of one step.
+    const learner = dropping(useDora);
+    const loss = (): number => {
+      learner.beginStep(7);
+      const sum = learner.accumulateSft([{ row: 0, prompt: pair.prompt, completion: pair.chosen }], pair.chosen.length);
+      return sum / pair.chosen.length;
+    };
+    loss();
+    // DoRA holds the norm of its direction constant: only along the magnitudes is its gradient the loss's own.
+    const moves = (name: string): boolean => !useDora || name.endsWith('magnitude_vector');
+    const gradient = new Map(
+      learner.readGradients().map(({ name, data }) => [name, data.map((value) => (moves(name) ? value : 0))]),
+    );
+    const squares = [...gradient.values()].reduce((sum, data) => sum + data.reduce((s, v) => s + v * v, 0), 0);
+    const start = new Map(learner.weights().map(({ name, read }) => [name, read()]));
+    const at = (length: number): number => {
+      learner.dropGradients();
+      learner.restoreWeights((name) => {
+        const slope = gradient.get(name) as Float32Array;
+        return (start.get(name) as Float32Array).map((value, i) => value + length * (slope[i] as number));
+      });
+      return loss();
+    };
+    const h = 1e-2;
+    expect((at(h) - at(-h)) / (2 * h) / squares).toBeCloseTo(1, 2);
+  });
+});
+
+test('a target that the model does not have is refused, with those that it has', () => {
+  const [, known] = cases[0] as [string, LoraCase];
+  const lora = { ...settingsOf(known), targetModules: ['q_proj', 'c_attn'] };
+  expect(() => new Learner(modelOf(known), trainingOf({ lora }))).toThrow(
+    /spec\.training\.lora\.targetModules: this model has no c_attn; it has q_proj, k_proj, .*down_proj/,
+  );
+});
+
+test('the defaults are PEFT’s and TRL’s', () => {
+  const { training } = specSchema.parse({
+    model: { source: 'pvc://m/m' },
+    dataset: { source: 'pvc://d/d.jsonl' },
+    output: { source: 'pvc://m/o', format: 'adapter' },
+    training: { lora: {} },
+  });
+  expect(training.lora).toEqual({ rank: 16, alpha: 32, dropout: 0, useRslora: false, useDora: false });
+});

@@ -1,0 +1,56 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writing } from '../checkpoint/durable.ts';
+import { fileDigest } from '../checkpoint/store.ts';
+import type { StateTensor } from '../model/learner.ts';
+import type { LoraSettings } from '../model/lora.ts';
+import { writeSafetensors } from '../model/safetensors.ts';
+import { putInto } from './export.ts';
+
+export interface ExportedAdapter {
+  settings: LoraSettings;
+  /** Names of the dense layers within a block. */
+  targets: readonly string[];
+  weights: readonly StateTensor[];
+  /** The job's model.source. */
+  base: string;
+  /** Whether dense weights lie [in, out]. */
+  fanInFanOut: boolean;
+}
+
+/** adapter_config.json as PEFT's LoraConfig reads it. */
+function adapterConfig({ settings, targets, base, fanInFanOut }: ExportedAdapter): Record<string, unknown> {
+  return {
+    peft_type: 'LORA',
+    task_type: 'CAUSAL_LM',
+    base_model_name_or_path: base.replace(/^hf:\/\//, '').replace(/@[^/@]*$/, ''),
+    r: settings.rank,
+    lora_alpha: settings.alpha,
+    lora_dropout: settings.dropout,
+    target_modules: targets,
+    use_rslora: settings.useRslora,
+    use_dora: settings.useDora,
+    fan_in_fan_out: fanInFanOut,
+    bias: 'none',
+    modules_to_save: null,
+    inference_mode: true,
+  };
+}
+
+/**
+ * Writes a folder that `peft` loads onto the model of model.source: adapter_config.json and, last, adapter_model.safetensors.
+ * Returns the weights' digest. `mayCommit` as for exportModel. Throws DiskFull.
+ */
+export function exportAdapter(output: string, adapter: ExportedAdapter, mayCommit: () => void): string {
+  return writing('the exported adapter', () => {
+    const put = putInto(output, mayCommit);
+    // Weights must never stand beside another adapter's config.
+    mayCommit();
+    rmSync(join(output, 'adapter_model.safetensors'), { force: true });
+    const weights = adapter.weights.map((weight) => ({ ...weight, name: `base_model.model.${weight.name}` }));
+    const config = `${JSON.stringify(adapterConfig(adapter), null, 2)}\n`;
+    put('adapter_config.json', (file) => writeFileSync(file, config));
+    put('adapter_model.safetensors', (file) => writeSafetensors(file, weights));
+    return `sha256:${fileDigest(join(output, 'adapter_model.safetensors'))}`;
+  });
+}

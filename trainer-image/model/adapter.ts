@@ -1,0 +1,105 @@
+import { constant, ops, type Tensor } from '../engine/engine.ts';
+import { add, linear, type WeightLayout } from './primitives.ts';
+import type { AdapterUse, Tape } from './tape.ts';
+
+/** Weights of one dense layer's adapter. */
+export interface Adapter {
+  /** [rank, in] and [out, rank]. */
+  a: Tensor;
+  b: Tensor;
+  /** DoRA's magnitude of each output, [out]; undefined for plain LoRA. */
+  magnitude: Tensor | undefined;
+}
+
+/** x times a number. */
+function scale(tape: Tape, x: Tensor, factor: number): Tensor {
+  return tape.run({
+    inputs: [x],
+    needs: [],
+    costly: false,
+    compute: () => ops.mul(x, ops.scalar(factor)),
+    backward: (dy) => [ops.mul(dy, ops.scalar(factor))],
+  });
+}
+
+/** Inverted dropout (Srivastava et al. 2014, sec. 10): x [n, d] with a share `rate` set to zero and the rest raised. */
+export function dropout(tape: Tape, x: Tensor, { rate, seed }: NonNullable<AdapterUse['dropout']>): Tensor {
+  const own = ops.add(seed, constant([0, tape.nextMask()], [2], 'int32'));
+  const mask = (): Tensor => {
+    const kept = ops.cast(ops.greaterEqual(ops.statelessUniform(own, x.shape), ops.scalar(rate)), 'float32');
+    return ops.mul(kept, ops.scalar(1 / (1 - rate)));
+  };
+  return tape.run({
+    inputs: [x],
+    needs: [],
+    costly: false,
+    compute: () => ops.mul(x, mask()),
+    backward: (dy) => [ops.mul(dy, mask())],
+  });
+}
+
+/** x [n, out] with each column times a number of factor [out]. */
+function scaleColumns(tape: Tape, x: Tensor, factor: Tensor): Tensor {
+  return tape.run({
+    inputs: [x, factor],
+    needs: [x, factor],
+    costly: false,
+    compute: () => ops.mul(x, factor),
+    backward: (dy) => [ops.mul(dy, factor), () => ops.sum(ops.mul(dy, x), 0, false)],
+  });
+}
+
+/** L2 norm of each output's weights, [out]. */
+export const outputNorm = (weight: Tensor, layout: WeightLayout): Tensor =>
+  ops.sqrt(ops.sum(ops.square(weight), layout === 'out-in' ? 1 : 0, false));
+
+/** W + scaling B A in the layout of W. */
+function changedWeight(weight: Tensor, { a, b }: Adapter, scaling: number, layout: WeightLayout): Tensor {
+  const product = layout === 'out-in' ? ops.matmul(b, a) : ops.matmul(a, b, true, true);
+  return ops.add(weight, ops.mul(product, ops.scalar(scaling)));
+}
+
+/** magnitude [out] / norm [out]; the norm is a constant. */
+function relativeMagnitude(tape: Tape, magnitude: Tensor, norm: () => Tensor): Tensor {
+  return tape.run({
+    inputs: [magnitude],
+    needs: [],
+    // Not by itself, but the norm behind it takes a matrix product.
+    costly: true,
+    compute: () => ops.div(magnitude, norm()),
+    backward: (dy) => [ops.div(dy, norm())],
+  });
+}
+
+/**
+ * The dense product [n, out] of x [n, in] with its adapter, before any bias. LoRA (Hu et al. 2022, eq. 3): x W' + scaling
+ * x A' B'. DoRA (Liu et al. 2024, eq. 5): the same with each output scaled to its magnitude. Dropout is on the adapter's
+ * input; with DoRA also on the part that rescales the base product, as PEFT has it.
+ */
+export function adapted(
+  tape: Tape,
+  x: Tensor,
+  { weight, adapter, layout }: { weight: Tensor; adapter: Adapter; layout: WeightLayout },
+): Tensor {
+  const { scaling, dropout: drops } = tape.adapters as AdapterUse;
+  const base = linear(tape, x, weight, layout);
+  const input = drops === undefined ? x : dropout(tape, x, drops);
+  const change = scale(tape, linear(tape, linear(tape, input, adapter.a), adapter.b), scaling);
+  if (adapter.magnitude === undefined) return add(tape, base, change);
+  // No gradient flows through the norm (Liu et al. 2024, sec. 4.3, as in PEFT).
+  const norm = (): Tensor => outputNorm(changedWeight(weight, adapter, scaling, layout), layout);
+  const factor = relativeMagnitude(tape, adapter.magnitude, norm);
+  if (drops === undefined) return scaleColumns(tape, add(tape, base, change), factor);
+  // base + (factor - 1) dropped base + factor change.
+  const dropped = linear(tape, input, weight, layout);
+  const rescaled = scaleColumns(tape, add(tape, dropped, change), factor);
+  return add(tape, add(tape, base, scale(tape, dropped, -1)), rescaled);
+}
+
+/** The weight that computes alone what the dense layer computes with its adapter, in the weight's own layout. */
+export function mergedWeight(weight: Tensor, adapter: Adapter, scaling: number, layout: WeightLayout): Tensor {
+  const changed = changedWeight(weight, adapter, scaling, layout);
+  if (adapter.magnitude === undefined) return changed;
+  const factor = ops.div(adapter.magnitude, outputNorm(changed, layout));
+  return ops.mul(changed, layout === 'out-in' ? ops.reshape(factor, [factor.shape[0] as number, 1]) : factor);
+}
