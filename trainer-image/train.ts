@@ -13,6 +13,7 @@ import { Evaluation } from './stages/evaluation.ts';
 import { exportTrained, type At } from './stages/export.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
 import { actOnFindings, dataCounts } from './stages/quality.ts';
+import { questionsOf } from './stages/questions.ts';
 import { prepareReference, type Reference } from './stages/reference.ts';
 import { writeReport } from './stages/report.ts';
 import { tuneOrRestoreStart } from './stages/start.ts';
@@ -25,9 +26,12 @@ import { Watch } from './stages/watch.ts';
  */
 export async function train(run: Run, holder: string, report: Reporter): Promise<void> {
   const started = performance.now();
-  const prepared = prepare(await load(run, holder, report));
+  const loaded = await load(run, holder, report);
+  const { positions } = loaded.context.learner.network.architecture;
+  const questions = questionsOf(loaded.context.run, loaded.data.heldOut, positions?.size);
+  const prepared = prepare(loaded);
   const at = prefer(prepared);
-  const samples = compareWithReference(prepared.context, prepared.data.heldOut);
+  const samples = compareWithReference(prepared.context, questions);
   writeReport(prepared.context, prepared.data, samples);
   const output = exportTrained(prepared.context, at);
   tellRecordings(started, report);

@@ -9,7 +9,7 @@ import { loadTokenizer } from '../../trainer-image/data/tokenizer.ts';
 import type { Sample } from '../../trainer-image/metrics/samples.ts';
 import { generate } from '../../trainer-image/model/generate.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
-import { stopTokens } from '../../trainer-image/stages/comparison.ts';
+import { roomFor, stopTokens } from '../../trainer-image/stages/questions.ts';
 import { train } from '../../trainer-image/train.ts';
 import { listen, prepareTiny, tinyJob } from './in-process.ts';
 import { exported } from './small-run.ts';
@@ -99,4 +99,28 @@ test.each([
   if (generation !== undefined) writeFileSync(join(folder, 'generation_config.json'), JSON.stringify(generation));
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   expect([...stopTokens(folder, { eosTokenId: 5 })]).toEqual(expected);
+});
+
+test.each([
+  [Infinity, 1024, 128, { prompt: 1024, answer: 128 }],
+  [1024, 1024, 128, { prompt: 896, answer: 128 }],
+  [64, 64, 128, { prompt: 1, answer: 63 }],
+])(
+  'with %d positions, prompts of %d and answers of %d tokens there is room for %j',
+  (positions, maxLength, maxNewTokens, room) => {
+    expect(roomFor(positions, { maxLength, maxNewTokens })).toEqual(room);
+  },
+);
+
+test('a prompt that the chat template refuses ends the run before anything is computed', async () => {
+  const template =
+    "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('not so') }}{% endif %}{{ m.content }}{% endfor %}";
+  const { run } = prepareTiny(
+    tinyJob
+      .replace('source: pvc://models/tiny }', `source: pvc://models/tiny, chatTemplate: ${JSON.stringify(template)} }`)
+      .replace('prompts: []', "prompts: ['yes', 'no']"),
+  );
+  const heard = listen();
+  await expect(train(run, 'test', heard)).rejects.toThrow(/evaluation.compare.prompts\[1\] .*not so/);
+  expect(heard.beats.some(({ stage }) => stage === 'SFT' || stage === 'Reference')).toBe(false);
 });

@@ -1,22 +1,16 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readSealed, writeSealed } from '../checkpoint/store.ts';
 import type { Pair } from '../data/pair.ts';
-import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
 import { sumTokens, type PairLogProbs } from '../loss/scores.ts';
 import { repeatedShare, type Answer, type Sample } from '../metrics/samples.ts';
 import { generate, type Generated } from '../model/generate.ts';
 import { splitPairs } from '../model/groups.ts';
 import type { StageContext } from './context.ts';
+import type { Prompt, Questions } from './questions.ts';
 import { loadStart } from './start.ts';
-
-interface Prompt {
-  source: Sample['source'];
-  tokens: Int32Array;
-  text: string;
-}
 
 const sampleOf = z.custom<Sample>((value) => typeof value === 'object' && value !== null);
 const storedSchema = z.object({ key: z.string(), samples: z.array(sampleOf) });
@@ -25,19 +19,17 @@ const storedSchema = z.object({ key: z.string(), samples: z.array(sampleOf) });
  * Both models answer the same prompts, greedily: first the policy with the present weights, which are set again at the
  * end, then the reference. Done once; a restarted run reads it back.
  */
-export function compareWithReference(context: StageContext, heldOut: readonly Pair[]): Sample[] {
+export function compareWithReference(context: StageContext, asked: Questions): Sample[] {
   const { run, learner, plan, fence, report } = context;
-  const { compare } = run.job.spec.evaluation;
-  const tokenizer = loadTokenizer(run.paths.model, run.job.spec.model.chatTemplate);
-  const prompts = promptsOf(context, tokenizer, heldOut);
+  const { prompts, tokenizer } = asked;
   if (prompts.length === 0) return [];
   const weights = new Map(learner.weights().map(({ name, read }) => [name, read()]));
-  const key = keyOf([plan, compare.maxNewTokens], prompts, weights);
+  const key = keyOf([plan, asked.maxNewTokens], prompts, weights);
   const file = join(run.paths.checkpoints, 'comparison.json');
   const stored = storedSchema.safeParse(readSealed(file));
   if (stored.success && stored.data.key === key) return stored.data.samples;
   report.info(`both models answer ${prompts.length} prompts`);
-  const answer = answering(context, tokenizer, prompts);
+  const answer = answering(context, asked);
   const policy = answer();
   loadStart(context);
   const pairs = pairsOf(prompts, policy, answer());
@@ -72,23 +64,6 @@ const ratios = (policy: PairLogProbs, reference: PairLogProbs): PairLogProbs => 
   rejected: policy.rejected - reference.rejected,
 });
 
-/** Held-out prompts as they are, and the job's texts as a user's message where the model has a chat template. */
-function promptsOf({ run, learner }: StageContext, tokenizer: Tokenizer, heldOut: readonly Pair[]): Prompt[] {
-  const { fromHeldOut, prompts, maxNewTokens } = run.job.spec.evaluation.compare;
-  const positions = learner.network.architecture.positions?.size ?? Infinity;
-  const room = Math.max(1, Math.min(run.job.spec.training.maxLength, positions - maxNewTokens));
-  const encode = (content: string): number[] =>
-    tokenizer.hasChatTemplate ? tokenizer.encodeChat([{ role: 'user', content }], true) : tokenizer.encode(content);
-  const own = heldOut.slice(0, fromHeldOut).map(({ prompt }): Prompt => {
-    return { source: 'heldOut', tokens: prompt, text: tokenizer.decode([...prompt]) };
-  });
-  const given = prompts.map((text): Prompt => ({ source: 'prompts', tokens: Int32Array.from(encode(text)), text }));
-  // The end of a prompt that is too long is kept: there the template asks for the answer.
-  return [...own, ...given]
-    .filter(({ tokens }) => tokens.length > 0)
-    .map((prompt) => ({ ...prompt, tokens: prompt.tokens.slice(-room) }));
-}
-
 function keyOf(
   settings: readonly unknown[],
   prompts: readonly Prompt[],
@@ -100,24 +75,8 @@ function keyOf(
   return hash.digest('hex');
 }
 
-const eosSchema = z.object({ eos_token_id: z.union([z.int(), z.array(z.int())]).nullish() });
-
-/** Tokens that end an answer: of generation_config.json and config.json, one or several, and the tokenizer's own. */
-export function stopTokens(folder: string, tokenizer: Pick<Tokenizer, 'eosTokenId'>): Set<number> {
-  const ofFile = (name: string): number[] => {
-    const file = join(folder, name);
-    if (!existsSync(file)) return [];
-    const { eos_token_id: eos } = eosSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
-    return [eos ?? []].flat();
-  };
-  const own = tokenizer.eosTokenId === undefined ? [] : [tokenizer.eosTokenId];
-  return new Set([...ofFile('generation_config.json'), ...ofFile('config.json'), ...own]);
-}
-
 /** A function that lets the model answer with the weights of its moment. */
-function answering({ run, learner, report }: StageContext, tokenizer: Tokenizer, prompts: readonly Prompt[]) {
-  const { maxNewTokens } = run.job.spec.evaluation.compare;
-  const stop = stopTokens(run.paths.model, tokenizer);
+function answering({ run, learner, report }: StageContext, { prompts, maxNewTokens, stop }: Questions) {
   let stageStep = 0;
   const beat = (): void =>
     report.beat({ stage: 'Comparing', stageStep: (stageStep += 1), stageTotal: 2 * maxNewTokens });
