@@ -27,6 +27,11 @@ export interface PairSlopes extends PairLogProbs {
   likelihood: number;
 }
 
+/** How answers of different lengths are made alike. */
+interface Lengths {
+  ldAlpha?: number | undefined;
+}
+
 const sum = (values: Float32Array): number => values.reduce((total, value) => total + value, 0);
 const mean = (values: Float32Array): number => sum(values) / values.length;
 
@@ -36,8 +41,11 @@ const mean = (values: Float32Array): number => sum(values) / values.length;
  */
 const tokenWeight = (token: number, shared: number, alpha: number): number => (token < shared ? 1 : alpha);
 
-/** Log-probability of each answer, in float64; `ldAlpha` 1 is the plain sum. */
-export function sumTokens({ chosen, rejected }: PairTokens, ldAlpha = 1): PairLogProbs {
+/**
+ * Log-probability of each answer, in float64; `ldAlpha` 1 is the plain sum. It has a name where it is given: as a bare
+ * number, an index that `map` hands on would pass for it.
+ */
+export function sumTokens({ chosen, rejected }: PairTokens, { ldAlpha = 1 }: Lengths = {}): PairLogProbs {
   const shared = Math.min(chosen.length, rejected.length);
   const weighed = (values: Float32Array): number =>
     values.reduce((total, value, token) => total + value * tokenWeight(token, shared, ldAlpha), 0);
@@ -65,7 +73,7 @@ export function wpoWeight(logProbs: PairTokens, logSumSquares: PairTokens): numb
 /** What a loss knows of a pair, from its tokens' log-probabilities; `logSumSquares` where pairs are weighed. */
 export function pairScores(logProbs: PairTokens, ldAlpha?: number, logSumSquares?: PairTokens): PairScores {
   return {
-    logProbs: sumTokens(logProbs, ldAlpha),
+    logProbs: sumTokens(logProbs, { ldAlpha }),
     likelihood: sum(logProbs.chosen),
     lengths: { chosen: logProbs.chosen.length, rejected: logProbs.rejected.length },
     weight: logSumSquares === undefined ? 1 : wpoWeight(logProbs, logSumSquares),

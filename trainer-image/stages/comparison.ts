@@ -91,7 +91,7 @@ function answering({ run, learner, report }: StageContext, { prompts, maxNewToke
 
 function scored({ run, learner, report }: StageContext, pairs: readonly AnswerPair[]): PairLogProbs[] {
   return splitPairs(pairs, run.job.spec.training.microBatchTokens).flatMap((batch) => {
-    const scores = learner.tokenLogProbs(batch).map(sumTokens);
+    const scores = learner.tokenLogProbs(batch).map((tokens) => sumTokens(tokens));
     report.beat({ stage: 'Comparing' });
     return scores;
   });

@@ -35,7 +35,7 @@ export function referencePass(
   }
   const result: Reference = [];
   for (const batch of eachMicroBatch(pairs, pairTokens, microBatchTokens)) {
-    const logProbs = learner.tokenLogProbs(batch).map((tokens) => sumTokens(tokens, ldAlpha));
+    const logProbs = learner.tokenLogProbs(batch).map((tokens) => sumTokens(tokens, { ldAlpha }));
     checkReference(batch, logProbs);
     result.push(...logProbs);
     report.beat({ stage: 'Reference', stageStep: result.length, stageTotal: pairs.length });

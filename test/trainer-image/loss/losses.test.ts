@@ -27,7 +27,7 @@ function outcomesOn(set: string, training: Training, off = { chosen: 0, rejected
   const chosenTokens = scores.reduce((sum, { lengths }) => sum + lengths.chosen, 0);
   return pairOutcomes(training, {
     scores,
-    reference: inPairs(reference).map((tokens) => sumTokens(tokens, training.ldAlpha)),
+    reference: inPairs(reference).map((tokens) => sumTokens(tokens, training)),
     totals: { pairs: scores.length, chosenTokens },
   });
 }

@@ -14,7 +14,7 @@ beforeAll(() => {
 });
 
 const policyWith = (training: Training): Learner => new Learner(`${goldenFolder}/tiny-policy`, training);
-const referenceOf = ({ ldAlpha }: Training): PairLogProbs[] => tokens.map((each) => sumTokens(each, ldAlpha));
+const referenceOf = ({ ldAlpha }: Training): PairLogProbs[] => tokens.map((each) => sumTokens(each, { ldAlpha }));
 
 /** Figures and gradient of a batch. */
 function stepOf(policy: Learner, pairs: readonly Pair[], reference: readonly PairLogProbs[] | undefined) {
