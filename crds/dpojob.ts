@@ -17,6 +17,7 @@ import {
 } from './progress.ts';
 import { qualitySchema } from './quality.ts';
 import { withRules } from './rules.ts';
+import { cacheSchema } from './reference.ts';
 import { sftFields, sftRules } from './sft.ts';
 import { claimSource, dataSource, digest, modelSource, secretRef } from './sources.ts';
 
@@ -134,6 +135,7 @@ const specFields = z.object({
       .default('model')
       .describe("model: whole weights, adapters merged; adapter: PEFT's files alone, for the model of model.source"),
   }),
+  cache: cacheSchema,
   accelerator: acceleratorSchema,
   resources: resourcesSchema,
   pod: podSchema.prefault({}),

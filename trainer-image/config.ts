@@ -21,7 +21,7 @@ export interface Run {
     sftDataset?: string | undefined;
     output: string;
     checkpoints: string;
-    /** Fetched sources, shared by all jobs that write to the same claim. */
+    /** Fetched sources, and the reference where the job names a cache: shared by all jobs that have the same. */
     cache: string;
   };
 }
@@ -128,7 +128,7 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
     sftDataset: sft === undefined ? undefined : dataset(sft, 'sft-dataset'),
     output: fileOf(spec.output.source),
     checkpoints: join(root, checkpointFolder(job.uid)),
-    cache: join(root, cacheFolder),
+    cache: spec.cache === undefined ? join(root, cacheFolder) : fileOf(spec.cache.source),
   };
   checkInputs(paths, spec);
   return { job, paths };

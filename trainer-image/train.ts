@@ -4,6 +4,7 @@ import type { Run } from './config.ts';
 import type { HeldOut } from './evaluate.ts';
 import { checkLengths } from './model/embedding.ts';
 import { Learner } from './model/learner.ts';
+import { modelDigest } from './reference/identity.ts';
 import { fetchSources } from './sources/fetch.ts';
 import { compareWithReference } from './stages/comparison.ts';
 import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
@@ -54,7 +55,8 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
 
   const data = await loadData(run, report);
   checkTokens(data, learner.network.architecture.config.vocabSize);
-  const plan = planDigest(run, data, report);
+  const model = modelDigest(run.paths.model, () => report.beat());
+  const plan = planDigest(run, data, [model]);
   const totalSteps = preferenceSteps({ run }, data.train.length);
   report.beat({ stage: 'Data', totalSteps, data: dataCounts(data) });
 
@@ -64,8 +66,18 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
     report.warn('CheckpointSkipped', message),
   );
   const watch = new Watch({ run, report }, data.heldOut);
-  const context: StageContext = { run, learner, store, fence, plan, report, watch };
-  settleComputePlan(context);
+  const computePlan = settleComputePlan({ run, learner, fence, report });
+  const context: StageContext = {
+    run,
+    learner,
+    store,
+    fence,
+    plan,
+    computePlan,
+    modelDigest: model,
+    report,
+    watch,
+  };
   const saved = store.newest(plan);
   if (saved !== undefined) report.info(`resuming at step ${saved.step} of stage ${saved.stage}`);
   return { context, data, saved };

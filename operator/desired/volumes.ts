@@ -29,20 +29,26 @@ function inputs(spec: DPOJobSpec): Claim[] {
 
 const claimVolume = (claim: string): string => `claim-${claim.replaceAll('.', '-')}`.slice(0, 63).replace(/-+$/, '');
 
-/** Volumes of the claims: one per claim however often it is used; the output's root is written, inputs are read-only. */
+/** Claims that the trainer writes to: the model and the checkpoints, and the cache that jobs share. */
+function outputs(spec: DPOJobSpec): string[] {
+  const sources = [spec.output.source, ...(spec.cache === undefined ? [] : [spec.cache.source])];
+  return [...new Set(sources.map((source) => parseClaimSource(source).claim))];
+}
+
+/** Volumes of the claims: one per claim however often it is used; an output's root is written, inputs are read-only. */
 function claimVolumes(spec: DPOJobSpec): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
-  const output = parseClaimSource(spec.output.source);
-  const names = [...new Set([output.claim, ...inputs(spec).map(({ claim }) => claim)])];
+  const written = outputs(spec);
+  const names = [...new Set([...written, ...inputs(spec).map(({ claim }) => claim)])];
   // Numbered where two long claim names would be cut to the same volume name.
   const volumeName = (claim: string): string => {
     const same = names.filter((name) => claimVolume(name) === claimVolume(claim));
     return same.length < 2 ? claimVolume(claim) : `claim-${names.indexOf(claim)}`;
   };
   const mounts = new Map<string, V1VolumeMount>();
-  mounts.set(`${volumesPath}/${output.claim}`, {
-    name: volumeName(output.claim),
-    mountPath: `${volumesPath}/${output.claim}`,
-  });
+  for (const claim of written) {
+    const mountPath = `${volumesPath}/${claim}`;
+    mounts.set(mountPath, { name: volumeName(claim), mountPath });
+  }
   for (const { claim, path } of inputs(spec)) {
     const mountPath = [volumesPath, claim, path].filter((part) => part !== '').join('/');
     const subPath = path === '' ? {} : { subPath: path };

@@ -5,6 +5,12 @@ import { readJobFile, resolveRun, type Run } from '../../trainer-image/config.ts
 import { architectureOf } from '../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { weightShapes } from '../../trainer-image/model/weight-shapes.ts';
+import { referenceIdentity } from '../../trainer-image/reference/identity.ts';
+import { eachShard } from '../../trainer-image/reference/shards.ts';
+import { ReferenceStore } from '../../trainer-image/reference/store.ts';
+import { joined } from '../../trainer-image/data/token-rows.ts';
+import { startDigests } from '../../trainer-image/stages/start.ts';
+import { load } from '../../trainer-image/train.ts';
 import { Stopped, type ProgressPart, type Reporter } from '../../trainer-image/stages/context.ts';
 import { goldenFolder } from './golden.ts';
 
@@ -121,4 +127,19 @@ export function listen(stopAt = Infinity): Heard {
     info: (message) => void heard.infos.push(message),
   };
   return heard;
+}
+
+/** Makes the kept reference of a run another one: each chosen answer's log-probability is raised by `by`. */
+export async function shiftReference(run: Run, by: number): Promise<void> {
+  const { context, data } = await load(run, 'test', listen());
+  const { microBatchTokens, lora } = run.job.spec.training;
+  const numerics = { computePlan: context.computePlan, microBatchTokens, lora };
+  const edge = { warn: () => {}, mayCommit: () => {} };
+  const identity = referenceIdentity(startDigests(context), numerics);
+  const store = new ReferenceStore(join(run.paths.checkpoints, 'reference'), identity, edge);
+  for (const shard of eachShard(joined(data.train, data.heldOut), microBatchTokens)) {
+    const tokens = store.read(shard) ?? [];
+    for (const { chosen } of tokens) chosen[0] = (chosen[0] as number) + by;
+    store.write(shard, tokens);
+  }
 }

@@ -1,12 +1,11 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, jest, test } from '@jest/globals';
-import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
-import { readSealed, writeSealed } from '../../trainer-image/checkpoint/store.ts';
 import { SafetensorsFile, writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { checkFinite } from '../../trainer-image/stages/steps.ts';
 import { train } from '../../trainer-image/train.ts';
-import { listen, prepareTiny, tinyJob } from './in-process.ts';
+import { listen, prepareTiny, shiftReference, tinyJob } from './in-process.ts';
 
 // A machine that does other things too may take longer than jest's five seconds.
 jest.setTimeout(60_000);
@@ -37,7 +36,7 @@ test.each([
     reason: 'NonFinite',
     message: expect.stringMatching(message),
   });
-  expect(readSealed(join(run.paths.checkpoints, 'reference.json'))).toBeUndefined();
+  expect(existsSync(join(run.paths.checkpoints, 'reference'))).toBe(false);
 });
 
 test.each([
@@ -57,10 +56,7 @@ test('a first step whose policy and reference differ is warned of', async () => 
     },
   };
   await expect(train(run, 'test', untilTraining)).rejects.toThrow(Stopped);
-  const file = join(run.paths.checkpoints, 'reference.json');
-  const stored = readSealed(file) as { pairs: [number, number][] };
-  const moved = stored.pairs.map(([chosen, rejected]) => [chosen - 10, rejected]);
-  writeSealed(file, { ...stored, pairs: moved }, takeFence(run.paths.checkpoints, 'somebody'));
+  await shiftReference(run, -10);
   const heard = listen();
   await train(run, 'test', heard);
   const told = heard.warnings.filter(([reason]) => reason === 'FirstStepLoss');

@@ -1,8 +1,13 @@
-import { join } from 'node:path';
-import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
-import { readSealed, writeSealed } from '../../trainer-image/checkpoint/store.ts';
 import { train } from '../../trainer-image/train.ts';
-import { exchanged, listen, prepareTiny, tinyJob, type Heard, type PreferenceRow } from './in-process.ts';
+import {
+  exchanged,
+  listen,
+  prepareTiny,
+  shiftReference,
+  tinyJob,
+  type Heard,
+  type PreferenceRow,
+} from './in-process.ts';
 
 export interface SignalJob {
   spec: string;
@@ -43,10 +48,7 @@ export async function trainApart(): Promise<Heard> {
     if (part?.stage === 'Evaluating') throw new Error('killed');
   };
   await train(run, 'test', { ...stopped, beat }).catch(() => {});
-  const file = join(run.paths.checkpoints, 'reference.json');
-  const { plan, pairs } = readSealed(file) as { plan: string; pairs: [number, number][] };
-  const other = pairs.map(([chosen, rejected]) => [chosen - 3, rejected]);
-  writeSealed(file, { plan, pairs: other }, takeFence(run.paths.checkpoints, 'test'));
+  await shiftReference(run, -3);
   const heard = listen();
   await train(run, 'test', heard);
   return heard;

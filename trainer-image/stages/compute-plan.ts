@@ -25,19 +25,22 @@ function presentComputePlan(layers: number, before: ComputePlan | undefined): Co
   };
 }
 
+type Settled = Pick<StageContext, 'run' | 'learner' | 'fence' | 'report'>;
+
 /** Settles how the run computes and stores it at its start; warns when a run goes on otherwise than it began. */
-export function settleComputePlan({ run, learner, fence, report }: StageContext): void {
+export function settleComputePlan({ run, learner, fence, report }: Settled): ComputePlan {
   const { checkpoints } = run.paths;
   const before = storedComputePlan(checkpoints);
   const now = presentComputePlan(learner.network.architecture.config.layers, before);
   setEager(now.mode === 'eager');
   const { tensorflow, device, instructionSet: kernels, threads, mode } = now;
   report.info(`TensorFlow ${tensorflow} on ${device} (${kernels}), ${threads} threads, blocks ${mode}`);
-  if (before === undefined) return storeComputePlan(checkpoints, now, fence);
-  const changes = planChanges(before, now);
-  if (changes.length === 0) return;
+  const changes = before === undefined ? [] : planChanges(before, now);
+  if (before === undefined) storeComputePlan(checkpoints, now, fence);
+  if (changes.length === 0) return now;
   const message = `the run goes on with ${changes.join('; ')}: it ends numerically close to an undisturbed run, not bit for bit`;
   report.warn('ComputePlanChanged', message);
+  return now;
 }
 
 /** Says what share of the time since `started` (of performance.now()) went into recording functions. */

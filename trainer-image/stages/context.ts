@@ -2,6 +2,7 @@ import type { Metrics, Progress } from '../../crds/progress.ts';
 import type { Fence } from '../checkpoint/fence.ts';
 import type { CheckpointStore } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
+import type { ComputePlan } from '../engine/compute-plan.ts';
 import type { Work } from '../metrics/names.ts';
 import type { Watch } from './watch.ts';
 import type { Learner } from '../model/learner.ts';
@@ -40,6 +41,9 @@ export interface StageContext {
   store: CheckpointStore;
   fence: Fence;
   plan: string;
+  computePlan: ComputePlan;
+  /** sha256 of the model at `spec.model`, before any training. */
+  modelDigest: string;
   watch: Watch;
   report: Reporter;
 }

@@ -1,14 +1,11 @@
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import { createHash } from 'node:crypto';
-import { fileDigest } from '../checkpoint/store.ts';
 import type { Run } from '../config.ts';
 import { loadExamples, loadPairs, type DroppedCounts, type LoadOptions } from '../data/load.ts';
 import type { Example, Pair } from '../data/pair.ts';
 import { joined, type Rows } from '../data/token-rows.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import { TrainerError } from '../errors.ts';
-import { readConfig } from '../model/config.ts';
-import { weightFiles } from '../model/weights.ts';
 import type { Reporter } from './context.ts';
 import { createGates, passGates, type DataReport } from './quality.ts';
 
@@ -110,16 +107,15 @@ export function checkTokens(data: RunData, vocabSize: number): void {
   for (const { row, prompt, completion } of data.examples) check(row, [prompt, completion]);
 }
 
-/** What a checkpoint belongs to: the model's settings and weights, every token of the data, and the plan of training. */
-export function planDigest(run: Run, data: RunData, report: Reporter): string {
+/**
+ * What a checkpoint belongs to: the models' settings and weights, every token of the data, and the plan of training.
+ * `models`: their digests, since a model that has been replaced at the same path is another model.
+ */
+export function planDigest(run: Run, data: RunData, models: readonly string[]): string {
   const { model, dataset, sft, training, evaluation } = run.job.spec;
   const { metricForBest, loadBestModelAtEnd, earlyStopping } = evaluation;
   const best = { metricForBest, loadBestModelAtEnd, earlyStopping };
-  const hash = createHash('sha256').update(
-    JSON.stringify([model, dataset, sft, training, best, readConfig(run.paths.model)]),
-  );
-  // A model that has been replaced at the same path is another model.
-  for (const file of weightFiles(run.paths.model)) hash.update(fileDigest(file, () => report.beat()));
+  const hash = createHash('sha256').update(JSON.stringify([model, dataset, sft, training, best, models]));
   for (const { prompt, chosen, rejected } of joined(data.train, data.heldOut)) {
     for (const tokens of [prompt, chosen, rejected]) hash.update(tokens).update('|');
   }

@@ -36,6 +36,14 @@ export function loadStart(context: StageContext): void {
   throw new TrainerError('InternalError', message);
 }
 
+/** Digests of what the weights at the start came from: the model, and what SFT made of it. */
+export function startDigests(context: StageContext): string[] {
+  if (context.run.job.spec.sft === undefined) return [context.modelDigest];
+  const tuned = startStore(context).newest(context.plan);
+  tuned?.close();
+  return [context.modelDigest, tuned?.sha256 ?? context.plan];
+}
+
 /** Sets the weights to what the SFT stage left, if it has been done. */
 function restoreTuned(context: StageContext): boolean {
   const { plan, learner } = context;

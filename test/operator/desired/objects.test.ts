@@ -102,6 +102,20 @@ describe('objects of an attempt', () => {
     expect(claims?.toSorted()).toEqual(['data', 'models', 'more']);
   });
 
+  test('the claim of the cache is written, and what is read from it stays read-only', () => {
+    const { spec } = aJob({
+      model: { source: 'pvc://shared/m' },
+      output: { source: 'pvc://mine/out' },
+      cache: { source: 'pvc://shared/cache' },
+    });
+    const mounts = podVolumes(spec, 'c').volumeMounts.filter(({ mountPath }) => /shared|mine/.test(mountPath));
+    expect(mounts).toEqual([
+      { name: 'claim-mine', mountPath: '/volumes/mine' },
+      { name: 'claim-shared', mountPath: '/volumes/shared' },
+      { name: 'claim-shared', mountPath: '/volumes/shared/m', subPath: 'm', readOnly: true },
+    ]);
+  });
+
   test('a claim used more than once is one volume, and no two volumes share a name', () => {
     const source = (claim: string, path: string): { source: string } => ({ source: `pvc://${claim}/${path}` });
     const { spec } = aJob({

@@ -42,7 +42,7 @@ describe('a whole run', () => {
     }
     expect(figures.findLast(({ evalKL }) => evalKL !== undefined)?.evalKL).toBeGreaterThan(0);
     const [checkpoints] = readdirSync(join(folder, 'models', '.dpo'));
-    const reference = join(folder, 'models', '.dpo', checkpoints as string, 'reference.json');
+    const reference = join(folder, 'models', '.dpo', checkpoints as string, 'reference');
     expect(existsSync(reference)).toBe(expected.reference);
   });
 
