@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { KubeConfig } from '@kubernetes/client-node';
 import nock from 'nock';
 import type { Change, Stored } from '../../../operator/cluster/cluster.ts';
@@ -28,6 +28,8 @@ afterEach(() => {
   nock.cleanAll();
   nock.enableNetConnect();
 });
+// Node's own modules are one for all files of a jest worker: interception must not outlive this one.
+afterAll(() => nock.restore());
 
 const object = (name: string, version: string): Stored => ({
   metadata: { name, namespace: 'team', uid: `uid-${name}`, resourceVersion: version },
