@@ -52,6 +52,14 @@ describe('the comparison with the reference', () => {
     expect(samples[1]?.policy.text).not.toBe(samples[1]?.reference.text);
   }, 30_000);
 
+  test('with adapters has the answers of the merged model', async () => {
+    const adapted = prepareTiny(spec.replace('learningRate: 1e-1,', 'learningRate: 1e-1, lora: { rank: 4 },'));
+    await train(adapted.run, 'test', listen());
+    const [, { policy, reference }] = samplesOf(adapted.run).samples as [Sample, Sample];
+    expect([policy.text]).toEqual(answersOf(adapted.run.paths.output));
+    expect(policy.text).not.toBe(reference.text);
+  }, 30_000);
+
   test('stands in short in the progress, and names the report', () => {
     const { comparison, report } = heard.beats.findLast((beat) => beat.report !== undefined) ?? {};
     const { samples } = samplesOf(calm.run);
