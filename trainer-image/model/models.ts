@@ -22,12 +22,15 @@ const models: Record<string, (raw: RawConfig) => Family> = {
   gemma3_text: gemma3,
 };
 
+/** Their names. */
+export const architectures = Object.keys(models);
+
 /** The architecture of a config.json; throws InvalidConfiguration for one that is not supported. */
 export function architectureOf(raw: RawConfig): Architecture {
   const type = String(raw['model_type']);
   const make = models[type];
   if (make === undefined) {
-    throw refusal(`model_type "${type}" is not supported; known: ${Object.keys(models).join(', ')}`);
+    throw refusal(`model_type "${type}" is not supported; known: ${architectures.join(', ')}`);
   }
   const digest = createHash('sha256').update(JSON.stringify(raw)).digest('hex');
   return { ...make(raw), id: `${type} ${digest.slice(0, 12)}`, adapters: undefined };

@@ -55,5 +55,8 @@ export interface ModelCase {
   metrics: Record<string, number>;
 }
 
-/** TRL's losses on the fixed batch, from the tiny policy and reference. */
-export const ofTheModel = JSON.parse(readFileSync(`${goldenFolder}/losses.json`, 'utf8')) as Record<string, ModelCase>;
+const ofModel = (file: string) =>
+  JSON.parse(readFileSync(`${goldenFolder}/${file}`, 'utf8')) as Record<string, ModelCase>;
+
+/** TRL's losses on the fixed batch, from a tiny policy and its reference. */
+export const lossesOf = { tiny: ofModel('losses.json'), 'tiny-gpt2': ofModel('losses-gpt2.json') };

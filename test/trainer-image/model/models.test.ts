@@ -1,47 +1,19 @@
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import type { PairTokens } from '../../../trainer-image/loss/scores.ts';
 import { checkLengths } from '../../../trainer-image/model/embedding.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
 import { architectureOf } from '../../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
+import { requireWithin } from '../../parity/compared.ts';
+import { tinyModel } from '../../parity/models.ts';
 import { trainingOf } from '../golden.ts';
-import { checkpoint, pair, reference, type Case, type Sketch } from '../tiny-models.ts';
+import { checkpoint, pair, reference, type Case } from '../tiny-models.ts';
 
-const example = { row: 0, prompt: pair.prompt, completion: pair.chosen };
-
-const sketch = (data: Float32Array): Sketch => [
-  Math.hypot(...data),
-  data.reduce((sum, value, i) => sum + value * Math.sin(i + 1), 0),
-  data.reduce((sum, value, i) => sum + value * Math.cos(2 * i + 1), 0),
-];
 const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
 
 describe('what transformers computes with a tiny model, and its gradient by every weight:', () => {
-  test.each(Object.entries(reference.cases))('%s', (_, known) => {
-    const learner = new Learner(checkpoint(known), trainingOf());
-    // All in one pass, both answers behind one prompt, in either order; transformers has a sequence for each.
-    const swapped = { ...pair, chosen: pair.rejected, rejected: pair.chosen };
-    const [own, other] = learner.tokenLogProbs([pair, swapped]) as [PairTokens, PairTokens];
-    for (const [values, expected] of [
-      [own.chosen, known.chosen],
-      [own.rejected, known.rejected],
-      [other.chosen, known.rejected],
-      [other.rejected, known.chosen],
-    ] as const) {
-      expect(values).toHaveLength(expected.length);
-      expect(apart(values, expected)).toBeLessThan(1e-4);
-    }
-    learner.accumulateSft([example], pair.chosen.length);
-    const gradients = learner.readGradients();
-    expect(gradients.map(({ name }) => name).sort()).toEqual(Object.keys(known.gradients).sort());
-    for (const { name, data } of gradients) {
-      const expected = known.gradients[name] as Sketch;
-      const off = apart(sketch(data), expected) / expected[0];
-      if (!(off < 1e-4)) throw new Error(`the gradient of ${name} is off by ${off} of its norm`);
-    }
-  });
+  test.each(Object.entries(reference.cases))('%s', (_, known) => requireWithin(tinyModel(known)));
 
   /** Settings that do not matter at these lengths. */
   const alike = [

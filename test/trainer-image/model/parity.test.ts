@@ -3,7 +3,8 @@ import { compiledFunctions, liveTensors, setEager } from '../../../trainer-image
 import type { PairLogProbs } from '../../../trainer-image/loss/scores.ts';
 import { splitPairs } from '../../../trainer-image/model/groups.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
-import { SafetensorsFile } from '../../../trainer-image/model/safetensors.ts';
+import { mean, requireWithin } from '../../parity/compared.ts';
+import { fixedBatch } from '../../parity/models.ts';
 import {
   accumulate,
   golden,
@@ -14,10 +15,6 @@ import {
   relativeDistance,
   trainingOf,
 } from '../golden.ts';
-
-const asPairs = (values: readonly number[]): PairLogProbs[] =>
-  goldenPairs.map((_, i) => ({ chosen: values[i] as number, rejected: values[goldenPairs.length + i] as number }));
-const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 describe("against TRL's own numbers, the tiny Llama", () => {
   let policy: Learner;
@@ -32,29 +29,8 @@ describe("against TRL's own numbers, the tiny Llama", () => {
     policy.dropGradients();
   });
 
-  test.each(['policy', 'reference'] as const)('gives the %s’s summed log-probabilities within 2e-4', (which) => {
-    const own = which === 'policy' ? logProbs(policy, goldenPairs) : reference;
-    const expected = asPairs(golden.logps[`${which}64`]);
-    own.forEach((pair, i) => {
-      expect(Math.abs(pair.chosen - (expected[i] as PairLogProbs).chosen)).toBeLessThan(2e-4);
-      expect(Math.abs(pair.rejected - (expected[i] as PairLogProbs).rejected)).toBeLessThan(2e-4);
-    });
-  });
-
-  test('gives the loss, the rewards and the gradient of every weight', () => {
-    const outcomes = accumulate(policy, goldenPairs, reference);
-    const loss = mean(outcomes.map((outcome) => outcome.loss));
-    expect(Math.abs(loss - golden.sigmoid.loss)).toBeLessThan(1e-6 + 1e-5 * golden.sigmoid.loss);
-    const chosen = mean(outcomes.map((outcome) => outcome.rewards.chosen));
-    expect(chosen).toBeCloseTo(golden.sigmoid.metrics['rewards/chosen'] as number, 4);
-    const file = new SafetensorsFile(`${goldenFolder}/sigmoid.grad.safetensors`);
-    const gradients = policy.readGradients();
-    expect(gradients.map(({ name }) => name).sort()).toEqual(file.names.toSorted());
-    for (const { name, data } of gradients) {
-      const distance = relativeDistance(data, file.read(name).data);
-      if (!(distance < 1e-4)) throw new Error(`the gradient of ${name} is off by ${distance}`);
-    }
-    file.close();
+  test('gives the log-probabilities, the loss, the rewards and the gradient of every weight', () => {
+    requireWithin(fixedBatch());
   });
 
   test.each([0.01, 0.5])('gives the loss with beta %d', (beta) => {

@@ -1,0 +1,25 @@
+import { describe, expect, test } from '@jest/globals';
+import { requireWithin } from '../parity/compared.ts';
+import { ModelLosses } from '../parity/losses.ts';
+import { goldenRows, longRun, longTrace, trace, traces } from '../parity/traces.ts';
+import { goldenFolder } from '../trainer-image/golden.ts';
+import { lossesOf } from '../trainer-image/loss/trl.ts';
+
+test("TRL's own training run of 200 steps on 800 pairs is followed, in means of 10 steps", async () => {
+  expect(longRun.logs).toHaveLength(200);
+  requireWithin(longTrace(await goldenRows(`${goldenFolder}/train-800.jsonl.gz`)));
+}, 300_000);
+
+describe("TRL's numbers are met with the tiny GPT-2 too:", () => {
+  const losses = new ModelLosses('tiny-gpt2');
+
+  test.each(Object.keys(traces['tiny-gpt2']))(
+    'the run of 20 steps %s',
+    async (name) => {
+      requireWithin(trace('tiny-gpt2', name, await goldenRows(`${goldenFolder}/train-80.jsonl`)));
+    },
+    60_000,
+  );
+
+  test.each(Object.entries(lossesOf['tiny-gpt2']))('the loss %s', (_, known) => requireWithin(losses.compare(known)));
+});
