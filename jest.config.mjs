@@ -12,6 +12,7 @@ const ring = (name, testMatch) => ({
 export default {
   projects: [
     ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs}/**/*.test.ts']),
+    ring('runs', ['<rootDir>/test/runs/**/*.test.ts']),
     ring('integration', ['<rootDir>/test/integration/**/*.test.ts']),
     ring('e2e', ['<rootDir>/test/e2e/**/*.test.ts']),
   ],

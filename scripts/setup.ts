@@ -3,7 +3,7 @@ import { nodePrograms } from '../test/cluster/real-node.ts';
 import { installMissing } from './debian.ts';
 
 /**
- * `setup.ts unit|integration|e2e|quickstart`: installs what a ring of tests, or quickstart, needs on a new machine, one heavy build after the other;
+ * `setup.ts unit|runs|integration|e2e|quickstart`: installs what a ring of tests, or quickstart, needs on a new machine, one heavy build after the other;
  * each is cached outside the project by its content's hash, so that a second run takes seconds.
  */
 interface Needs {
@@ -27,7 +27,13 @@ const quickstart: Needs = {
   scripts: [...engine.scripts, ['test/cluster/install.ts', '--node'], ['scripts/images.ts']],
 };
 const realNode: Needs = { ...quickstart, scripts: [...quickstart.scripts, ['test/python/install.ts']] };
-const needs: Record<string, Needs> = { unit: engine, integration: controlPlane, quickstart, e2e: realNode };
+const needs: Record<string, Needs> = {
+  unit: engine,
+  runs: engine,
+  integration: controlPlane,
+  quickstart,
+  e2e: realNode,
+};
 
 const runs = (script: string[]): boolean =>
   spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', ...script], { stdio: 'inherit' }).status === 0;

@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 
 /**
- * Runs the rings of tests in their order (unit, integration, end to end) after setting up what each needs, and closes
+ * Runs the rings of tests in their order (unit, whole runs of the trainer, integration, end to end) after setting up what each needs, and closes
  * with the line `N passed, N failed`. Exits 1 when anything failed, also a step that is no jest test: lint and verify
  * run before the rings and count as one test each.
  *
  * Use: `npm test`, or `npm run test:unit -- test/operator` for the tests under one path.
  */
-type Ring = 'unit' | 'integration' | 'e2e';
+type Ring = 'unit' | 'runs' | 'integration' | 'e2e';
 interface Count {
   passed: number;
   failed: number;
@@ -17,6 +17,7 @@ interface Count {
 
 const rings: Record<Ring, string[]> = {
   unit: ['--maxWorkers=2'],
+  runs: ['--maxWorkers=2'],
   // One file at a time: each brings a cluster up, and two cores are all there may be.
   integration: ['--runInBand'],
   e2e: ['--runInBand', '--verbose'],

@@ -7,7 +7,7 @@ import type { Sweep } from '../../trainer-image/metrics/choose-beta.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { sweepBetas } from '../../trainer-image/sweep.ts';
 import { train } from '../../trainer-image/train.ts';
-import { distinctBeats, listen, prepareTiny, tinyJob, type Heard } from './in-process.ts';
+import { distinctBeats, listen, prepareTiny, tinyJob, type Heard } from '../trainer-image/in-process.ts';
 
 const betas = [0.05, 0.5];
 const withoutSft = tinyJob.replace('  sft: { batchSize: 6, learningRate: 1e-2 }\n', '');

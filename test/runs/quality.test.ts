@@ -7,9 +7,9 @@ import type { Pair } from '../../trainer-image/data/pair.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { dataReportFile, judgeLabels, type DataReport } from '../../trainer-image/stages/quality.ts';
 import { train } from '../../trainer-image/train.ts';
-import { goldenFolder } from './golden.ts';
-import { listen, prepareTiny, tinyJob, tinyRun, type Heard } from './in-process.ts';
-import { exported } from './small-run.ts';
+import { goldenFolder } from '../trainer-image/golden.ts';
+import { listen, prepareTiny, tinyJob, tinyRun, type Heard } from '../trainer-image/in-process.ts';
+import { exported } from '../trainer-image/small-run.ts';
 
 interface Line {
   prompt: unknown;

@@ -1,11 +1,11 @@
 import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { fileDigest } from '../../../trainer-image/checkpoint/store.ts';
-import { Stopped } from '../../../trainer-image/stages/context.ts';
-import { train } from '../../../trainer-image/train.ts';
-import { listen, prepareTiny, tinyJob, tinyRun } from '../in-process.ts';
-import { startHub, type HubServer } from './hub-server.ts';
+import { fileDigest } from '../../trainer-image/checkpoint/store.ts';
+import { Stopped } from '../../trainer-image/stages/context.ts';
+import { train } from '../../trainer-image/train.ts';
+import { listen, prepareTiny, tinyJob, tinyRun } from '../trainer-image/in-process.ts';
+import { startHub, type HubServer } from '../trainer-image/sources/hub-server.ts';
 
 const fetchedJob = tinyJob
   .replace('pvc://models/tiny', 'hf://org/tiny')

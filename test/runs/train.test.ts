@@ -7,7 +7,7 @@ import { progressSchema, terminationMessageSchema } from '../../crds/progress.ts
 import { holdsCheckpoint } from '../../trainer-image/checkpoint/store.ts';
 import { counters, gaugeNames, histograms } from '../../trainer-image/metrics/names.ts';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
-import { goldenFolder } from './golden.ts';
+import { goldenFolder } from '../trainer-image/golden.ts';
 import {
   checkpointsOf,
   exported,
@@ -18,8 +18,8 @@ import {
   trainer,
   type Ended,
   type Watch,
-} from './small-run.ts';
-import { checkpoint, reference, type Case } from './tiny-models.ts';
+} from '../trainer-image/small-run.ts';
+import { checkpoint, reference, type Case } from '../trainer-image/tiny-models.ts';
 
 describe('a run', () => {
   let undisturbed: { folder: string; ended: Ended; weights: string };

@@ -4,7 +4,7 @@ import { describe, expect, jest, test } from '@jest/globals';
 import { loadTokenizer } from '../../trainer-image/data/tokenizer.ts';
 import { SafetensorsFile, writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { train } from '../../trainer-image/train.ts';
-import { listen, prepareTiny, tinyJob, tinyRun } from './in-process.ts';
+import { listen, prepareTiny, tinyJob, tinyRun } from '../trainer-image/in-process.ts';
 
 // A machine that does other things too may take longer than jest's five seconds.
 jest.setTimeout(60_000);

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
-import { job, prepare, trainer } from './small-run.ts';
+import { job, prepare, trainer } from '../trainer-image/small-run.ts';
 
 /** Whole runs that train adapters, with dropout, through SFT and the preference stage. */
 const lora = job

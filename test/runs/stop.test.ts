@@ -2,8 +2,8 @@ import { rmSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { train } from '../../trainer-image/train.ts';
-import { exported } from './small-run.ts';
-import { distinctBeats, listen, prepareTiny, type Heard } from './in-process.ts';
+import { exported } from '../trainer-image/small-run.ts';
+import { distinctBeats, listen, prepareTiny, type Heard } from '../trainer-image/in-process.ts';
 
 /** Trains until the `stopAt`th beat; returns whether the run ended by being stopped. */
 async function stopped(run: Parameters<typeof train>[0], heard: Heard): Promise<boolean> {

@@ -5,8 +5,8 @@ import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
 import { History, type Entry } from '../../trainer-image/metrics/history.ts';
 import { signalsOf } from '../../trainer-image/metrics/signals.ts';
 import { train } from '../../trainer-image/train.ts';
-import { listen, prepareMade, prepareTiny, type Heard } from './in-process.ts';
-import { signalJobs, trainApart, type SignalJob } from './signal-jobs.ts';
+import { listen, prepareMade, prepareTiny, type Heard } from '../trainer-image/in-process.ts';
+import { signalJobs, trainApart, type SignalJob } from '../trainer-image/signal-jobs.ts';
 
 /** Reasons of warnings that are not about the data. */
 const dataWarnings = ['LeakingPrompts', 'LengthBias', 'LabelNoise', 'IdenticalAnswers'];

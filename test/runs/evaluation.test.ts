@@ -2,8 +2,8 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { train } from '../../trainer-image/train.ts';
-import { exchanged, listen, prepareMade, tinyJob, type Heard } from './in-process.ts';
-import { exported } from './small-run.ts';
+import { exchanged, listen, prepareMade, tinyJob, type Heard } from '../trainer-image/in-process.ts';
+import { exported } from '../trainer-image/small-run.ts';
 
 /** Held out is the contrary of what is trained: its loss rises from the first evaluation on. */
 const overfits = tinyJob

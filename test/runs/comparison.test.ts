@@ -11,8 +11,8 @@ import { generate } from '../../trainer-image/model/generate.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
 import { roomFor, stopTokens } from '../../trainer-image/stages/questions.ts';
 import { train } from '../../trainer-image/train.ts';
-import { listen, prepareTiny, tinyJob } from './in-process.ts';
-import { exported } from './small-run.ts';
+import { listen, prepareTiny, tinyJob } from '../trainer-image/in-process.ts';
+import { exported } from '../trainer-image/small-run.ts';
 
 const spec = tinyJob
   .replace(

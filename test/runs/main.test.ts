@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { exitCodes } from '../../crds/exit-codes.ts';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
-import { relativeDistance } from './golden.ts';
-import { prepareTiny } from './in-process.ts';
-import { job, prepare, progressAt, trainer, whenServing } from './small-run.ts';
+import { relativeDistance } from '../trainer-image/golden.ts';
+import { prepareTiny } from '../trainer-image/in-process.ts';
+import { job, prepare, progressAt, trainer, whenServing } from '../trainer-image/small-run.ts';
 
 /** One step on sixteen pairs of long answers, all in one micro-batch: the reference pass and the step take long each. */
 const longStep = job

@@ -2,9 +2,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { takeFence } from '../../../trainer-image/checkpoint/fence.ts';
-import { train } from '../../../trainer-image/train.ts';
-import { distinctBeats, listen, prepareTiny } from '../in-process.ts';
+import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
+import { train } from '../../trainer-image/train.ts';
+import { distinctBeats, listen, prepareTiny } from '../trainer-image/in-process.ts';
 
 const newFolder = (): string => mkdtempSync(join(tmpdir(), 'fence-'));
 

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import type { Metrics } from '../../../crds/progress.ts';
-import { Stopped } from '../../../trainer-image/stages/context.ts';
-import { train } from '../../../trainer-image/train.ts';
-import { listen, prepareTiny, tinyJob, type Heard } from '../in-process.ts';
-import { exported } from '../small-run.ts';
+import type { Metrics } from '../../crds/progress.ts';
+import { Stopped } from '../../trainer-image/stages/context.ts';
+import { train } from '../../trainer-image/train.ts';
+import { listen, prepareTiny, tinyJob, type Heard } from '../trainer-image/in-process.ts';
+import { exported } from '../trainer-image/small-run.ts';
 
 /** The tiny job with other losses, and without its fine-tuning stage. */
 const jobWith = (settings: string): string =>

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
-import { exitCodes } from '../../../crds/exit-codes.ts';
-import { checkpointsOf, exported, prepare, signalAt, trainer } from '../small-run.ts';
+import { exitCodes } from '../../crds/exit-codes.ts';
+import { checkpointsOf, exported, prepare, signalAt, trainer } from '../trainer-image/small-run.ts';
 
 test('a full disk ends the run with a clear error and keeps the last good checkpoint, from which it goes on', async () => {
   const calm = prepare();

@@ -8,7 +8,7 @@ import { readConfig } from '../../trainer-image/model/config.ts';
 import { architectureOf } from '../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { weightShapes } from '../../trainer-image/model/weight-shapes.ts';
-import { exported, prepare, trainer } from './small-run.ts';
+import { exported, prepare, trainer } from '../trainer-image/small-run.ts';
 
 test('a run that goes on keeps its threads, and says when the rest of the machine is another', async () => {
   const folder = prepare();
