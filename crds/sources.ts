@@ -50,7 +50,7 @@ export const isClaim = (value: string): boolean => value.startsWith('pvc://');
 export const secretRef = z
   .object({ name: z.string().min(1).max(253) })
   .describe(
-    'Secret whose keys become environment variables of the trainer: HF_TOKEN, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HTTPS_BEARER_TOKEN ...',
+    'Secret that lets the trainer read this source: HF_TOKEN, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HTTPS_BEARER_TOKEN ...',
   );
 
 export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);

@@ -1,7 +1,14 @@
 import type { V1Container, V1Job, V1PodSpec, V1ResourceRequirements, V1VolumeMount } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobSpec } from '../../crds/dpojob.ts';
 import { copiedLabels } from '../../crds/labels.ts';
-import { environment, runConfigPath, trainerPort, trainerPortName, volumesPath } from '../../crds/run-config.ts';
+import {
+  environment,
+  runConfigPath,
+  secretPrefixes,
+  trainerPort,
+  trainerPortName,
+  volumesPath,
+} from '../../crds/run-config.ts';
 import { podFailurePolicy, trainerContainer } from './failure-policy.ts';
 import { childLabels, childMetadata, childName } from './naming.ts';
 import { podVolumes } from './volumes.ts';
@@ -107,10 +114,13 @@ function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1Volu
   };
 }
 
-/** Secrets of the sources, as environment. Where two have the same key, the model's wins over the data's. */
+/** Secrets of the sources, as environment, each with a prefix of its own. */
 function secrets({ dataset, sft, model }: DPOJobSpec): NonNullable<V1Container['envFrom']> {
-  const names = [sft?.dataset?.secretRef, dataset.secretRef, model.secretRef].flatMap((ref) => ref?.name ?? []);
-  return [...new Set(names.toReversed())].toReversed().map((name) => ({ secretRef: { name } }));
+  const refs = { model: model.secretRef, dataset: dataset.secretRef, sft: sft?.dataset?.secretRef };
+  return (['model', 'dataset', 'sft'] as const).flatMap((key) => {
+    const name = refs[key]?.name;
+    return name === undefined ? [] : [{ prefix: secretPrefixes[key], secretRef: { name } }];
+  });
 }
 
 /** The job's resources with its accelerator among the limits. */

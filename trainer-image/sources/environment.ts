@@ -1,3 +1,5 @@
+import type { SecretPrefix } from '../../crds/run-config.ts';
+
 /** What the environment (a Secret, `pod.env`) says of servers and credentials, under the names their own tools use. */
 export interface SourceEnvironment {
   hub: { endpoint: string; token: string | undefined };
@@ -15,18 +17,23 @@ export interface SourceEnvironment {
 
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 
-export function sourceEnvironment(env: NodeJS.ProcessEnv): SourceEnvironment {
+/** What holds for a source: the keys of its own Secret, which the operator mounts with `prefix`, before those of `pod.env`. */
+export function sourceEnvironment(env: NodeJS.ProcessEnv, prefix: SecretPrefix): SourceEnvironment {
   // An empty variable counts as unset, as in the tools these names come from.
-  const get = (...names: string[]): string | undefined => names.map((name) => env[name]).find(Boolean);
+  const get = (...names: string[]): string | undefined =>
+    [...names.map((name) => env[`${prefix}${name}`]), ...names.map((name) => env[name])].find(Boolean);
+  // Keys belong together: half of a Secret's and half of another's open nothing.
+  const ownKeys = Boolean(env[`${prefix}AWS_ACCESS_KEY_ID`]);
+  const key = (name: string): string | undefined => env[ownKeys ? `${prefix}${name}` : name] || undefined;
   const endpoint = get('AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL');
   return {
     hub: { endpoint: withoutSlash(get('HF_ENDPOINT') ?? 'https://huggingface.co'), token: get('HF_TOKEN') },
     s3: {
       endpoint: endpoint === undefined ? undefined : withoutSlash(endpoint),
       region: get('AWS_REGION', 'AWS_DEFAULT_REGION') ?? 'us-east-1',
-      accessKeyId: get('AWS_ACCESS_KEY_ID'),
-      secretAccessKey: get('AWS_SECRET_ACCESS_KEY'),
-      sessionToken: get('AWS_SESSION_TOKEN'),
+      accessKeyId: key('AWS_ACCESS_KEY_ID'),
+      secretAccessKey: key('AWS_SECRET_ACCESS_KEY'),
+      sessionToken: key('AWS_SESSION_TOKEN'),
     },
     bearerToken: get('HTTPS_BEARER_TOKEN'),
   };

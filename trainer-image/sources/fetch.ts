@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { secretPrefixes } from '../../crds/run-config.ts';
 import { isClaim } from '../../crds/sources.ts';
 import { writeDurably, writing } from '../checkpoint/durable.ts';
 import type { Run } from '../config.ts';
@@ -22,21 +23,32 @@ interface Input extends Wanted {
   field: string;
   key: 'model' | 'dataset' | 'evalDataset' | 'sftDataset' | number;
   type: Type;
+  /** Whose Secret lets it in. */
+  secretOf: keyof typeof secretPrefixes;
   source: string | undefined;
   digest?: string | undefined;
 }
+
+const secretFields = {
+  model: 'spec.model.secretRef',
+  dataset: 'spec.dataset.secretRef',
+  sft: 'spec.sft.dataset.secretRef',
+} satisfies Record<keyof typeof secretPrefixes, string>;
+const ofModel = { type: 'model', secretOf: 'model' } as const;
+const ofDataset = { type: 'dataset', secretOf: 'dataset' } as const;
 
 function inputsOf({ spec }: Run['job']): Input[] {
   const { model, dataset, sft } = spec;
   const { source, digest, subset, split = 'train', evalSource, evalSplit = 'test' } = dataset;
   const tuning = sft?.dataset;
   return [
-    { key: 'model', type: 'model', field: 'spec.model', source: model.source, digest: model.digest, split: '' },
-    { key: 'dataset', type: 'dataset', field: 'spec.dataset', source, digest, subset, split },
-    { key: 'evalDataset', type: 'dataset', field: 'spec.dataset', source: evalSource, subset, split: evalSplit },
+    { ...ofModel, key: 'model', field: 'spec.model', source: model.source, digest: model.digest, split: '' },
+    { ...ofDataset, key: 'dataset', field: 'spec.dataset', source, digest, subset, split },
+    { ...ofDataset, key: 'evalDataset', field: 'spec.dataset', source: evalSource, subset, split: evalSplit },
     {
       key: 'sftDataset',
       type: 'dataset',
+      secretOf: 'sft',
       field: 'spec.sft.dataset',
       source: tuning?.source,
       digest: tuning?.digest,
@@ -45,9 +57,9 @@ function inputsOf({ spec }: Run['job']): Input[] {
     },
     // A part of a mixture has its number as its key.
     ...(dataset.sources ?? []).map((part, key) => ({
+      ...ofDataset,
       ...part,
       key,
-      type: 'dataset' as const,
       field: `spec.dataset.sources[${key}]`,
       split: part.split ?? 'train',
     })),
@@ -141,26 +153,26 @@ async function fetchListing(listing: Listing, folder: string, asker: Asker, repo
 interface Fetching {
   run: Run;
   report: Reporter;
-  environment: SourceEnvironment;
+  env: NodeJS.ProcessEnv;
   pause: Asker['pause'];
 }
 
 /** Fetches one source, or finds it in the cache. `pin` is what it was when the job began. */
 async function fetchSource(input: Input & { source: string }, pin: Pin | undefined, fetching: Fetching): Promise<Pin> {
   const { source, field } = input;
-  const { run, report, environment, pause } = fetching;
+  const { run, report, env, pause } = fetching;
   const whole = pin?.files.every(({ path, size }) => isFetched(join(run.paths.cache, pin.folder, path), size));
   if (pin !== undefined && whole === true) return pin;
   const { credentials, list } = kindOf(source);
-  const owner = field.replace(/\.sources\[\d+\]$/, '');
   const asker: Asker = {
     field,
-    secretRef: `${owner}.secretRef`,
+    secretRef: secretFields[input.secretOf],
     credentials,
     job: run.job.uid,
     beat: () => report.beat(),
     pause,
   };
+  const environment = sourceEnvironment(env, secretPrefixes[input.secretOf]);
   const listing = await list({ source, input, asker, environment, revision: pin?.revision });
   const folder = folderName(listing);
   if (pin !== undefined && pin.folder !== folder) {
@@ -206,7 +218,7 @@ export async function fetchSources(
   const paths = { ...run.paths, parts: run.paths.parts?.map((part) => ({ ...part })) };
   const file = join(paths.checkpoints, 'sources.json');
   const pins = readPins(file);
-  const fetching: Fetching = { run, report, environment: sourceEnvironment(env), pause };
+  const fetching: Fetching = { run, report, env, pause };
   for (const input of inputsOf(run.job)) {
     const { source, key, type, digest, field } = input;
     if (source !== undefined && !isClaim(source)) {

@@ -96,8 +96,12 @@ describe('objects of an attempt', () => {
       1,
       images,
     ).spec?.template ?? { spec: undefined };
-    // The last Secret wins where two have the same key: the model's.
-    expect(spec?.containers[0]?.envFrom).toEqual([{ secretRef: { name: 's3' } }, { secretRef: { name: 'hub' } }]);
+    // Each under its own prefix, so that no source's credentials are sent to the server of another.
+    expect(spec?.containers[0]?.envFrom).toEqual([
+      { prefix: 'MODEL_', secretRef: { name: 'hub' } },
+      { prefix: 'DATASET_', secretRef: { name: 's3' } },
+      { prefix: 'SFT_', secretRef: { name: 'hub' } },
+    ]);
     const claims = spec?.volumes?.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []);
     expect(claims?.toSorted()).toEqual(['data', 'models', 'more']);
   });

@@ -179,6 +179,19 @@ describe('sources of the Hub', () => {
     await fetchAll(runOf(), { HF_TOKEN: 'hf_secret' });
   });
 
+  test('are each asked for with the token of their own Secret', async () => {
+    hub.repositories = {
+      'models/org/tiny': { ...model(), token: 'a' },
+      'datasets/org/prefs': { ...data, token: 'b' },
+      'datasets/org/sft': { ...data, token: 'c' },
+    };
+    const sft = { dataset: { source: 'hf://datasets/org/sft@main/extra/pairs.jsonl' } };
+    await fetchAll(runOf({ sft }), { MODEL_HF_TOKEN: 'a', DATASET_HF_TOKEN: 'b', SFT_HF_TOKEN: 'c' });
+    await expect(fetchAll(runOf({ sft }, 'other'), { MODEL_HF_TOKEN: 'a', DATASET_HF_TOKEN: 'b' })).rejects.toThrow(
+      /^spec\.sft\.dataset: .*answered 401.*set spec\.sft\.dataset\.secretRef/,
+    );
+  });
+
   test.each<[string, Partial<DPOJobSpecInput>, RegExp]>([
     ['no such revision', { model: { source: 'hf://org/tiny@v9' } }, /spec\.model: .*revision\/v9 answered 404/],
     ['no such path', { dataset: { source: 'hf://datasets/org/prefs@main/no.jsonl' } }, /holds no no\.jsonl/],

@@ -30,14 +30,14 @@ describe('a bucket is asked', () => {
     ['below the endpoint of all services', { AWS_ENDPOINT_URL: 'http://minio:9000' }, 'http://minio:9000', '/data'],
   ])('%s', async (_, env, host, path) => {
     nock(host).get(path).query({ 'list-type': '2', prefix: 'a.jsonl' }).reply(200, answer('a.jsonl'));
-    const { files } = await listS3('s3://data/a.jsonl', 'dataset', asker, sourceEnvironment(env).s3);
+    const { files } = await listS3('s3://data/a.jsonl', 'dataset', asker, sourceEnvironment(env, 'DATASET_').s3);
     expect(files).toMatchObject([{ path: 'a.jsonl', size: 3, version: 'abc' }]);
     expect(files[0]?.ask.url).toBe(`${host}${path === '/' ? '' : path}/a.jsonl`);
   });
 
   test('at a path of AWS where its name has dots, which no certificate covers as a host', async () => {
     nock('https://s3.us-east-1.amazonaws.com').get('/my.data').query(true).reply(200, answer('a.jsonl'));
-    const { files } = await listS3('s3://my.data/a.jsonl', 'dataset', asker, sourceEnvironment({}).s3);
+    const { files } = await listS3('s3://my.data/a.jsonl', 'dataset', asker, sourceEnvironment({}, 'DATASET_').s3);
     expect(files).toHaveLength(1);
   });
 
@@ -53,7 +53,7 @@ describe('a bucket is asked', () => {
     ],
   ])('%s', async (_, env, options) => {
     nock('https://data.s3.us-east-1.amazonaws.com', options).get('/').query(true).reply(200, answer('a.jsonl'));
-    const { files } = await listS3('s3://data/a.jsonl', 'dataset', asker, sourceEnvironment(env).s3);
+    const { files } = await listS3('s3://data/a.jsonl', 'dataset', asker, sourceEnvironment(env, 'DATASET_').s3);
     expect(files).toHaveLength(1);
   });
 });
@@ -72,7 +72,7 @@ test('an answer is read with its entities, and the token of the next', () => {
 
 test('a key that would leave the folder is refused', async () => {
   nock('https://data.s3.us-east-1.amazonaws.com').get('/').query(true).reply(200, answer('d/../x.jsonl', 'd/ok.jsonl'));
-  await expect(listS3('s3://data/d', 'dataset', asker, sourceEnvironment({}).s3)).rejects.toThrow(
+  await expect(listS3('s3://data/d', 'dataset', asker, sourceEnvironment({}, 'DATASET_').s3)).rejects.toThrow(
     /lists a file with the path '\.\.\/x\.jsonl'/,
   );
 });
