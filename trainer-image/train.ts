@@ -6,7 +6,7 @@ import { checkLengths } from './model/embedding.ts';
 import { Learner } from './model/learner.ts';
 import { modelDigest } from './reference/identity.ts';
 import { fetchSources } from './sources/fetch.ts';
-import { compareWithReference } from './stages/comparison.ts';
+import { compareOrWarn } from './stages/comparison.ts';
 import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { checkTokens, loadData, planDigest, type RunData } from './stages/data.ts';
@@ -32,7 +32,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   const questions = questionsOf(loaded.context.run, loaded.data.heldOut, positions?.size);
   const prepared = prepare(loaded);
   const at = prefer(prepared);
-  const samples = compareWithReference(prepared.context, questions);
+  const samples = compareOrWarn(prepared.context, questions);
   writeReport(prepared.context, prepared.data, samples);
   const output = exportTrained(prepared.context, at);
   tellRecordings(started, report);

@@ -9,8 +9,9 @@ import { loadTokenizer } from '../../trainer-image/data/tokenizer.ts';
 import type { Sample } from '../../trainer-image/metrics/samples.ts';
 import { generate } from '../../trainer-image/model/generate.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
-import { roomFor, stopTokens } from '../../trainer-image/stages/questions.ts';
-import { train } from '../../trainer-image/train.ts';
+import { compareOrWarn } from '../../trainer-image/stages/comparison.ts';
+import { questionsOf, roomFor, stopTokens } from '../../trainer-image/stages/questions.ts';
+import { load, prepare, train } from '../../trainer-image/train.ts';
 import { listen, prepareTiny, tinyJob } from '../trainer-image/in-process.ts';
 import { exported } from '../trainer-image/small-run.ts';
 
@@ -87,6 +88,32 @@ describe('the comparison with the reference', () => {
     expect(second.beats.some(({ stage }) => stage === 'Comparing')).toBe(false);
     expect(readFileSync(join(run.paths.output, 'report.html'), 'utf8')).toContain('read back');
     expect(exported(folder)).toBe(exported(calm.folder));
+  }, 30_000);
+
+  test('that fails by itself costs a warning, and leaves the weights as they were', async () => {
+    const { run } = prepareTiny(spec);
+    const said = listen();
+    const loaded = await load(run, 'test', said);
+    const { context } = prepare(loaded);
+    const questions = questionsOf(run, loaded.data.heldOut, undefined);
+    const decode = (): string => {
+      throw new Error('no such token');
+    };
+    context.learner.startStage();
+    context.learner.accumulatePreference(loaded.data.heldOut.slice(0, 1), (scores) =>
+      scores.map((score) => ({
+        ...score,
+        loss: 0,
+        rewards: { chosen: 0, rejected: 0 },
+        slopes: { chosen: 1, rejected: 0, likelihood: 0 },
+      })),
+    );
+    context.learner.update(1, 0.1);
+    const weights = (): Float32Array[] => context.learner.weights().map(({ read }) => read());
+    const before = weights();
+    expect(compareOrWarn(context, { ...questions, tokenizer: { ...questions.tokenizer, decode } })).toEqual([]);
+    expect(said.warnings).toContainEqual(['ComparisonFailed', expect.stringContaining('no such token')]);
+    expect(weights()).toEqual(before);
   }, 30_000);
 
   test('is left out where no prompt is given', async () => {

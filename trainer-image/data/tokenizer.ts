@@ -102,7 +102,8 @@ export function loadTokenizer(folder: string, chatTemplate?: string): Tokenizer 
     eosTokenId: ids.eos,
     hasChatTemplate: template !== undefined,
     encode: (text) => withoutRepeats(tokenizer.encode(text).ids, ids),
-    decode: (ids) => tokenizer.decode([...ids]),
+    // The library refuses an empty list; an answer that ends at once is no text.
+    decode: (ids) => (ids.length === 0 ? '' : tokenizer.decode([...ids])),
     encodeChat: (messages, addGenerationPrompt, given) => {
       if (template === undefined) {
         const message =

@@ -4,11 +4,12 @@ import { z } from 'zod';
 import { readSealed, writeSealed } from '../checkpoint/store.ts';
 import type { Pair } from '../data/pair.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
+import { TrainerError } from '../errors.ts';
 import { sumTokens, type PairLogProbs } from '../loss/scores.ts';
 import { repeatedShare, type Answer, type Sample } from '../metrics/samples.ts';
 import { generate, type Generated } from '../model/generate.ts';
 import { splitPairs } from '../model/groups.ts';
-import type { StageContext } from './context.ts';
+import { Stopped, type StageContext } from './context.ts';
 import type { Prompt, Questions } from './questions.ts';
 import { loadStart } from './start.ts';
 
@@ -19,7 +20,7 @@ const storedSchema = z.object({ key: z.string(), samples: z.array(sampleOf) });
  * Both models answer the same prompts, greedily: first the policy with the present weights, which are set again at the
  * end, then the reference. Done once; a restarted run reads it back.
  */
-export function compareWithReference(context: StageContext, asked: Questions): Sample[] {
+function compareWithReference(context: StageContext, asked: Questions): Sample[] {
   const { run, learner, plan, fence, report } = context;
   const { prompts, tokenizer } = asked;
   if (prompts.length === 0) return [];
@@ -29,12 +30,7 @@ export function compareWithReference(context: StageContext, asked: Questions): S
   const stored = storedSchema.safeParse(readSealed(file));
   if (stored.success && stored.data.key === key) return stored.data.samples;
   report.info(`both models answer ${prompts.length} prompts`);
-  const answer = answering(context, asked);
-  const policy = answer();
-  loadStart(context);
-  const pairs = pairsOf(prompts, policy, answer());
-  const ofReference = scored(context, pairs);
-  learner.restoreWeights((name) => weights.get(name) as Float32Array);
+  const { pairs, ofReference } = askBoth(context, asked, weights);
   const ofPolicy = scored(context, pairs);
   const samples = prompts.map((prompt, i) => {
     const [pair, own, other] = [pairs[i], ofPolicy[i], ofReference[i]] as [AnswerPair, PairLogProbs, PairLogProbs];
@@ -42,6 +38,35 @@ export function compareWithReference(context: StageContext, asked: Questions): S
   });
   writeSealed(file, { key, samples }, fence);
   return samples;
+}
+
+/** The comparison, or none with a warning where it fails by itself: the model is trained, and worth more than its report. */
+export function compareOrWarn(context: StageContext, asked: Questions): Sample[] {
+  try {
+    return compareWithReference(context, asked);
+  } catch (error) {
+    if (error instanceof Stopped || error instanceof TrainerError) throw error;
+    const message = `the comparison with the reference failed and is left out: ${(error as Error).message}`;
+    context.report.warn('ComparisonFailed', message);
+    return [];
+  }
+}
+
+/** Both models' answers, and what the reference makes of them; the learner has `weights` again, whatever happens. */
+function askBoth(
+  context: StageContext,
+  asked: Questions,
+  weights: ReadonlyMap<string, Float32Array>,
+): { pairs: AnswerPair[]; ofReference: PairLogProbs[] } {
+  const answer = answering(context, asked);
+  const policy = answer();
+  try {
+    loadStart(context);
+    const pairs = pairsOf(asked.prompts, policy, answer());
+    return { pairs, ofReference: scored(context, pairs) };
+  } finally {
+    context.learner.restoreWeights((name) => weights.get(name) as Float32Array);
+  }
 }
 
 /** The policy's answer as `chosen`, the reference's as `rejected`. */

@@ -29,6 +29,10 @@ describe('tokenisation', () => {
     expect(chat.completions[0]?.filter((id) => id === 2)).toHaveLength(1);
   });
 
+  test('takes an answer that ended at once for no text', () => {
+    expect(tokenizer.decode([])).toBe('');
+  });
+
   test.each([
     ['PromptTooLong', [1, 2, 3], [[4]], 3],
     ['EmptyPrompt', [], [[4]], 3],
