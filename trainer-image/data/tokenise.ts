@@ -13,11 +13,9 @@ function sharedPrefix(a: readonly number[], b: readonly number[]): number {
   return length;
 }
 
-/** The terminator stands once: the template writes it in a conversation, and a text may carry it already. */
-function wholeText(prompt: string, completion: string, tokenizer: Tokenizer): number[] {
-  const ending = completion.endsWith(tokenizer.eosToken) ? '' : tokenizer.eosToken;
-  return tokenizer.encode(prompt + completion + ending);
-}
+/** A text that carries the terminator already gets no second one: the tokenizer sees to it, as the template does in a conversation. */
+const wholeText = (prompt: string, completion: string, tokenizer: Tokenizer): number[] =>
+  tokenizer.encode(prompt + completion + tokenizer.eosToken);
 
 /**
  * Tokenises as TRL does: prompt, and prompt with each answer, on their own; the boundary is at their longest common token

@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { takeFence } from '../../../trainer-image/checkpoint/fence.ts';
-import { CheckpointStore, holdsCheckpoint } from '../../../trainer-image/checkpoint/store.ts';
+import { CheckpointStore, holdsCheckpoint, readSealed, writeSealed } from '../../../trainer-image/checkpoint/store.ts';
 import { Stopped } from '../../../trainer-image/stages/context.ts';
 import { train } from '../../../trainer-image/train.ts';
 import { listen, prepareTiny, writeTinyModel } from '../in-process.ts';
@@ -38,6 +38,36 @@ describe('checkpoints', () => {
     expect(checkpoints()).toContain('checkpoint-1-0000000001');
   });
 
+  test('are passed over with a message when a bit of them has flipped, and the last good one is taken', () => {
+    const { folder, store } = newStore();
+    for (const step of [1, 2]) store.save(state(step), tensors, 2);
+    const file = join(folder, 'checkpoint-1-0000000002', 'tensors.safetensors');
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
+    writeFileSync(file, bytes);
+    const warnings: string[] = [];
+    const again = new CheckpointStore(folder, takeFence(folder, 'next'), (message) => warnings.push(message));
+    expect(again.newest('plan')?.step).toBe(1);
+    expect(warnings).toEqual([
+      expect.stringMatching(/checkpoint-1-0000000002 is passed over: its digest is not the one it was saved with/),
+    ]);
+  });
+
+  test('of another plan are refused', () => {
+    const { store } = newStore();
+    store.save(state(1), tensors, 2);
+    expect(() => store.newest('another')).toThrow(expect.objectContaining({ reason: 'CheckpointMismatch' }));
+  });
+
+  test('are not put in their place by a trainer that loses the folder while it writes', () => {
+    const { folder, store, checkpoints } = newStore();
+    const losing = [
+      { ...(tensors[0] as (typeof tensors)[0]), read: () => (takeFence(folder, 'b'), Float32Array.of(1, 2)) },
+    ];
+    expect(() => store.save(state(1), losing, 2)).toThrow(expect.objectContaining({ reason: 'Fenced' }));
+    expect(checkpoints()).toEqual([]);
+  });
+
   test('under way in a newer trainer are left alone', () => {
     const { folder, store } = newStore();
     mkdirSync(join(folder, 'checkpoint-1-0000000002.2.partial'));
@@ -56,4 +86,14 @@ describe('checkpoints', () => {
       message: expect.stringMatching(/made with another model/),
     });
   }, 60_000);
+});
+
+test('a file with a digest of its own counts as missing when it has been changed', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sealed-'));
+  const file = join(folder, 'plan.json');
+  expect(readSealed(file)).toBeUndefined();
+  writeSealed(file, { threads: 2 }, takeFence(folder, 'test'));
+  expect(readSealed(file)).toEqual({ threads: 2 });
+  writeFileSync(file, readFileSync(file, 'utf8').replace('2}', '4}'));
+  expect(readSealed(file)).toBeUndefined();
 });

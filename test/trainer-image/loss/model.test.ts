@@ -7,7 +7,7 @@ import { lossesOf } from './trl.ts';
 
 const model = new ModelLosses('tiny');
 
-/** Those of the tiny GPT-2: test/e2e/parity.test.ts. */
+/** Those of the tiny GPT-2: test/runs/parity.test.ts. */
 describe("TRL's losses of the tiny Llama on a fixed batch of eight pairs", () => {
   test.each(Object.entries(lossesOf.tiny))('%s', (_, known) => requireWithin(model.compare(known)));
 });
