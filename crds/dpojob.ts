@@ -17,7 +17,7 @@ import {
 } from './progress.ts';
 import { qualitySchema } from './quality.ts';
 import { withRules } from './rules.ts';
-import { cacheSchema } from './reference.ts';
+import { cacheSchema, referenceRules, referenceSchema } from './reference.ts';
 import { sftFields, sftRules } from './sft.ts';
 import { claimSource, dataSource, digest, modelSource, secretRef } from './sources.ts';
 
@@ -135,6 +135,7 @@ const specFields = z.object({
       .default('model')
       .describe("model: whole weights, adapters merged; adapter: PEFT's files alone, for the model of model.source"),
   }),
+  reference: referenceSchema,
   cache: cacheSchema,
   accelerator: acceleratorSchema,
   resources: resourcesSchema,
@@ -147,7 +148,7 @@ const specFields = z.object({
   progressDeadlineSeconds: seconds(1).optional().describe('Longest time without progress while the trainer answers'),
   ttlSecondsAfterFinished: seconds(0).optional().describe('The DPOJob is deleted so long after it finished'),
 });
-export const specSchema = withRules(specFields, [...sftRules, ...evaluationRules, ...loraRules]);
+export const specSchema = withRules(specFields, [...sftRules, ...evaluationRules, ...loraRules, ...referenceRules]);
 /** A DPOJob's spec with its defaults filled in. */
 export type DPOJobSpec = z.output<typeof specSchema>;
 /** A DPOJob's spec as a user writes it. */

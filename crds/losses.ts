@@ -29,6 +29,8 @@ export const fDivergences = ['reverse_kl', 'forward_kl', 'js_divergence', 'alpha
 
 /** Preference losses that measure the policy by itself: no reference model is computed for them. */
 const withoutReference = ['simpo', 'cpo', 'orpo'] as const satisfies LossType[];
+/** All terms that need none. */
+export const referenceFree: readonly LossType[] = [...withoutReference, 'sft'];
 /** Losses that read labelSmoothing. */
 const smoothed = ['cdpo', 'robust', 'exo_pair', 'aot', 'aot_unpaired', 'simpo', 'cpo'] as const satisfies LossType[];
 /** Losses that sort the answers of a whole batch. */
@@ -187,6 +189,5 @@ export const lossRules: readonly Rule<LossFields>[] = [
 
 /** Whether any term measures the policy against a reference: only then its log-probabilities are computed. */
 export function needsReference({ loss }: Pick<LossFields, 'loss'>): boolean {
-  const free: readonly LossType[] = [...withoutReference, 'sft'];
-  return loss.some(({ type }) => !free.includes(type));
+  return loss.some(({ type }) => !referenceFree.includes(type));
 }

@@ -41,7 +41,9 @@ export const thresholdsSchema = z.object({
     .min(0)
     .max(1)
     .default(0.5)
-    .describe("Share of wrong preferences, estimated from the reference's margins; 1 switches the check off"),
+    .describe(
+      'Share of wrong preferences, estimated from the margins of a precomputed reference; 1 switches the check off',
+    ),
 });
 export type Thresholds = z.output<typeof thresholdsSchema>;
 

@@ -36,7 +36,7 @@ export const environment = {
  * What the keys of a source's Secret begin with in the trainer's environment. Each Secret has its own, so that credentials
  * reach only the server they were made for; a variable of pod.env has no prefix and holds for every source.
  */
-export const secretPrefixes = { model: 'MODEL_', dataset: 'DATASET_', sft: 'SFT_' } as const;
+export const secretPrefixes = { model: 'MODEL_', reference: 'REFERENCE_', dataset: 'DATASET_', sft: 'SFT_' } as const;
 export type SecretPrefix = (typeof secretPrefixes)[keyof typeof secretPrefixes];
 
 /** Fetched models and data, shared by the jobs that write to a claim: the folder under its root. */

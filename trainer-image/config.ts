@@ -14,6 +14,8 @@ export interface Run {
   job: RunConfig;
   paths: {
     model: string;
+    /** A reference model of its own. */
+    reference?: string | undefined;
     /** Of a mixture only a text for messages: `parts` are read. */
     dataset: string;
     parts?: Part[] | undefined;
@@ -118,6 +120,7 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
   const root = join(volumes, claimOf(spec.output.source).claim);
   const paths = {
     model: fileOf(spec.model.source),
+    reference: spec.reference.source === undefined ? undefined : fileOf(spec.reference.source),
     dataset: spec.dataset.sources?.map(({ source }) => source).join(', ') ?? dataset(spec.dataset, 'dataset'),
     parts: spec.dataset.sources?.map(({ source, weight, format }) => ({
       path: fileOf(source),
@@ -137,15 +140,18 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
 /** A path without what does not matter: a trailing slash, links. */
 const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path));
 
-/** The model is never written over. Throws InvalidConfiguration. */
-export function checkOutput({ output, model }: Pick<Run['paths'], 'output' | 'model'>): void {
-  if (realPath(output) === realPath(model))
-    throw invalid('spec.output.source must not be the folder of spec.model.source');
+/** A model that is read is never written over. Throws InvalidConfiguration. */
+export function checkOutput({ output, model, reference }: Pick<Run['paths'], 'output' | 'model' | 'reference'>): void {
+  for (const [field, folder] of Object.entries({ model, reference }))
+    if (folder !== undefined && realPath(output) === realPath(folder))
+      throw invalid(`spec.output.source must not be the folder of spec.${field}.source`);
 }
 
 function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
   if (paths.model !== '' && !existsSync(paths.model))
     throw invalid(`spec.model.source: ${spec.model.source} is not there (${paths.model})`);
+  if (paths.reference !== undefined && paths.reference !== '' && !existsSync(paths.reference))
+    throw invalid(`spec.reference.source: ${spec.reference.source} is not there (${paths.reference})`);
   checkOutput(paths);
   const inputs = {
     ...(paths.parts === undefined ? { 'spec.dataset': paths.dataset } : {}),

@@ -39,9 +39,10 @@ export function scoreParts(learner: Learner, parts: readonly Pair[][], beat: () 
 export const klPairs = 64;
 
 export interface HeldOut {
-  /** Micro-batches of held-out pairs, and the reference's log-probabilities by row where a loss needs them. */
+  /** Micro-batches of held-out pairs. */
   batches: readonly Pair[][];
-  reference: ReadonlyMap<number, PairLogProbs> | undefined;
+  /** The reference's log-probabilities of one of them; `beat` where they are computed. Undefined where no loss needs it. */
+  reference: ((batch: readonly Pair[], beat: () => void) => PairLogProbs[]) | undefined;
 }
 
 /** Figures of the held-out pairs under the present weights; `beat` after each micro-batch, it may throw to stop. */
@@ -52,7 +53,7 @@ export function evaluate(learner: Learner, { batches, reference }: HeldOut, beat
   // The whole held-out set is one batch: no loss depends on how it was split.
   const outcomes = pairOutcomes(training, {
     scores,
-    reference: reference && pairs.map(({ row }) => reference.get(row) as PairLogProbs),
+    reference: reference && batches.flatMap((batch) => reference(batch, beat)),
     totals: batchTotals(pairs),
   });
   let [sum, positions] = [0, 0];

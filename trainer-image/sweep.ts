@@ -31,6 +31,11 @@ export async function sweepBetas(
   { betas, keep }: SweepOptions,
 ): Promise<Sweep> {
   const started = performance.now();
+  if (run.job.spec.reference.syncSteps !== undefined) {
+    const message =
+      '--betas compares runs against one reference, and reference.syncSteps makes one of each: leave it out';
+    throw new TrainerError('InvalidConfiguration', message);
+  }
   betas.forEach((beta) => checkOutput(runOf(run, beta).paths));
   const loaded = await load(run, holder, report);
   const pairs = loaded.data.heldOut.length;

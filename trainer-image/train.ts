@@ -4,6 +4,7 @@ import type { Run } from './config.ts';
 import type { HeldOut } from './evaluate.ts';
 import { checkLengths } from './model/embedding.ts';
 import { Learner } from './model/learner.ts';
+import { checkReferenceModel } from './reference/check.ts';
 import { modelDigest } from './reference/identity.ts';
 import { fetchSources } from './sources/fetch.ts';
 import { compareOrWarn } from './stages/comparison.ts';
@@ -28,8 +29,7 @@ import { Watch } from './stages/watch.ts';
 export async function train(run: Run, holder: string, report: Reporter): Promise<void> {
   const started = performance.now();
   const loaded = await load(run, holder, report);
-  const { positions } = loaded.context.learner.network.architecture;
-  const questions = questionsOf(loaded.context.run, loaded.data.heldOut, positions?.size);
+  const questions = questionsOf(loaded.context.run, loaded.data.heldOut, loaded.context.positions);
   const prepared = prepare(loaded);
   const at = prefer(prepared);
   const samples = compareOrWarn(prepared.context, questions);
@@ -53,10 +53,13 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   const run = await fetchSources(asked, report);
   const learner = loadModel(run, report);
 
+  const { architecture } = learner.network;
+  const judge = checkReferenceModel(run, architecture);
   const data = await loadData(run, report);
-  checkTokens(data, learner.network.architecture.config.vocabSize);
+  checkTokens(data, architecture.config.vocabSize);
   const model = modelDigest(run.paths.model, () => report.beat());
-  const plan = planDigest(run, data, [model]);
+  const reference = run.paths.reference && modelDigest(run.paths.reference, () => report.beat());
+  const plan = planDigest(run, data, [model, ...(reference === undefined ? [] : [reference])]);
   const totalSteps = preferenceSteps({ run }, data.train.length);
   report.beat({ stage: 'Data', totalSteps, data: dataCounts(data) });
 
@@ -75,6 +78,8 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
     plan,
     computePlan,
     modelDigest: model,
+    referenceDigest: reference,
+    positions: Math.min(architecture.positions?.size ?? Infinity, judge?.positions?.size ?? Infinity),
     report,
     watch,
   };
@@ -85,7 +90,7 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
 
 /** A run whose preference stage can begin. */
 export interface Prepared extends Loaded {
-  /** In the order of the training pairs; undefined where no loss needs it. */
+  /** Undefined where no loss needs it. */
   reference: Reference | undefined;
   heldOut: HeldOut;
 }
@@ -95,6 +100,12 @@ export function prepare({ context, data, saved }: Loaded): Prepared {
   tuneOrRestoreStart(context, data, saved);
   const { reference, heldOut } = prepareReference(context, data);
   return { context, data, reference, heldOut, saved };
+}
+
+/** Sets the policy, and a reference that follows it, to what a checkpoint of the preference stage holds. */
+function restore({ read }: Checkpoint, learner: Learner, reference: Reference | undefined): void {
+  learner.restore(read);
+  reference?.live?.restore(read);
 }
 
 /** The preference stage from the learner's weights, or from where it stopped; it leaves the weights to export. */
@@ -107,7 +118,7 @@ export function prefer({ context, data, reference, heldOut, saved }: Prepared): 
   watch.history.resumeAt(resumed?.step ?? -1, () => fence.check());
   const evaluation = new Evaluation(context, heldOut, { totalSteps, figures });
   if (resumed === undefined) evaluation.at(0);
-  else learner.restore(resumed.read);
+  else restore(resumed, learner, reference);
   saved?.close();
   optimisePreference(context, { pairs: data.train, reference, evaluation }, { step: resumed?.step ?? 0, figures });
   const lastStep = evaluation.stoppedAt ?? totalSteps;

@@ -115,9 +115,14 @@ function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1Volu
 }
 
 /** Secrets of the sources, as environment, each with a prefix of its own. */
-function secrets({ dataset, sft, model }: DPOJobSpec): NonNullable<V1Container['envFrom']> {
-  const refs = { model: model.secretRef, dataset: dataset.secretRef, sft: sft?.dataset?.secretRef };
-  return (['model', 'dataset', 'sft'] as const).flatMap((key) => {
+function secrets({ dataset, sft, reference, model }: DPOJobSpec): NonNullable<V1Container['envFrom']> {
+  const refs = {
+    model: model.secretRef,
+    reference: reference.secretRef,
+    dataset: dataset.secretRef,
+    sft: sft?.dataset?.secretRef,
+  };
+  return (['model', 'reference', 'dataset', 'sft'] as const).flatMap((key) => {
     const name = refs[key]?.name;
     return name === undefined ? [] : [{ prefix: secretPrefixes[key], secretRef: { name } }];
   });

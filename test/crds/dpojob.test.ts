@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { lossRules, lossTypes, type LossType } from '../../crds/losses.ts';
 import { specSchema, type DPOJob } from '../../crds/dpojob.ts';
 import { optimizerRules } from '../../crds/optimizer.ts';
+import { referenceRules } from '../../crds/reference.ts';
 import { sftCourse, sftRules } from '../../crds/sft.ts';
 
 const quickstart = parse(readFileSync('crds/examples/quickstart.yaml', 'utf8')) as DPOJob;
@@ -99,7 +100,7 @@ describe('every rule between fields', () => {
   const messagesOf = (text: string): string[] =>
     (specSchema.safeParse((parse(text) as DPOJob).spec).error?.issues ?? []).map(({ message }) => message);
 
-  const rules: { message: string }[] = [...lossRules, ...optimizerRules, ...sftRules];
+  const rules: { message: string }[] = [...lossRules, ...optimizerRules, ...sftRules, ...referenceRules];
   test.each(rules)('has an example that zod refuses with its message: $message', ({ message }) => {
     const examples = refused.filter((text) => messagesOf(text).includes(message));
     expect(examples.map((text) => message.includes(/^# refused: (.*)$/m.exec(text)?.[1] as string))).toEqual([true]);

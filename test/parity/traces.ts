@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { syncOf } from '../../crds/reference.ts';
 import { loadPairs } from '../../trainer-image/data/load.ts';
 import type { Pair } from '../../trainer-image/data/pair.ts';
 import { loadTokenizer } from '../../trainer-image/data/tokenizer.ts';
@@ -6,8 +7,9 @@ import type { PairOutcome } from '../../trainer-image/loss/objective.ts';
 import { eager, setEager } from '../../trainer-image/engine/engine.ts';
 import { splitPairs } from '../../trainer-image/model/groups.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
+import { LiveReference } from '../../trainer-image/reference/live.ts';
 import { learningRateAt } from '../../trainer-image/optimizer/schedule.ts';
-import { accumulate, goldenFolder, logProbs, trainingOf } from '../trainer-image/golden.ts';
+import { accumulate, goldenFolder, trainingOf } from '../trainer-image/golden.ts';
 import { mean, type Compared, type Parts } from './compared.ts';
 
 type Log = Record<string, number>;
@@ -24,6 +26,7 @@ export interface TrlRun {
     warmup_steps: number;
     lr_scheduler_type: 'linear' | 'cosine';
     loss_type?: string;
+    ref_model_sync_steps?: number;
   };
   logs: Log[];
 }
@@ -93,13 +96,21 @@ function steps(run: TrlRun, { reference: folder, pairs, microBatchTokens }: Cour
   const reference = new Learner(`${goldenFolder}/${folder}`, training);
   const policy = new Learner(`${goldenFolder}/${run.init}`, training);
   policy.startStage();
+  const sync = syncOf({ precompute: false, syncSteps: run.args.ref_model_sync_steps });
+  const live = new LiveReference(reference, policy, sync);
   return run.logs.map((_, step) => {
     const batch = pairs.slice(4 * step, 4 * step + 4);
     const outcomes = splitPairs(batch, microBatchTokens).flatMap((part) =>
-      accumulate(policy, part, logProbs(reference, part), batch),
+      accumulate(
+        policy,
+        part,
+        live.logProbs(part, () => {}),
+        batch,
+      ),
     );
     const learningRate = rateAt(step);
     const log: Log = { learning_rate: learningRate, grad_norm: policy.update(step + 1, learningRate) };
+    live.stepTaken(step + 1);
     for (const [name, figure] of Object.entries(figures)) log[name] = mean(outcomes.map(figure));
     log['rewards/accuracies'] = mean(outcomes.map(({ rewards }) => Number(rewards.chosen > rewards.rejected)));
     return log;

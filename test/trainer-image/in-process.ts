@@ -2,6 +2,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readJobFile, resolveRun, type Run } from '../../trainer-image/config.ts';
+import type { RawConfig } from '../../trainer-image/model/config.ts';
 import { architectureOf } from '../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { weightShapes } from '../../trainer-image/model/weight-shapes.ts';
@@ -30,7 +31,7 @@ spec:
   accelerator: { count: 0 }
 `;
 
-const tinyConfig = {
+export const tinyConfig = {
   model_type: 'llama',
   vocab_size: 4096,
   hidden_size: 16,
@@ -43,10 +44,10 @@ const tinyConfig = {
 };
 
 /** A checkpoint folder with weights between -0.1 and 0.1 that only `seed` decides, and the golden tokenizer. */
-export function writeTinyModel(folder: string, seed = 1): void {
+export function writeTinyModel(folder: string, seed = 1, config: RawConfig = tinyConfig): void {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(tinyConfig));
-  const weights = weightShapes(architectureOf(tinyConfig)).map(([name, shape], at) => {
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  const weights = weightShapes(architectureOf(config)).map(([name, shape], at) => {
     const count = shape.reduce((product, size) => product * size, 1);
     const read = (): Float32Array =>
       Float32Array.from({ length: count }, (_, i) => 0.1 * Math.sin(1.7 * i * i + 13 * (at + seed)));

@@ -31,6 +31,25 @@ function readJson(folder: string, name: string): Json {
   }
 }
 
+const vocabularySchema = z.object({
+  model: z.object({ vocab: z.union([z.record(z.string(), z.int()), z.array(z.tuple([z.string(), z.number()]))]) }),
+  added_tokens: z.array(z.object({ id: z.int(), content: z.string() })).default([]),
+});
+
+/** Every token of a folder's tokenizer.json with its id. Throws InvalidConfiguration. */
+export function tokenIds(folder: string): Map<string, number> {
+  const parsed = vocabularySchema.safeParse(readJson(folder, 'tokenizer.json'));
+  if (!parsed.success) {
+    throw new TrainerError('InvalidConfiguration', `${join(folder, 'tokenizer.json')} holds no vocabulary`);
+  }
+  const { model, added_tokens: added } = parsed.data;
+  // Unigram's is a list of tokens with their scores.
+  const own: [string, number][] = Array.isArray(model.vocab)
+    ? model.vocab.map(([token], id) => [token, id])
+    : Object.entries(model.vocab);
+  return new Map([...own, ...added.map(({ content, id }): [string, number] => [content, id])]);
+}
+
 /** A special token stands in tokenizer_config.json as a text or as an object with its content. */
 function specialToken(config: Json, name: string): string | undefined {
   const value = config[name];

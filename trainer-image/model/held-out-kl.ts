@@ -27,15 +27,18 @@ export class HeldOutKl {
     this.limit = limit;
   }
 
-  /** Keeps what the KL against the present weights needs for these pairs. */
-  capture(pairs: readonly Pair[]): void {
+  /**
+   * Keeps what the KL against the present weights of `network` needs for these pairs: the policy's own, or those of another
+   * model with the same vocabulary, which is not needed afterwards.
+   */
+  capture(pairs: readonly Pair[], network = this.network): void {
     scope(() => {
-      const weights = this.network.readHead();
+      const weights = network.readHead();
       // A copy: a read shares the variable's buffer and would change with it.
       this.reference ??= { projection: keep(ops.add(weights.projection, ops.scalar(0))), hidden: new Map() };
       for (const pair of pairs) {
         const layout = layOutPairs([pair], Infinity);
-        const { output, weights: head } = this.network.forward(layout);
+        const { output, weights: head } = network.forward(layout);
         const parts = cutRows(layout.heads[0]!, this.limit);
         const hidden = parts.map((part) => keep(headHidden(part, output, head)));
         this.reference.hidden.set(pair.row, hidden);

@@ -25,7 +25,7 @@ export interface StateTensor {
 }
 
 /** Saved values of a tensor by its name. */
-type SavedValues = (name: string, shape: readonly number[]) => Float32Array;
+export type SavedValues = (name: string, shape: readonly number[]) => Float32Array;
 
 /** Gives the loss of some pairs of a micro-batch, the first of which is its pair `from`. */
 export type LossOf = (scores: readonly PairScores[], from: number) => readonly PairOutcome[];

@@ -21,7 +21,7 @@ type Type = 'model' | 'dataset';
 /** A field that names a source. */
 interface Input extends Wanted {
   field: string;
-  key: 'model' | 'dataset' | 'evalDataset' | 'sftDataset' | number;
+  key: 'model' | 'reference' | 'dataset' | 'evalDataset' | 'sftDataset' | number;
   type: Type;
   /** Whose Secret lets it in. */
   secretOf: keyof typeof secretPrefixes;
@@ -31,6 +31,7 @@ interface Input extends Wanted {
 
 const secretFields = {
   model: 'spec.model.secretRef',
+  reference: 'spec.reference.secretRef',
   dataset: 'spec.dataset.secretRef',
   sft: 'spec.sft.dataset.secretRef',
 } satisfies Record<keyof typeof secretPrefixes, string>;
@@ -38,11 +39,20 @@ const ofModel = { type: 'model', secretOf: 'model' } as const;
 const ofDataset = { type: 'dataset', secretOf: 'dataset' } as const;
 
 function inputsOf({ spec }: Run['job']): Input[] {
-  const { model, dataset, sft } = spec;
+  const { model, reference, dataset, sft } = spec;
   const { source, digest, subset, split = 'train', evalSource, evalSplit = 'test' } = dataset;
   const tuning = sft?.dataset;
   return [
     { ...ofModel, key: 'model', field: 'spec.model', source: model.source, digest: model.digest, split: '' },
+    {
+      key: 'reference',
+      type: 'model',
+      secretOf: 'reference',
+      field: 'spec.reference',
+      source: reference.source,
+      digest: reference.digest,
+      split: '',
+    },
     { ...ofDataset, key: 'dataset', field: 'spec.dataset', source, digest, subset, split },
     { ...ofDataset, key: 'evalDataset', field: 'spec.dataset', source: evalSource, subset, split: evalSplit },
     {

@@ -9,9 +9,10 @@ import { sumTokens, type PairLogProbs } from '../loss/scores.ts';
 import { repeatedShare, type Answer, type Sample } from '../metrics/samples.ts';
 import { generate, type Generated } from '../model/generate.ts';
 import { splitPairs } from '../model/groups.ts';
+import type { Learner } from '../model/learner.ts';
 import { Stopped, type StageContext } from './context.ts';
 import type { Prompt, Questions } from './questions.ts';
-import { loadStart } from './start.ts';
+import { withReferenceAtStart } from './reference.ts';
 
 const sampleOf = z.custom<Sample>((value) => typeof value === 'object' && value !== null);
 const storedSchema = z.object({ key: z.string(), samples: z.array(sampleOf) });
@@ -31,7 +32,7 @@ function compareWithReference(context: StageContext, asked: Questions): Sample[]
   if (stored.success && stored.data.key === key) return stored.data.samples;
   report.info(`both models answer ${prompts.length} prompts`);
   const { pairs, ofReference } = askBoth(context, asked, weights);
-  const ofPolicy = scored(context, pairs);
+  const ofPolicy = scored(context, pairs, learner);
   const samples = prompts.map((prompt, i) => {
     const [pair, own, other] = [pairs[i], ofPolicy[i], ofReference[i]] as [AnswerPair, PairLogProbs, PairLogProbs];
     return sampleFrom(prompt, pair, ratios(own, other), { tokenizer, beta: run.job.spec.training.beta });
@@ -59,11 +60,12 @@ function askBoth(
   weights: ReadonlyMap<string, Float32Array>,
 ): { pairs: AnswerPair[]; ofReference: PairLogProbs[] } {
   const answer = answering(context, asked);
-  const policy = answer();
+  const policy = answer(context.learner);
   try {
-    loadStart(context);
-    const pairs = pairsOf(asked.prompts, policy, answer());
-    return { pairs, ofReference: scored(context, pairs) };
+    return withReferenceAtStart(context, (reference) => {
+      const pairs = pairsOf(asked.prompts, policy, answer(reference));
+      return { pairs, ofReference: scored(context, pairs, reference) };
+    });
   } finally {
     context.learner.restoreWeights((name) => weights.get(name) as Float32Array);
   }
@@ -100,23 +102,23 @@ function keyOf(
   return hash.digest('hex');
 }
 
-/** A function that lets the model answer with the weights of its moment. */
-function answering({ run, learner, report }: StageContext, { prompts, maxNewTokens, stop }: Questions) {
+/** A function that lets a model answer with the weights of its moment. */
+function answering({ run, report }: StageContext, { prompts, maxNewTokens, stop }: Questions) {
   let stageStep = 0;
   const beat = (): void =>
     report.beat({ stage: 'Comparing', stageStep: (stageStep += 1), stageTotal: 2 * maxNewTokens });
   const budget = run.job.spec.training.microBatchTokens;
-  return (): Generated[] =>
+  return ({ network }: Learner): Generated[] =>
     generate(
-      learner.network,
+      network,
       prompts.map(({ tokens }) => tokens),
       { maxNewTokens, stop, budget, beat },
     );
 }
 
-function scored({ run, learner, report }: StageContext, pairs: readonly AnswerPair[]): PairLogProbs[] {
+function scored({ run, report }: StageContext, pairs: readonly AnswerPair[], model: Learner): PairLogProbs[] {
   return splitPairs(pairs, run.job.spec.training.microBatchTokens).flatMap((batch) => {
-    const scores = learner.tokenLogProbs(batch).map((tokens) => sumTokens(tokens));
+    const scores = model.tokenLogProbs(batch).map((tokens) => sumTokens(tokens));
     report.beat({ stage: 'Comparing' });
     return scores;
   });

@@ -44,6 +44,10 @@ export interface StageContext {
   computePlan: ComputePlan;
   /** sha256 of the model at `spec.model`, before any training. */
   modelDigest: string;
+  /** sha256 of the model at `spec.reference.source`. */
+  referenceDigest: string | undefined;
+  /** Positions that the policy and the reference have learned, where either has learned positions. */
+  positions: number;
   watch: Watch;
   report: Reporter;
 }

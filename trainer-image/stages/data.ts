@@ -112,10 +112,10 @@ export function checkTokens(data: RunData, vocabSize: number): void {
  * `models`: their digests, since a model that has been replaced at the same path is another model.
  */
 export function planDigest(run: Run, data: RunData, models: readonly string[]): string {
-  const { model, dataset, sft, training, evaluation } = run.job.spec;
+  const { model, reference, dataset, sft, training, evaluation } = run.job.spec;
   const { metricForBest, loadBestModelAtEnd, earlyStopping } = evaluation;
   const best = { metricForBest, loadBestModelAtEnd, earlyStopping };
-  const hash = createHash('sha256').update(JSON.stringify([model, dataset, sft, training, best, models]));
+  const hash = createHash('sha256').update(JSON.stringify([model, reference, dataset, sft, training, best, models]));
   for (const { prompt, chosen, rejected } of joined(data.train, data.heldOut)) {
     for (const tokens of [prompt, chosen, rejected]) hash.update(tokens).update('|');
   }

@@ -3,7 +3,7 @@ import type { Pair } from '../data/pair.ts';
 import type { Rows } from '../data/token-rows.ts';
 import { stepBatch, stepsPerEpoch } from '../data/order.ts';
 import { summarise } from '../evaluate.ts';
-import { lossAtZeroMargin } from '../loss/objective.ts';
+import { lossAtZeroMargin, type PairOutcome } from '../loss/objective.ts';
 import { pairTokens } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
 import { accumulateBatch, type PreferenceBatch } from './accumulate.ts';
@@ -20,7 +20,7 @@ export function preferenceSteps({ run }: Pick<StageContext, 'run'>, pairs: numbe
 
 export interface PreferenceData {
   pairs: Rows<Pair>;
-  /** In the order of `pairs`; undefined where no loss needs it. */
+  /** Undefined where no loss needs it. */
   reference: Reference | undefined;
   evaluation: Evaluation;
 }
@@ -32,12 +32,18 @@ function checkFirstStep(context: StageContext, loss: number, expected: number): 
   context.report.warn('FirstStepLoss', message);
 }
 
-function batchOf({ pairs, reference }: PreferenceData, items: Iterable<number>): PreferenceBatch {
-  const chosen = [...items];
-  return {
-    pairs: chosen.map((item) => pairs.at(item) as Pair),
-    reference: reference && chosen.map((item) => reference[item] as Reference[number]),
-  };
+/** The first step's loss, and what it must be where the policy begins as the reference: with another model it may be any. */
+function firstFigures(context: StageContext, loss: number, outcomes: readonly PairOutcome[]): Record<string, number> {
+  const { training, reference } = context.run.job.spec;
+  if (reference.source !== undefined) return { firstStepLoss: loss };
+  const zeroMarginLoss = lossAtZeroMargin(training, outcomes);
+  checkFirstStep(context, loss, zeroMarginLoss);
+  return { firstStepLoss: loss, zeroMarginLoss };
+}
+
+function batchOf({ pairs, reference }: PreferenceData, items: readonly number[], beat: () => void): PreferenceBatch {
+  const chosen = items.map((item) => pairs.at(item) as Pair);
+  return { pairs: chosen, reference: reference?.ofTraining(chosen, items, beat) };
 }
 
 /**
@@ -66,11 +72,12 @@ export function optimisePreference(
     from,
     total,
     figures: () => figures,
+    tensors: () => data.reference?.live?.state() ?? [],
     takeStep: (step) => {
       const { items } = stepBatch(step, plan);
       const started = performance.now();
-      const batch = batchOf(data, items);
       const position = { stage: 'Training', step, totalSteps: total, stageStep: step, stageTotal: total } as const;
+      const batch = batchOf(data, [...items], () => report.beat(position));
       const outcomes = accumulateBatch(learner, batch, () => report.beat(position));
       const learningRate = learningRateAt(step, total, training);
       const gradNorm = learner.update(step + 1, learningRate);
@@ -79,11 +86,8 @@ export function optimisePreference(
         { loss: metrics.loss as number, gradNorm, step: step + 1 },
         batch.pairs.map(({ row }) => row),
       );
-      if (step === 0) {
-        figures['firstStepLoss'] = metrics.loss as number;
-        figures['zeroMarginLoss'] = lossAtZeroMargin(training, outcomes);
-        checkFirstStep(context, figures['firstStepLoss'], figures['zeroMarginLoss']);
-      }
+      data.reference?.live?.stepTaken(step + 1);
+      if (step === 0) Object.assign(figures, firstFigures(context, metrics.loss as number, outcomes));
       const seconds = (performance.now() - started) / 1000;
       metrics.pairsPerSecond = batch.pairs.length / seconds;
       const tokens = batch.pairs.reduce((sum, pair) => sum + pairTokens(pair), 0);

@@ -36,8 +36,9 @@ export function loadStart(context: StageContext): void {
   throw new TrainerError('InternalError', message);
 }
 
-/** Digests of what the weights at the start came from: the model, and what SFT made of it. */
+/** Digests of what the reference's weights at the start came from: its own model, or the job's and what SFT made of it. */
 export function startDigests(context: StageContext): string[] {
+  if (context.referenceDigest !== undefined) return [context.referenceDigest];
   if (context.run.job.spec.sft === undefined) return [context.modelDigest];
   const tuned = startStore(context).newest(context.plan);
   tuned?.close();

@@ -1,6 +1,7 @@
 import { TrainerError } from '../errors.ts';
 import { note, Stopped, type ProgressPart, type StageContext } from './context.ts';
 import type { SavedStage } from '../checkpoint/store.ts';
+import type { StateTensor } from '../model/learner.ts';
 
 /** A stage that takes optimizer steps. */
 export interface SteppedStage {
@@ -19,6 +20,8 @@ export interface SteppedStage {
   ended?: () => boolean;
   /** Figures that a resumed run goes on with. */
   figures: () => Record<string, number>;
+  /** What it needs besides the learner's state. */
+  tensors?: () => StateTensor[];
 }
 
 /** Takes a stage's steps; saves by interval, at the end and when stopped. */
@@ -53,12 +56,12 @@ export function runSteps(context: StageContext, stage: SteppedStage): void {
 
 export function saveCheckpoint(
   { learner, store, plan, run, report }: StageContext,
-  stage: Pick<SteppedStage, 'stage' | 'figures'>,
+  stage: Pick<SteppedStage, 'stage' | 'figures' | 'tensors'>,
   step: number,
 ): void {
   const state = { stage: stage.stage, step, plan, figures: stage.figures() };
   const started = performance.now();
-  const time = store.save(state, learner.state(), run.job.spec.checkpoint.keep);
+  const time = store.save(state, [...learner.state(), ...(stage.tensors?.() ?? [])], run.job.spec.checkpoint.keep);
   report.observe({ kind: 'checkpoint', stage: stage.stage, seconds: (performance.now() - started) / 1000 });
   report.info(`checkpoint saved at step ${step} of stage ${stage.stage}`);
   if (stage.stage === 'Training') note(report, { checkpoint: { step, time } });

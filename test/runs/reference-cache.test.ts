@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { Stopped } from '../../../trainer-image/stages/context.ts';
-import { train } from '../../../trainer-image/train.ts';
-import { listen, prepareTiny, tinyJob, tinyRun, writeTinyModel, type Heard } from '../in-process.ts';
-import { exported, trainer } from '../small-run.ts';
+import { Stopped } from '../../trainer-image/stages/context.ts';
+import { train } from '../../trainer-image/train.ts';
+import { listen, prepareTiny, tinyJob, tinyRun, writeTinyModel, type Heard } from '../trainer-image/in-process.ts';
+import { exported, trainer } from '../trainer-image/small-run.ts';
 
 const withoutSft = tinyJob.replace('  sft: { batchSize: 6, learningRate: 1e-2 }\n', '');
 /** The job under another name, so that its checkpoints are its own, with a cache. */
