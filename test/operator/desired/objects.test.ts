@@ -86,6 +86,7 @@ describe('objects of an attempt', () => {
     const { spec } = trainerJob(
       aJob({
         model: { source: 'hf://org/name', secretRef: { name: 'hub' } },
+        reference: { source: 'pvc://judges/large', secretRef: { name: 'mine' } },
         dataset: {
           sources: [{ source: 's3://bucket/d.jsonl' }, { source: 'pvc://more/d.jsonl' }],
           evalSource: 'https://host/e.jsonl',
@@ -99,11 +100,12 @@ describe('objects of an attempt', () => {
     // Each under its own prefix, so that no source's credentials are sent to the server of another.
     expect(spec?.containers[0]?.envFrom).toEqual([
       { prefix: 'MODEL_', secretRef: { name: 'hub' } },
+      { prefix: 'REFERENCE_', secretRef: { name: 'mine' } },
       { prefix: 'DATASET_', secretRef: { name: 's3' } },
       { prefix: 'SFT_', secretRef: { name: 'hub' } },
     ]);
     const claims = spec?.volumes?.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []);
-    expect(claims?.toSorted()).toEqual(['data', 'models', 'more']);
+    expect(claims?.toSorted()).toEqual(['data', 'judges', 'models', 'more']);
   });
 
   test('the claim of the cache is written, and what is read from it stays read-only', () => {

@@ -192,6 +192,21 @@ describe('sources of the Hub', () => {
     );
   });
 
+  test('may be a reference model, with a Secret of its own, and go to the cache that the job names', async () => {
+    hub.repositories = {
+      'models/org/tiny': model(),
+      'models/org/judge': { ...model(), token: 'r' },
+      'datasets/org/prefs': data,
+    };
+    const reference = { source: 'hf://org/judge' };
+    const shared = runOf({ reference, cache: { source: 'pvc://shared/dpo' } });
+    const { paths } = await fetchAll(shared, { REFERENCE_HF_TOKEN: 'r' });
+    expect(paths.reference).toMatch(/\/shared\/dpo\/[0-9a-f]{40}$/);
+    expect(readFileSync(join(paths.reference as string, 'model.safetensors')).equals(weights)).toBe(true);
+    const changed = runOf({ reference: { ...reference, digest: `sha256:${'0'.repeat(64)}` } }, 'other');
+    await expect(fetchAll(changed, { REFERENCE_HF_TOKEN: 'r' })).rejects.toThrow(/^spec\.reference\.digest is /);
+  });
+
   test.each<[string, Partial<DPOJobSpecInput>, RegExp]>([
     ['no such revision', { model: { source: 'hf://org/tiny@v9' } }, /spec\.model: .*revision\/v9 answered 404/],
     ['no such path', { dataset: { source: 'hf://datasets/org/prefs@main/no.jsonl' } }, /holds no no\.jsonl/],
