@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, wri
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { faults, type Fault } from './list.ts';
+import { faults, mutated, type Fault } from './list.ts';
 
 /**
  * `npm run faults [-- --only TEXT]`: puts each fault of list.ts into a copy of the project, one at a time, runs the
@@ -37,14 +37,6 @@ function runTests(copy: string, { tests, named }: Pick<Fault, 'tests' | 'named'>
   const { stderr } = spawnSync('sh', ['scripts/node', ...jest, ...output, ...chosen], { cwd: copy, encoding: 'utf8' });
   if (!existsSync(report)) throw new Error(`jest gave no report:\n${stderr}`);
   return JSON.parse(readFileSync(report, 'utf8')) as Report;
-}
-
-/** The source with the fault. Throws Error when its place is not there, or there twice. */
-function mutated({ file, find, replace }: Fault, source: string): string {
-  const parts = source.split(find);
-  if (parts.length !== 2)
-    throw new Error(`${file}: "${find}" stands ${parts.length - 1} times: mend test/faults/list.ts`);
-  return parts.join(replace);
 }
 
 /** Whether a test failed: a file that cannot even be loaded says nothing about the tests. */

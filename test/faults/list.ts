@@ -189,7 +189,7 @@ const checkpoints: Fault[] = [
   {
     title: 'weights are not restored from a checkpoint',
     file: 'train.ts',
-    find: 'else learner.restore(resumed.read);',
+    find: '  learner.restore(read);',
     replace: '',
     tests: 'runs/stop',
   },
@@ -341,3 +341,11 @@ const data: Fault[] = [
 ];
 
 export const faults: readonly Fault[] = [...losses, ...checkpoints, ...data];
+
+/** The source with the fault. Throws Error when its place is not there, or there twice. */
+export function mutated({ file, find, replace }: Fault, source: string): string {
+  const parts = source.split(find);
+  if (parts.length !== 2)
+    throw new Error(`${file}: "${find}" stands ${parts.length - 1} times: mend test/faults/list.ts`);
+  return parts.join(replace);
+}

@@ -19,7 +19,8 @@ function sameNames(own: readonly NamedTensor[], theirs: readonly string[]): void
   if (names.join() !== theirs.toSorted().join()) throw new Error(`weights ${names.join()}, theirs ${theirs.join()}`);
 }
 
-function eachToken(what: string, own: Float32Array, theirs: readonly number[]): Compared[] {
+/** The log-probability of each token of an answer. */
+export function eachToken(what: string, own: Float32Array, theirs: readonly number[]): Compared[] {
   if (own.length !== theirs.length) throw new Error(`${what} has ${own.length} tokens, theirs ${theirs.length}`);
   return theirs.map((value, i) => ({
     what: `${what}, token ${i}`,
@@ -29,6 +30,17 @@ function eachToken(what: string, own: Float32Array, theirs: readonly number[]): 
   }));
 }
 
+/** The sketch of each weight's gradient; the same weights must have one. */
+export function eachWeight(gradients: readonly NamedTensor[], known: Record<string, Sketch>): Compared[] {
+  sameNames(gradients, Object.keys(known));
+  return gradients.flatMap(({ name, data }) => {
+    const theirs = known[name] as Sketch;
+    return sketch(data).map((value, i) => {
+      return { what: name, own: value, theirs: theirs[i] as number, tolerance: 1e-4 * theirs[0] };
+    });
+  });
+}
+
 /** A tiny model beside transformers: the log-probability of every token, and PyTorch's gradient by every weight. */
 export function tinyModel(known: Case): Parts {
   const learner = new Learner(checkpoint(known), trainingOf());
@@ -36,8 +48,6 @@ export function tinyModel(known: Case): Parts {
   const swapped = { ...pair, chosen: pair.rejected, rejected: pair.chosen };
   const [own, other] = learner.tokenLogProbs([pair, swapped]) as [PairTokens, PairTokens];
   learner.accumulateSft([example], pair.chosen.length);
-  const gradients = learner.readGradients();
-  sameNames(gradients, Object.keys(known.gradients));
   return {
     'log-probabilities': [
       ...eachToken('the chosen answer', own.chosen, known.chosen),
@@ -45,12 +55,7 @@ export function tinyModel(known: Case): Parts {
       ...eachToken('the chosen answer behind', other.rejected, known.chosen),
       ...eachToken('the rejected answer before', other.chosen, known.rejected),
     ],
-    gradient: gradients.flatMap(({ name, data }) => {
-      const theirs = known.gradients[name] as Sketch;
-      return sketch(data).map((value, i) => {
-        return { what: name, own: value, theirs: theirs[i] as number, tolerance: 1e-4 * theirs[0] };
-      });
-    }),
+    gradient: eachWeight(learner.readGradients(), known.gradients),
   };
 }
 

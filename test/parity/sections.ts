@@ -1,6 +1,7 @@
 import { goldenFolder } from '../trainer-image/golden.ts';
 import { lossesOf, unit } from '../trainer-image/loss/trl.ts';
 import { reference } from '../trainer-image/tiny-models.ts';
+import { adapter, adapterCases } from './adapters.ts';
 import type { Parts } from './compared.ts';
 import { ModelLosses, setsWithoutNumber, unitLoss } from './losses.ts';
 import { fixedBatch, tinyModel } from './models.ts';
@@ -78,6 +79,13 @@ all is float64: where TRL has no number, ours are finite.`,
 two answers within 1e-4; and its gradient beside PyTorch's, by every weight: norm and two projections within 1e-4 of the norm.`,
     cases: Object.keys(reference.cases),
     compare: (name) => tinyModel(of(reference.cases, name)),
+  },
+  {
+    title: 'Adapters',
+    text: `Low-rank adapters that PEFT ${tokenisation.versions['peft']} made on those models: the log-probability of every token of two answers
+within 1e-4, and the gradient by the adapter's weights within 1e-4 of its norm, as above.`,
+    cases: Object.keys(adapterCases),
+    compare: (name) => adapter(of(adapterCases, name)),
   },
   {
     title: "The tiny Llama's whole gradient",

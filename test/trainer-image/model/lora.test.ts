@@ -7,46 +7,17 @@ import { setEager } from '../../../trainer-image/engine/engine.ts';
 import { exportAdapter } from '../../../trainer-image/export/adapter.ts';
 import type { PairTokens } from '../../../trainer-image/loss/scores.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
-import { targetLayers, type LoraSettings } from '../../../trainer-image/model/lora.ts';
+import { targetLayers } from '../../../trainer-image/model/lora.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
+import { adapter, adapterCases, folder, learnerOf, modelOf, settingsOf, type LoraCase } from '../../parity/adapters.ts';
+import { requireWithin } from '../../parity/compared.ts';
 import { trainingOf } from '../golden.ts';
-import { checkpoint, pair, reference, type Case, type Sketch } from '../tiny-models.ts';
+import { pair } from '../tiny-models.ts';
 
-/** Adapters on the tiny models with numbers by PEFT: test/python/lora.py. */
-interface LoraCase {
-  of: string;
-  file: string;
-  settings: Pick<LoraSettings, 'rank' | 'alpha' | 'useRslora' | 'useDora'> & { targetModules: string[] | null };
-  chosen: number[];
-  rejected: number[];
-  gradients: Record<string, Sketch>;
-}
-const folder = 'test/golden/lora';
-const cases = Object.entries(JSON.parse(readFileSync(`${folder}/reference.json`, 'utf8')) as Record<string, LoraCase>);
-const prefix = 'base_model.model.';
-const modelOf = (known: LoraCase): string => checkpoint(reference.cases[known.of] as Case);
-
-function settingsOf({ settings: { targetModules, ...rest } }: LoraCase, dropout = 0): LoraSettings {
-  return { ...rest, dropout, ...(targetModules === null ? {} : { targetModules }) };
-}
-
-/** A learner with the adapter that PEFT saved. */
-function learnerOf(known: LoraCase, model = modelOf(known)): Learner {
-  const learner = new Learner(model, trainingOf({ lora: settingsOf(known) }));
-  const file = new SafetensorsFile(join(folder, known.file));
-  learner.restoreWeights((name) => file.read(prefix + name).data);
-  file.close();
-  return learner;
-}
+const cases = Object.entries(adapterCases);
 
 const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
-const sketch = (data: Float32Array): Sketch => [
-  Math.hypot(...data),
-  data.reduce((sum, value, i) => sum + value * Math.sin(i + 1), 0),
-  data.reduce((sum, value, i) => sum + value * Math.cos(2 * i + 1), 0),
-];
-
 function expectAsKnown(learner: Learner, known: LoraCase, tolerance = 1e-4): void {
   const [found] = learner.tokenLogProbs([pair]) as [PairTokens];
   expect(apart(found.chosen, known.chosen)).toBeLessThan(tolerance);
@@ -56,16 +27,10 @@ function expectAsKnown(learner: Learner, known: LoraCase, tolerance = 1e-4): voi
 describe.each(cases)('an adapter that PEFT made: %s', (_, known) => {
   test.each([false, true])('gives its log-probabilities, and gradients by its weights alone (eager: %s)', (eager) => {
     setEager(eager);
-    const learner = learnerOf(known);
-    expectAsKnown(learner, known);
-    learner.accumulateSft([{ row: 0, prompt: pair.prompt, completion: pair.chosen }], pair.chosen.length);
-    setEager(false);
-    const gradients = learner.readGradients();
-    expect(gradients.map(({ name }) => prefix + name).sort()).toEqual(Object.keys(known.gradients).sort());
-    for (const { name, data } of gradients) {
-      const expected = known.gradients[prefix + name] as Sketch;
-      const off = apart(sketch(data), expected) / expected[0];
-      if (!(off < 1e-4)) throw new Error(`the gradient of ${name} is off by ${off} of its norm`);
+    try {
+      requireWithin(adapter(known));
+    } finally {
+      setEager(false);
     }
   });
 
