@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
 import { columnsSchema, datasetRules, datasetSource, mixture, sourceRules, split } from './dataset.ts';
-import { loraRules, loraSchema, outputFormats } from './lora.ts';
+import { adapterRules, loraRules, loraSchema, outputFormats } from './lora.ts';
 import { lossFields, lossRules } from './losses.ts';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
 import { podSchema } from './pod.ts';
@@ -94,7 +94,7 @@ const trainingFields = z.object({
   seed: z.int().min(0).max(4_294_967_295).default(42),
 });
 
-const trainingSchema = withRules(trainingFields, [...lossRules, ...optimizerRules]);
+const trainingSchema = withRules(trainingFields, [...lossRules, ...optimizerRules, ...adapterRules]);
 
 const checkpointSchema = z
   .object({

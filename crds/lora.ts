@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sorted, type LossType } from './losses.ts';
 import type { Rule } from './rules.ts';
 
 /** Low-rank adapters: PEFT's LoraConfig, its defaults but for dropout, alpha and the targets as TRL's ModelConfig has them. */
@@ -26,6 +27,24 @@ interface Fields {
   training: { lora?: z.output<typeof loraSchema> };
   output: { format: (typeof outputFormats)[number] };
 }
+
+interface TrainingFields {
+  lora?: z.output<typeof loraSchema>;
+  loss: { type: LossType }[];
+}
+
+const list = sorted.map((type) => `'${type}'`).join(', ');
+
+/** Rules between the adapters and the losses. */
+export const adapterRules: Rule<TrainingFields>[] = [
+  {
+    field: 'lora.dropout',
+    cel: `!has(self.lora) || self.lora.dropout == 0.0 || !self.loss.exists(l, l.type in [${list}])`,
+    holds: ({ lora, loss }) =>
+      (lora?.dropout ?? 0) === 0 || !loss.some(({ type }) => (sorted as readonly LossType[]).includes(type)),
+    message: `lora.dropout: ${sorted.join(' and ')} look at the whole batch before its gradients, which dropout would make another's: set it to 0`,
+  },
+];
 
 /** Rules between the adapters and what is exported. */
 export const loraRules: Rule<Fields>[] = [

@@ -34,7 +34,7 @@ export const referenceFree: readonly LossType[] = [...withoutReference, 'sft'];
 /** Losses that read labelSmoothing. */
 const smoothed = ['cdpo', 'robust', 'exo_pair', 'aot', 'aot_unpaired', 'simpo', 'cpo'] as const satisfies LossType[];
 /** Losses that sort the answers of a whole batch. */
-const sorted = ['aot', 'aot_unpaired'] as const satisfies LossType[];
+export const sorted = ['aot', 'aot_unpaired'] as const satisfies LossType[];
 /** Losses of a margin, in which an f-divergence's score may take the log-ratio's place. */
 const scored = ['sigmoid', 'cdpo', 'hinge', 'ipo', 'exo_pair', 'robust', 'discopop', 'sigmoid_norm'] as const;
 

@@ -74,16 +74,19 @@ export function tensor(data: Float32Array | Int32Array, shape: readonly number[]
 // By tag and not instanceof: jest runs tests in another realm.
 const isInt32 = (data: ArrayBufferView): boolean => Object.prototype.toString.call(data) === '[object Int32Array]';
 
-/** A small value that never changes (an axis, a permutation, a scalar of the model). Kept for ever, or recorded. */
+/**
+ * A small value of an operation (an axis, a permutation, a shape, a scalar of the model): recorded, or in the open scope. A
+ * single number is kept for ever: there are few.
+ */
 export function constant(values: readonly number[], shape: readonly number[], dtype: 'float32' | 'int32'): Tensor {
   const data = dtype === 'int32' ? Int32Array.from(values) : Float32Array.from(values);
   if (recording) return fromInfo(binding.recordConstant(shape, dtypes[dtype], data));
+  const make = (): Tensor => ({ id: binding.createTensor(shape, dtypes[dtype], data), shape, dtype });
+  // Shapes follow the micro-batches, which seldom come again.
+  if (values.length > 1 && scopes.length > 0) return register(make());
   const key = `${dtype}:${shape.join()}:${values.join()}`;
-  let known = constants.get(key);
-  if (known === undefined) {
-    known = { id: binding.createTensor(shape, dtypes[dtype], data), shape, dtype };
-    constants.set(key, known);
-  }
+  const known = constants.get(key) ?? make();
+  constants.set(key, known);
   return known;
 }
 

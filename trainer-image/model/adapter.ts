@@ -61,13 +61,26 @@ function changedWeight(weight: Tensor, { a, b }: Adapter, scaling: number, layou
 
 /** magnitude [out] / norm [out]; the norm is a constant. */
 function relativeMagnitude(tape: Tape, magnitude: Tensor, norm: () => Tensor): Tensor {
-  return tape.run({
+  const factor: Tensor = tape.run({
     inputs: [magnitude],
     needs: [],
-    // Not by itself, but the norm behind it takes a matrix product.
+    // Not by itself, but the norm behind it takes a matrix product: the backward finds it in the factor.
     costly: true,
     compute: () => ops.div(magnitude, norm()),
-    backward: (dy) => [ops.div(dy, norm())],
+    backward: (dy) => [ops.mul(dy, ops.div(factor, magnitude))],
+  });
+  return factor;
+}
+
+/** x [n, rank] times B [out, rank] -> [n, out]: cheap to compute again, and wider than what it is made of. */
+function widen(tape: Tape, x: Tensor, b: Tensor): Tensor {
+  return tape.run({
+    inputs: [x, b],
+    needs: [x],
+    needsOnlyFor: b,
+    costly: false,
+    compute: () => ops.matmul(x, b, false, true),
+    backward: (dy) => [() => ops.matmul(dy, b), () => ops.matmul(dy, x, true)],
   });
 }
 
@@ -84,7 +97,7 @@ export function adapted(
   const { scaling, dropout: drops } = tape.adapters as AdapterUse;
   const base = linear(tape, x, weight, layout);
   const input = drops === undefined ? x : dropout(tape, x, drops);
-  const change = scale(tape, linear(tape, linear(tape, input, adapter.a), adapter.b), scaling);
+  const change = scale(tape, widen(tape, linear(tape, input, adapter.a), adapter.b), scaling);
   if (adapter.magnitude === undefined) return add(tape, base, change);
   // No gradient flows through the norm (Liu et al. 2024, sec. 4.3, as in PEFT).
   const norm = (): Tensor => outputNorm(changedWeight(weight, adapter, scaling, layout), layout);

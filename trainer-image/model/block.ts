@@ -13,7 +13,7 @@ import { attention } from './attention.ts';
 import type { Rotation } from './primitives.ts';
 import { Tape, type AdapterUse } from './tape.ts';
 
-/** Which steps a compiled forward keeps for its backward, by its key; found when it is recorded. */
+/** Which steps a kind of block keeps for its backward, whatever the layout: found when a forward is recorded. */
 const keptSteps = new Map<string, readonly number[]>();
 
 /** A block's output and what its backward needs of it. */
@@ -67,32 +67,30 @@ export function blockFor(architecture: Architecture, kind: LayerKind, { segments
     ...values,
     ...(dropoutSeed === undefined ? [] : [dropoutSeed]),
   ];
-  const keyOf = (what: string, { dropoutSeed }: BlockWeights): string =>
-    `${own} ${what}${dropoutSeed === undefined ? '' : ' with dropout'} ${layout}`;
+  const ofKind = ({ dropoutSeed }: BlockWeights): string => own + (dropoutSeed === undefined ? '' : ' with dropout');
   const wanted = (x: Tensor, p: Parameters): Tensor[] => [x, ...Object.keys(trained).map((name) => p[name] as Tensor)];
   return {
     forward: (x, weights) => {
-      const key = keyOf('forward', weights);
       const run = ([input, ...rest]: Tensor[]): Tensor[] => {
         const { context, p, adapters } = take(rest);
         const tape = new Tape(new Map(), adapters);
         const output = architecture.block(tape, input as Tensor, p, context);
         const saved = tape.saved(wanted(input as Tensor, p));
-        keptSteps.set(key, [...saved.keys()]);
+        keptSteps.set(ofKind(weights), [...saved.keys()]);
         return [output, ...saved.values()];
       };
-      const [output, ...saved] = compile(key, run, [x, ...inputs(weights)]);
+      const [output, ...saved] = compile(`${ofKind(weights)} forward ${layout}`, run, [x, ...inputs(weights)]);
       return { output: output as Tensor, saved };
     },
     backward: (dy, x, saved, weights) => {
-      const steps = keptSteps.get(keyOf('forward', weights)) as number[];
+      const steps = keptSteps.get(ofKind(weights)) as number[];
       const run = ([gradient, input, ...list]: Tensor[]): Tensor[] => {
         const { context, p, adapters } = take(list.slice(steps.length));
         const tape = new Tape(new Map(steps.map((step, i) => [step, list[i] as Tensor])), adapters);
         const output = architecture.block(tape, input as Tensor, p, context);
         return tape.gradients(output, gradient as Tensor, wanted(input as Tensor, p));
       };
-      return compile(keyOf('backward', weights), run, [dy, x, ...saved, ...inputs(weights)]);
+      return compile(`${ofKind(weights)} backward ${layout}`, run, [dy, x, ...saved, ...inputs(weights)]);
     },
   };
 }

@@ -2,7 +2,7 @@ import type { HeadRows } from '../data/layout.ts';
 import type { Pair } from '../data/pair.ts';
 import { keep, ops, read, scope, type Tensor } from '../engine/engine.ts';
 import { headRows, layOutPairs } from './groups.ts';
-import { headHidden, headKl } from './head.ts';
+import { headHidden, headKl, type HeadWeights } from './head.ts';
 import type { Network } from './network.ts';
 
 /** Cuts a head call into some of at most `limit` rows each: [limit, vocabulary] logits exist at once. */
@@ -18,8 +18,11 @@ function cutRows(head: HeadRows, limit: number): HeadRows[] {
 export class HeldOutKl {
   private readonly network: Network;
   private readonly limit: number;
-  /** Hidden states at held-out answers, by row, cut as `cutRows` does; and the projection, as it was when captured. */
-  private reference: { projection: Tensor; hidden: Map<number, Tensor[]> } | undefined;
+  /**
+   * Hidden states at held-out answers, by row, cut as `cutRows` does; and the projection, as it was when captured, or
+   * undefined where it is the policy's own, which beside adapters never changes.
+   */
+  private reference: { projection: Tensor | undefined; hidden: Map<number, Tensor[]> } | undefined;
 
   /** `limit` bounds the positions of one call. */
   constructor(network: Network, limit = headRows) {
@@ -34,8 +37,7 @@ export class HeldOutKl {
   capture(pairs: readonly Pair[], network = this.network): void {
     scope(() => {
       const weights = network.readHead();
-      // A copy: a read shares the variable's buffer and would change with it.
-      this.reference ??= { projection: keep(ops.add(weights.projection, ops.scalar(0))), hidden: new Map() };
+      this.reference ??= { projection: this.projectionOf(network, weights), hidden: new Map() };
       for (const pair of pairs) {
         const layout = layOutPairs([pair], Infinity);
         const { output, weights: head } = network.forward(layout);
@@ -44,6 +46,12 @@ export class HeldOutKl {
         this.reference.hidden.set(pair.row, hidden);
       }
     });
+  }
+
+  private projectionOf(network: Network, { projection, trained }: HeadWeights): Tensor | undefined {
+    if (network === this.network && !trained) return undefined;
+    // A copy: a read shares the variable's buffer and would change with it.
+    return keep(ops.add(projection, ops.scalar(0)));
   }
 
   /** Sum of KL(policy || reference) over the answer positions of captured pairs, and the number of positions. */
@@ -56,7 +64,7 @@ export class HeldOutKl {
       const head = layout.heads[0]!;
       sum += scope(() => {
         const { output, weights } = this.network.forward(layout);
-        const projection = (this.reference as { projection: Tensor }).projection;
+        const projection = this.reference?.projection ?? weights.projection;
         const klOf = (part: HeadRows, i: number): number =>
           scope(() => read(headKl(part, output, weights, { hidden: hidden[i] as Tensor, projection }))[0] as number);
         return cutRows(head, this.limit).reduce((all, part, i) => all + klOf(part, i), 0);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import { TrainerError } from '../errors.ts';
 import type { Architecture, Shapes } from './architecture.ts';
@@ -51,8 +52,9 @@ export function withLora(architecture: Architecture, settings: LoraSettings): Ar
   const scaling = loraScaling(settings);
   const shapes = adapterShapes(architecture, settings);
   const { dropout } = settings;
-  // The shapes of its inputs tell a compiled block's rank and targets; the scaling and the rate are written into it.
-  const id = `${architecture.id} lora ${scaling} ${dropout} ${Object.keys(shapes).join(' ')}`;
+  // Scaling and rate are written into a compiled block, and which layers have an adapter.
+  const digest = createHash('sha256').update(Object.keys(shapes).join(' ')).digest('hex');
+  const id = `${architecture.id} lora ${scaling} ${dropout} ${digest.slice(0, 8)}`;
   return { ...architecture, id, adapters: { shapes, scaling, dropout } };
 }
 

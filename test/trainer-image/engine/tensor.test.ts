@@ -21,6 +21,18 @@ describe('a scope', () => {
     expect(Array.from(read(kept.deep[0] as Tensor))).toEqual([4, 16]);
   });
 
+  test('frees the shapes and sizes that operations were given, which follow the micro-batches', () => {
+    const reshaped = (rows: number): void =>
+      scope(() => {
+        const x = tensor(new Float32Array(rows * 6), [rows, 6]);
+        ops.split(ops.reshape(x, [rows, 2, 3]), [1, 2], 2);
+      });
+    reshaped(1);
+    const before = liveTensors();
+    for (let rows = 2; rows < 40; rows++) reshaped(rows);
+    expect(liveTensors()).toBe(before);
+  });
+
   test('frees what was made in it when it fails', () => {
     const before = liveTensors();
     expect(() =>

@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { specSchema } from '../../../crds/dpojob.ts';
-import { setEager } from '../../../trainer-image/engine/engine.ts';
+import { layOut } from '../../../trainer-image/data/layout.ts';
+import { liveTensors, scope, setEager } from '../../../trainer-image/engine/engine.ts';
 import { exportAdapter } from '../../../trainer-image/export/adapter.ts';
 import type { PairTokens } from '../../../trainer-image/loss/scores.ts';
+import { blockFor } from '../../../trainer-image/model/block.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
-import { targetLayers } from '../../../trainer-image/model/lora.ts';
+import { targetLayers, type LoraSettings } from '../../../trainer-image/model/lora.ts';
+import { rotationOf, sequenceLengths } from '../../../trainer-image/model/rope.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
 import { adapter, adapterCases, folder, learnerOf, modelOf, settingsOf, type LoraCase } from '../../parity/adapters.ts';
 import { requireWithin } from '../../parity/compared.ts';
@@ -79,6 +82,40 @@ describe.each(cases)('an adapter that PEFT made: %s', (_, known) => {
     expect(values(a)).toEqual(values(b));
     expect(values(a)).not.toEqual(values(other));
   });
+});
+
+test.each([false, true])(
+  'a step keeps no more than without adapters, but for their small inner products (DoRA: %s)',
+  (useDora) => {
+    const [, known] = cases[0] as [string, LoraCase];
+    const model = modelOf(known);
+    const keptPerToken = (lora?: LoraSettings): number => {
+      const { network } = new Learner(model, trainingOf(lora === undefined ? {} : { lora }));
+      const n = pair.prompt.length;
+      const layout = layOut([{ prompt: pair.prompt, completions: [] }], Infinity);
+      const kind = network.architecture.kind(0);
+      const rotation = kind.rope && rotationOf(kind.rope, layout.positions, sequenceLengths(layout.segments));
+      return scope(() => {
+        const block = blockFor(network.architecture, kind, { segments: layout.segments, rotation });
+        const { saved } = network.withWeights(0, (weights) => block.forward(network.embed(layout), weights));
+        return saved.reduce((sum, { shape }) => sum + (shape[0] === n ? (shape[1] as number) : 0), 0);
+      });
+    };
+    const settings = { ...settingsOf(known), useDora };
+    const layers = targetLayers(new Learner(model, trainingOf()).network.architecture.blockShapes, undefined).length;
+    const most = keptPerToken() + layers * settings.rank;
+    expect(keptPerToken(settings)).toBeLessThanOrEqual(useDora ? 2 * most : most);
+  },
+);
+
+test('beside adapters the held-out KL keeps no copy of the vocabulary projection', () => {
+  const [, known] = cases[0] as [string, LoraCase];
+  const learner = learnerOf(known);
+  const before = liveTensors();
+  learner.heldOutKl.capture([pair]);
+  // The hidden states of one pair and nothing else.
+  expect(liveTensors()).toBe(before + 1);
+  expect(learner.heldOutKl.measure([pair]).sum).toBeCloseTo(0, 5);
 });
 
 describe('dropout', () => {
