@@ -168,8 +168,8 @@ const checkpoints: Fault[] = [
   {
     title: 'the oldest checkpoints are kept',
     file: 'checkpoint/store.ts',
-    find: 'this.names().slice(0, -keep)',
-    replace: 'this.names().slice(keep)',
+    find: 'name <= saved).slice(0, -keep)',
+    replace: 'name <= saved).slice(keep)',
     tests: 'trainer-image/checkpoint/store',
   },
   {

@@ -35,6 +35,17 @@ const stateFile = 'state.json';
 const nameOf = (stage: SavedStage, step: number): string =>
   `checkpoint-${savedStages.indexOf(stage)}-${String(step).padStart(10, '0')}`;
 
+const stageOf = (name: string): string => name.slice(0, 'checkpoint-0'.length);
+
+/**
+ * Checkpoints that go when `saved` has been saved, of `names` in their order: all but the newest `keep` up to it, and those
+ * of its stage after it, which a run that was given up has left. Those of a later stage stay when an earlier one is redone.
+ */
+function supersededBy(saved: string, names: readonly string[], keep: number): string[] {
+  const abandoned = names.filter((name) => name > saved && stageOf(name) === stageOf(saved));
+  return [...names.filter((name) => name <= saved).slice(0, -keep), ...abandoned];
+}
+
 const namePattern = /^checkpoint-\d-\d{10}$/;
 
 /** Whether a job's folder holds a finished checkpoint that its next run can go on from. */
@@ -82,7 +93,7 @@ export class CheckpointStore {
     return new CheckpointStore(folder, this.fence, this.warn);
   }
 
-  /** Saves a checkpoint and drops all but the newest `keep`, and what was never finished. Throws DiskFull or Fenced. */
+  /** Saves a checkpoint and drops those that it supersedes, and what was never finished. Throws DiskFull or Fenced. */
   save(state: Omit<CheckpointState, 'sha256' | 'time'>, tensors: readonly StateTensor[], keep: number): string {
     this.fence.check();
     const time = new Date().toISOString();
@@ -107,7 +118,7 @@ export class CheckpointStore {
       throw error;
     }
     this.dropUnfinished();
-    const dropped = this.names().slice(0, -keep);
+    const dropped = supersededBy(name, this.names(), keep);
     dropped.forEach((old) => rmSync(join(this.folder, old), { recursive: true, force: true }));
     return time;
   }

@@ -53,6 +53,31 @@ describe('checkpoints', () => {
     ]);
   });
 
+  test('that come after the one just saved are of a run that was given up: they go, and it stays', () => {
+    const { folder, store, checkpoints } = newStore();
+    store.save(state(6), tensors, 1);
+    writeFileSync(join(folder, 'checkpoint-1-0000000006', 'tensors.safetensors'), 'damaged');
+    store.save(state(4), tensors, 1);
+    expect(checkpoints()).toEqual(['checkpoint-1-0000000004']);
+    expect(store.newest('plan')).toMatchObject({ step: 4 });
+  });
+
+  test('of another plan give way to the first one of this plan', () => {
+    const { store } = newStore();
+    store.save({ ...state(50), plan: 'another' }, tensors, 1);
+    store.save(state(10), tensors, 1);
+    expect(store.newest('plan')).toMatchObject({ step: 10 });
+  });
+
+  test('of a later stage stay when an earlier stage is taken again; those of an earlier one are the older ones', () => {
+    const { store, checkpoints } = newStore();
+    store.save(state(6), tensors, 1);
+    store.save({ ...state(9), stage: 'SFT' }, tensors, 1);
+    expect(checkpoints()).toEqual(['checkpoint-0-0000000009', 'checkpoint-1-0000000006']);
+    store.save(state(7), tensors, 2);
+    expect(checkpoints()).toEqual(['checkpoint-1-0000000006', 'checkpoint-1-0000000007']);
+  });
+
   test('of another plan are refused', () => {
     const { store } = newStore();
     store.save(state(1), tensors, 2);
