@@ -27,7 +27,7 @@ function setUp(): void {
   const first = !existsSync(kubeallPath());
   say(
     first
-      ? '1/4 Building what this machine lacks: about 25 minutes on two cores, once.'
+      ? '1/4 Building what this machine lacks: about 15 minutes on two cores, once.'
       : '1/4 Looking for what is built.',
   );
   const started = performance.now();
@@ -140,7 +140,7 @@ async function up(): Promise<void> {
   setUp();
   const state = await bringUp();
   const commands = commandsOf(state);
-  say(`3/4 Applying ${example}: about five minutes on two cores.`);
+  say(`3/4 Applying ${example}: about three minutes on two cores.`);
   commands.kubectl('delete', 'dpojob', name, '--ignore-not-found', '--cascade=foreground');
   commands.kubectl('apply', '--server-side', '-f', example);
   const job = await follow(commands);
