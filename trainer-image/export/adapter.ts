@@ -1,11 +1,11 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writing } from '../checkpoint/durable.ts';
 import { fileDigest } from '../checkpoint/store.ts';
 import type { StateTensor } from '../model/learner.ts';
 import type { LoraSettings } from '../model/lora.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
-import { putInto } from './export.ts';
+import { putInto, weightsFile } from './export.ts';
 
 export interface ExportedAdapter {
   settings: LoraSettings;
@@ -44,13 +44,10 @@ function adapterConfig({ settings, targets, base, fanInFanOut }: ExportedAdapter
 export function exportAdapter(output: string, adapter: ExportedAdapter, mayCommit: () => void): string {
   return writing('the exported adapter', () => {
     const put = putInto(output, mayCommit);
-    // Weights must never stand beside another adapter's config.
-    mayCommit();
-    rmSync(join(output, 'adapter_model.safetensors'), { force: true });
     const weights = adapter.weights.map((weight) => ({ ...weight, name: `base_model.model.${weight.name}` }));
     const config = `${JSON.stringify(adapterConfig(adapter), null, 2)}\n`;
     put('adapter_config.json', (file) => writeFileSync(file, config));
-    put('adapter_model.safetensors', (file) => writeSafetensors(file, weights));
-    return `sha256:${fileDigest(join(output, 'adapter_model.safetensors'))}`;
+    put(weightsFile.adapter, (file) => writeSafetensors(file, weights));
+    return `sha256:${fileDigest(join(output, weightsFile.adapter))}`;
   });
 }

@@ -16,15 +16,26 @@ const companions = [
   'generation_config.json',
 ];
 
+/** The weights of each `output.format`. */
+export const weightsFile = { model: 'model.safetensors', adapter: 'adapter_model.safetensors' } as const;
+
+/** All that an export of either format writes: what loads the folder may follow any of them. The weights come first. */
+const exportedFiles = [...Object.values(weightsFile), 'config.json', 'adapter_config.json', ...companions];
+
 /** config.json of the export: the weights are float32, whatever they were. */
 function exportedConfig(raw: RawConfig): RawConfig {
   const { torch_dtype: old, ...rest } = raw;
   return old === undefined ? { ...rest, dtype: 'float32' } : { ...rest, torch_dtype: 'float32' };
 }
 
-/** Makes a folder; what is answered puts a file into it when it is whole and may be committed. */
+/**
+ * Makes a folder without what an earlier export left, of whichever format; what is answered puts a file into it when it is
+ * whole and may be committed.
+ */
 export function putInto(folder: string, mayCommit: () => void): (name: string, write: (file: string) => void) => void {
   mkdirSync(folder, { recursive: true });
+  mayCommit();
+  for (const name of exportedFiles) rmSync(join(folder, name), { force: true });
   return (name, write) => {
     const temporary = join(folder, `${name}.partial`);
     try {
@@ -38,7 +49,7 @@ export function putInto(folder: string, mayCommit: () => void): (name: string, w
 
 /**
  * Writes a folder that transformers loads. Each file is put in its place when it is whole, the weights last: a folder
- * with model.safetensors is complete, and what an earlier export left is removed first. Returns the weights' digest.
+ * with model.safetensors is complete. Returns the weights' digest.
  * `mayCommit` is asked before each file is put in its place and throws when it must not be. Throws DiskFull.
  */
 export function exportModel(
@@ -49,15 +60,13 @@ export function exportModel(
 ): string {
   return writing('the exported model', () => {
     const put = putInto(output, mayCommit);
-    mayCommit();
-    for (const name of ['model.safetensors', ...companions]) rmSync(join(output, name), { force: true });
     for (const name of companions.filter((each) => existsSync(join(source, each)))) {
       put(name, (file) => copyFileSync(join(source, name), file));
     }
     const template = model.chatTemplate;
     if (template !== undefined) put('chat_template.jinja', (file) => writeFileSync(file, template));
     put('config.json', (file) => writeFileSync(file, `${JSON.stringify(exportedConfig(model.raw), null, 2)}\n`));
-    put('model.safetensors', (file) => writeSafetensors(file, model.weights));
-    return `sha256:${fileDigest(join(output, 'model.safetensors'))}`;
+    put(weightsFile.model, (file) => writeSafetensors(file, model.weights));
+    return `sha256:${fileDigest(join(output, weightsFile.model))}`;
   });
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { exportAdapter } from '../../../trainer-image/export/adapter.ts';
 import { exportModel } from '../../../trainer-image/export/export.ts';
 import { SafetensorsFile } from '../../../trainer-image/model/safetensors.ts';
 
@@ -35,6 +36,22 @@ test("an export holds this model's files only, in float32", () => {
   const file = new SafetensorsFile(join(output, 'model.safetensors'));
   expect([...file.read('w').data]).toEqual([1, 2]);
   file.close();
+});
+
+const adapter = {
+  settings: { rank: 1, alpha: 1, dropout: 0, targetModules: ['q_proj'], useRslora: false, useDora: false },
+  targets: ['q_proj'],
+  weights: model.weights,
+  base: 'hf://org/model',
+  fanInFanOut: false,
+};
+
+test('an export over one of the other format leaves none of its files: loaders follow adapter_config.json first', () => {
+  const { source, output } = folders();
+  exportAdapter(output, adapter, () => {});
+  expect(readdirSync(output).toSorted()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+  exportModel(source, output, model, () => {});
+  expect(readdirSync(output).toSorted()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
 });
 
 test('a folder with weights is complete: whenever an export ends, they are not there before the rest is', () => {
