@@ -47,6 +47,10 @@ export const dataSource = source(['pvc', 'hubDataset', 's3', 'https']);
 /** Whether a source is on a claim, which the pod mounts; any other is fetched by the trainer. */
 export const isClaim = (value: string): boolean => value.startsWith('pvc://');
 
+/** A source as others may see it: the query of a URL may hold a signature, which lets in whoever has it. */
+export const shownSource = (value: string): string =>
+  value.startsWith('https://') ? value.replace(/[?].*$/s, '') : value;
+
 export const secretRef = z
   .object({ name: z.string().min(1).max(253) })
   .describe(

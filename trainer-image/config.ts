@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
 import { cacheFolder, checkpointFolder, runConfigSchema, type RunConfig } from '../crds/run-config.ts';
-import { isClaim } from '../crds/sources.ts';
+import { isClaim, shownSource } from '../crds/sources.ts';
 import type { Part } from './data/rows.ts';
 import { TrainerError } from './errors.ts';
 
@@ -121,7 +121,8 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
   const paths = {
     model: fileOf(spec.model.source),
     reference: spec.reference.source === undefined ? undefined : fileOf(spec.reference.source),
-    dataset: spec.dataset.sources?.map(({ source }) => source).join(', ') ?? dataset(spec.dataset, 'dataset'),
+    dataset:
+      spec.dataset.sources?.map(({ source }) => shownSource(source)).join(', ') ?? dataset(spec.dataset, 'dataset'),
     parts: spec.dataset.sources?.map(({ source, weight, format }) => ({
       path: fileOf(source),
       weight,

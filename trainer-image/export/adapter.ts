@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { shownSource } from '../../crds/sources.ts';
 import { writing } from '../checkpoint/durable.ts';
 import { fileDigest } from '../checkpoint/store.ts';
 import type { StateTensor } from '../model/learner.ts';
@@ -18,12 +19,20 @@ export interface ExportedAdapter {
   fanInFanOut: boolean;
 }
 
+/** `org/name`, which `transformers` finds on the Hub; any other source as it is, without a signature. */
+const nameOfBase = (source: string): string => shownSource(source).replace(/^hf:\/\/(?<name>[^@]*).*$/, '$<name>');
+
 /** adapter_config.json as PEFT's LoraConfig reads it. */
-function adapterConfig({ settings, targets, base, fanInFanOut }: ExportedAdapter): Record<string, unknown> {
+export function adapterConfig({
+  settings,
+  targets,
+  base,
+  fanInFanOut,
+}: Omit<ExportedAdapter, 'weights'>): Record<string, unknown> {
   return {
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
-    base_model_name_or_path: base.replace(/^hf:\/\//, '').replace(/@[^/@]*$/, ''),
+    base_model_name_or_path: nameOfBase(base),
     r: settings.rank,
     lora_alpha: settings.alpha,
     lora_dropout: settings.dropout,

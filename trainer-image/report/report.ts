@@ -1,4 +1,5 @@
 import type { Comparison, Metrics } from '../../crds/progress.ts';
+import { shownSource } from '../../crds/sources.ts';
 import type { Finding } from '../data/quality/findings.ts';
 import type { Entry } from '../metrics/history.ts';
 import { preferredOf, type Answer, type Sample } from '../metrics/samples.ts';
@@ -169,6 +170,10 @@ function dataSection({ findings, dropped }: ReportContent): Html {
     </div>`;
 }
 
+const sourceFields: readonly string[] = ['source', 'evalSource'];
+const shown = (key: string, value: unknown): unknown =>
+  sourceFields.includes(key) && typeof value === 'string' ? shownSource(value) : value;
+
 /** The report of a run as one HTML page without any outside resource or script; every text in it is escaped. */
 export function reportHtml(content: ReportContent): string {
   const { namespace, name, time, facts, history, signals, settings } = content;
@@ -197,7 +202,7 @@ export function reportHtml(content: ReportContent): string {
           <h2>Settings</h2>
           <details class="box">
             <summary>The specification</summary>
-            <pre>${JSON.stringify(settings, null, 2)}</pre>
+            <pre>${JSON.stringify(settings, shown, 2)}</pre>
           </details>
         </main>
       </body>

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { secretPrefixes } from '../../crds/run-config.ts';
-import { isClaim } from '../../crds/sources.ts';
+import { isClaim, shownSource } from '../../crds/sources.ts';
 import { writeDurably, writing } from '../checkpoint/durable.ts';
 import type { Run } from '../config.ts';
 import { TrainerError } from '../errors.ts';
@@ -109,7 +110,7 @@ const kindOf = (source: string): (typeof kinds)[keyof typeof kinds] =>
 
 /** What a job's sources were when it began: a restarted pod goes on with the same, and asks no server for what it has. */
 const pinSchema = z.object({
-  /** Source, subset and split that it was. */
+  /** Digest of the source, subset and split that it was: a URL may hold a signature. */
   of: z.string(),
   folder: z.string(),
   revision: z.string().optional(),
@@ -186,7 +187,7 @@ async function fetchSource(input: Input & { source: string }, pin: Pin | undefin
   const listing = await list({ source, input, asker, environment, revision: pin?.revision });
   const folder = folderName(listing);
   if (pin !== undefined && pin.folder !== folder) {
-    const message = `${field}: ${source} is not what it was when the job began: make a new DPOJob for the new content`;
+    const message = `${field}: ${shownSource(source)} is not what it was when the job began: make a new DPOJob for the new content`;
     throw new TrainerError('CheckpointMismatch', message);
   }
   await fetchListing(listing, join(run.paths.cache, folder), asker, report);
@@ -199,7 +200,10 @@ async function fetchSource(input: Input & { source: string }, pin: Pin | undefin
   };
 }
 
-const nameOf = ({ source, subset, split }: Input): string => JSON.stringify([source, subset, split]);
+const nameOf = ({ source, subset, split }: Input): string =>
+  createHash('sha256')
+    .update(JSON.stringify([source, subset, split]))
+    .digest('hex');
 
 const pathAt = (paths: Run['paths'], key: Input['key']): string | undefined =>
   typeof key === 'number' ? paths.parts?.[key]?.path : paths[key];

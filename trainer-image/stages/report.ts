@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { shownSource } from '../../crds/sources.ts';
 import { writeDurably, writing } from '../checkpoint/durable.ts';
 import { summariseSamples, type Sample } from '../metrics/samples.ts';
 import { signalsThrough } from '../metrics/signals.ts';
@@ -24,7 +25,7 @@ export function writeReport(
     time: new Date().toISOString(),
     settings: { model, dataset, sft, training, evaluation, checkpoint, output },
     facts: [
-      `${model.source} (${learner.parameterCount.toLocaleString('en')} parameters), trained on ${data.train.length} pairs into ${output.source}; ${data.heldOut.length} pairs held out.`,
+      `${shownSource(model.source)} (${learner.parameterCount.toLocaleString('en')} parameters), trained on ${data.train.length} pairs into ${output.source}; ${data.heldOut.length} pairs held out.`,
       ...verdict(watch),
     ],
     history: watch.history.entries,

@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { specSchema } from '../../../crds/dpojob.ts';
 import { layOut } from '../../../trainer-image/data/layout.ts';
 import { liveTensors, scope, setEager } from '../../../trainer-image/engine/engine.ts';
-import { exportAdapter } from '../../../trainer-image/export/adapter.ts';
+import { adapterConfig, exportAdapter } from '../../../trainer-image/export/adapter.ts';
 import type { PairTokens } from '../../../trainer-image/loss/scores.ts';
 import { blockFor } from '../../../trainer-image/model/block.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
@@ -69,6 +69,16 @@ describe.each(cases)('an adapter that PEFT made: %s', (_, known) => {
     for (const name of theirs.names) expect(made.read(name)).toEqual(theirs.read(name));
     const config = JSON.parse(readFileSync(join(output, 'adapter_config.json'), 'utf8')) as Record<string, unknown>;
     expect(config).toMatchObject({ peft_type: 'LORA', r: settings.rank, base_model_name_or_path: 'org/name' });
+  });
+
+  test.each([
+    ['hf://org/name@refs', 'org/name'],
+    ['pvc://models/m@1', 'pvc://models/m@1'],
+    ['https://host/a@b/m?sig=secret', 'https://host/a@b/m'],
+  ])('made for %s names it as %s', (base, name) => {
+    expect(adapterConfig({ settings: settingsOf(known), targets: [], base, fanInFanOut: false })).toMatchObject({
+      base_model_name_or_path: name,
+    });
   });
 
   test('before training changes nothing, and is the same for the same seed', () => {

@@ -68,6 +68,21 @@ describe('the report', () => {
     expect(page).not.toMatch(/url\(|@import/);
   });
 
+  test('shows where models and data came from without the signature of a URL', () => {
+    const settings = {
+      model: { source: 'https://host/m?sig=secret' },
+      dataset: {
+        sources: [{ source: 'https://host/d.jsonl?sig=secret', weight: 2 }],
+        evalSource: 'https://host/e.jsonl?sig=secret',
+      },
+      evaluation: { compare: { prompts: ['What is https://host/?a=b'] } },
+    };
+    const shown = reportHtml({ ...content, settings });
+    expect(shown).not.toContain('secret');
+    for (const kept of ['https://host/m&quot;', 'https://host/d.jsonl', 'https://host/e.jsonl', 'https://host/?a=b'])
+      expect(shown).toContain(kept);
+  });
+
   test('has the curves, the answers side by side, the findings and the settings', () => {
     expect(page.match(/<svg /g)).toHaveLength(2);
     for (const part of ['Reward margin', 'preferred', '(nothing)', 'MarginRunaway', '2 × ', '&quot;beta&quot;: 0.1'])
