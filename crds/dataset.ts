@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { withRules, type Rule } from './rules.ts';
-import { dataSource, digest, secretRef } from './sources.ts';
+import { dataFile, dataSource, digest, secretRef } from './sources.ts';
 
 /** Parts of the schemas of `dataset` and `sft.dataset` that both have, and their rules. */
 
@@ -61,6 +61,12 @@ const splitRules: readonly Rule<Sources>[] = [
     field: 'split',
     message: 'split and subset choose from a data set of the Hub: source must be hf://datasets/...',
   },
+  {
+    cel: `!(has(self.split) || has(self.subset)) || !has(self.source) || !self.source.matches('${dataFile.source}')`,
+    holds: ({ source, split: named, subset }) => (named ?? subset) === undefined || !dataFile.test(source ?? ''),
+    field: 'split',
+    message: 'split and subset choose among files: source must not name one file',
+  },
 ];
 /** Rules of spec.sft.dataset. */
 export const sourceRules: readonly Rule<Sources>[] = [
@@ -120,6 +126,12 @@ export const datasetRules: readonly Rule<DatasetSources>[] = [
     holds: ({ evalSource, evalSplit }) => evalSplit === undefined || onHub(evalSource),
     field: 'evalSplit',
     message: 'evalSplit chooses from a data set of the Hub: evalSource must be hf://datasets/...',
+  },
+  {
+    cel: `!has(self.evalSplit) || !has(self.evalSource) || !self.evalSource.matches('${dataFile.source}')`,
+    holds: ({ evalSource, evalSplit }) => evalSplit === undefined || !dataFile.test(evalSource ?? ''),
+    field: 'evalSplit',
+    message: 'evalSplit chooses among files: evalSource must not name one file',
   },
 ];
 

@@ -47,6 +47,9 @@ export const dataSource = source(['pvc', 'hubDataset', 's3', 'https']);
 /** Whether a source is on a claim, which the pod mounts; any other is fetched by the trainer. */
 export const isClaim = (value: string): boolean => value.startsWith('pvc://');
 
+/** The name of a file that holds rows; its first group is the format. */
+export const dataFile = /[.](jsonl|ndjson|json|parquet)([.](gz|zst))?$/;
+
 /** A source as others may see it: the query of a URL may hold a signature, which lets in whoever has it. */
 export const shownSource = (value: string): string =>
   value.startsWith('https://') ? value.replace(/[?].*$/s, '') : value;

@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatasetFormat } from '../../crds/dataset.ts';
+import { dataFile } from '../../crds/sources.ts';
 import { TrainerError } from '../errors.ts';
 import { readJson, readJsonLines } from './json.ts';
 import { readParquet } from './parquet.ts';
@@ -12,11 +13,9 @@ const readers = {
   parquet: readParquet,
 } satisfies Record<DatasetFormat, (file: string) => AsyncIterable<FileRow>>;
 
-const extension = /\.(?<format>jsonl|ndjson|json|parquet)(?:\.(?:gz|zst))?$/;
-
 /** The format that a file's name tells; JSONL where it tells none. */
 function formatOf(file: string): DatasetFormat {
-  const format = extension.exec(file)?.groups?.['format'];
+  const format = dataFile.exec(file)?.[1];
   return format === 'json' || format === 'parquet' ? format : 'jsonl';
 }
 
@@ -55,7 +54,7 @@ export async function* readParts(parts: readonly Part[]): AsyncGenerator<MixedRo
 /** The file, or all data files below a folder in the order of their names. */
 function filesOf(path: string): string[] {
   if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)) return [path];
-  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => extension.test(name));
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => dataFile.test(name));
   if (files.length > 0) return files.sort().map((name) => join(path, name));
   throw new TrainerError('InvalidData', `${path}: the folder holds no .jsonl, .json or .parquet file`);
 }

@@ -48,10 +48,14 @@ function choose({ type, path, repository }: HubSource, found: Repository, wanted
   if (type === 'dataset' && path === '') {
     return chooseSplit(names.filter(isDataFile), configurationsOf(found.cardData?.configs), wanted, asker);
   }
-  const isWanted = (name: string): boolean =>
-    type === 'model' ? isModelFile(name) : name === path || (name.startsWith(`${path}/`) && isDataFile(name));
-  const chosen = names.filter(isWanted);
+  const chosen = names.filter((name) => (type === 'model' ? isModelFile(name) : name === path));
   if (chosen.length > 0) return chosen;
+  const below = names.filter((name) => name.startsWith(`${path}/`) && isDataFile(name));
+  // A folder is a data set of its own, as with data_dir of the `datasets` library: the card's globs begin elsewhere.
+  if (type === 'dataset' && below.length > 0) {
+    const inside = below.map((name) => name.slice(path.length + 1));
+    return chooseSplit(inside, [], wanted, asker).map((name) => `${path}/${name}`);
+  }
   const message = `${asker.field}: ${repository} at ${found.sha} holds no ${path === '' ? 'model' : path}`;
   throw new TrainerError('InvalidConfiguration', message);
 }

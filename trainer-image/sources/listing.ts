@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { dataFile } from '../../crds/sources.ts';
 import { TrainerError } from '../errors.ts';
 import type { Ask, Asker } from './http.ts';
 
@@ -47,4 +48,4 @@ export function folderName({ origin, files }: Listing): string {
 export const isModelFile = (path: string): boolean => /^(?:[^/]+\.(?:json|jinja)|model[^/]*\.safetensors)$/.test(path);
 
 /** Whether a file holds rows. */
-export const isDataFile = (path: string): boolean => /\.(?:jsonl|ndjson|json|parquet)(?:\.(?:gz|zst))?$/.test(path);
+export const isDataFile = (path: string): boolean => dataFile.test(path);

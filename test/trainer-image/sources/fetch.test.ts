@@ -99,6 +99,17 @@ describe('sources of the Hub', () => {
     expect(readFileSync(paths.dataset, 'utf8')).toBe('{}');
   });
 
+  test.each([
+    ['one split, its files in one format', 'data', 'train_prefs', ['train_prefs-00000', 'train_prefs-00001']],
+    ['the other split', 'data', 'test_prefs', ['test_prefs-00000']],
+    ['the files of a folder that names no split, as train', 'extra', undefined, ['pairs']],
+  ])('of a folder of a data set are %s', async (_, path, split, names) => {
+    const dataset = { source: `hf://datasets/org/prefs@main/${path}`, ...(split === undefined ? {} : { split }) };
+    const { paths } = await fetchAll(runOf({ dataset }));
+    const found = names.length === 1 ? [paths.dataset] : readdirSync(join(paths.dataset, path)).sort();
+    expect(found.map((file) => file.replace(/^.*\//, '').replace(/-of.*|\.jsonl/, ''))).toEqual(names);
+  });
+
   test('are shared by jobs: the second fetches no file', async () => {
     const one = await fetchAll(runOf());
     hub.requests = [];
