@@ -5,6 +5,7 @@ import { readSealed, writeSealed } from './checkpoint/store.ts';
 import { checkOutput, type Run } from './config.ts';
 import { TrainerError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
+import { weightsFile } from './export/export.ts';
 import { chooseBeta, type BetaResult, type Sweep } from './metrics/choose-beta.ts';
 import { tellRecordings } from './stages/compute-plan.ts';
 import { note, type ProgressPart, type Reporter } from './stages/context.ts';
@@ -105,7 +106,8 @@ const resultFile = ({ context }: Prepared): string => join(context.run.paths.che
 function storedResult(own: Prepared, keep: boolean): BetaResult | undefined {
   const stored = resultSchema.safeParse(readSealed(resultFile(own)));
   if (!stored.success || stored.data.plan !== own.context.plan) return undefined;
-  if (keep && !existsSync(join(own.context.run.paths.output, 'model.safetensors'))) return undefined;
+  const { job, paths } = own.context.run;
+  if (keep && !existsSync(join(paths.output, weightsFile[job.spec.output.format]))) return undefined;
   own.saved?.close();
   own.context.report.info(`beta ${stored.data.result.beta} is done already`);
   return stored.data.result;

@@ -80,6 +80,21 @@ describe('a sweep over two betas', () => {
   });
 });
 
+test('a sweep that keeps adapters is done at once when it is asked for again, and its models are not trained anew', async () => {
+  const adapters = withoutSft
+    .replace('training: {', 'training: { lora: { rank: 2 },')
+    .replace('pvc://models/out', 'pvc://models/out, format: adapter');
+  const { run } = prepareTiny(adapters);
+  const sweep = await sweepBetas(run, 'test', listen(), { betas, keep: true });
+  const again = listen();
+  expect(await sweepBetas(run, 'test', again, { betas, keep: true })).toEqual(sweep);
+  expect(again.beats.map(({ stage }) => stage)).not.toContain('Training');
+  rmSync(join(`${run.paths.output}-beta-0.5`, 'adapter_model.safetensors'));
+  const remade = listen();
+  expect(await sweepBetas(run, 'test', remade, { betas, keep: true })).toEqual(sweep);
+  expect(remade.infos.filter((info) => info.endsWith('is done already'))).toEqual(['beta 0.05 is done already']);
+}, 30_000);
+
 test('the higher beta holds the policy nearer to the reference', async () => {
   const longer = withoutSft
     .replace('training: {', 'training: { epochs: 20, schedule: constant,')
