@@ -1,7 +1,8 @@
 import { createHash, randomUUID, type Hash } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { commit, writing } from '../checkpoint/durable.ts';
-import { attempts, get, secondsBefore, unavailable, wireError, type Answer, type Asker } from './http.ts';
+import { TrainerError } from '../errors.ts';
+import { attempts, get, secondsBefore, shownUrl, unavailable, wireError, type Answer, type Asker } from './http.ts';
 import type { RemoteFile } from './listing.ts';
 
 /** A file that is being written: what has arrived so far and its running digests. */
@@ -72,14 +73,32 @@ async function* piecesOf({ response, touch }: Answer): AsyncGenerator<Uint8Array
   }
 }
 
+/** Asks for the bytes from there on, of the same version: a server that has another sends all of it. */
+function headersFrom(bytes: number, { etag }: RemoteFile): Record<string, string> {
+  if (bytes === 0) return {};
+  // A weak ETag names no bytes: RFC 9110, section 13.1.5.
+  const same = etag === undefined || etag.startsWith('W/') ? {} : { 'if-range': etag };
+  return { range: `bytes=${bytes}-`, ...same };
+}
+
+/** The folder is named after what was listed: another version must not get into it. Throws SourceUnavailable. */
+async function requireSame(file: RemoteFile, { response }: Answer, asker: Asker): Promise<void> {
+  const bare = (etag: string): string => etag.replace(/^W\//, '');
+  const found = response.headers.get('etag') ?? undefined;
+  if (file.etag === undefined || found === undefined || bare(found) === bare(file.etag)) return;
+  await response.body?.cancel();
+  const message = `${asker.field}: ${shownUrl(file.ask.url)} changed while it was fetched: the next attempt takes what is there then`;
+  throw new TrainerError('SourceUnavailable', message);
+}
+
 /** Takes what the server sends from the byte where the file ends until it is whole. Throws WireError, DiskFull. */
 async function receive(file: RemoteFile, partial: Partial, asker: Asker, onBytes: OnBytes): Promise<void> {
   const beginAnew = (): void => {
     onBytes(-partial.bytes);
     partial.restart();
   };
-  const headers = partial.bytes > 0 ? { range: `bytes=${partial.bytes}-` } : {};
-  const answer = await get(file.ask, asker, { headers });
+  const answer = await get(file.ask, asker, { headers: headersFrom(partial.bytes, file) });
+  await requireSame(file, answer, asker);
   if (partial.bytes > 0 && answer.response.status !== 206) beginAnew();
   for await (const piece of piecesOf(answer)) {
     writing(file.path, () => partial.write(piece));

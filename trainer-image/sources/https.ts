@@ -29,7 +29,14 @@ async function probe(path: string, ask: Ask, asker: Asker, also: number[] = []):
   const { headers } = response;
   // Without either, what was fetched for another job says nothing about what is there now.
   const version = headers.get('etag') ?? headers.get('last-modified') ?? `unversioned, for ${asker.job}`;
-  return { path, ask, size: sizeOf(response), version, sha256: toldDigest(headers) };
+  return {
+    path,
+    ask,
+    size: sizeOf(response),
+    version,
+    etag: headers.get('etag') ?? undefined,
+    sha256: toldDigest(headers),
+  };
 }
 
 /** The files of weights that an index names. */

@@ -11,6 +11,8 @@ export interface RemoteFile {
   size?: number | undefined;
   /** What changes when the content does: a digest, an ETag. */
   version: string;
+  /** Of the content that was listed, as in the header. */
+  etag?: string | undefined;
   /** Digests that the server tells: the content's SHA-256, or git's SHA-1 of it as a blob. */
   sha256?: string | undefined;
   gitSha1?: string | undefined;

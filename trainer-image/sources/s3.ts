@@ -83,7 +83,7 @@ export async function listS3(source: string, type: 'model' | 'dataset', asker: A
     const path = isObject ? (key.split('/').at(-1) as string) : found.slice(key.length + 1);
     if (!isObject && !(found.startsWith(`${key}/`) && isWanted(path))) return [];
     const ask = sign(`${url}/${found.split('/').map(encode).join('/')}`);
-    return [{ path: checkPath(path, asker), ask, size, version: etag }];
+    return [{ path: checkPath(path, asker), ask, size, version: etag, etag: etag === '' ? undefined : `"${etag}"` }];
   };
   const files = (await listAll(url, key, sign, asker)).flatMap(fileOf);
   if (files.length > 0) return { origin: url, what: source, files };

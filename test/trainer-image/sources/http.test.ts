@@ -101,6 +101,19 @@ describe('a download', () => {
     expect(bytes).toBe(10);
   });
 
+  test('is never put together of two versions: the rest is asked for of the one that was listed', async () => {
+    nock(host).get('/f').reply(200, '01234', { etag: '"a"' });
+    nock(host, { reqheaders: { range: 'bytes=5-', 'if-range': '"a"' } })
+      .get('/f')
+      .reply(206, 'BBBBB', { etag: '"b"' });
+    const mixing = download(file({ etag: '"a"' }), join(folder, 'mixed'), asker, () => {});
+    await expect(mixing).rejects.toMatchObject({
+      reason: 'SourceUnavailable',
+      message: expect.stringMatching(/^spec\.dataset: .*\/f changed while it was fetched/),
+    });
+    expect(readdirSync(folder).filter((name) => name.startsWith('mixed'))).toEqual([]);
+  });
+
   test.each([
     ['SHA-256', { sha256 }, /its SHA-256 is .*, the server tells 84d8/],
     // `printf 0123456789 | git hash-object --stdin`
@@ -136,7 +149,7 @@ describe('an https:// source', () => {
       .get(/^\/d\/pairs(%20| )a\.jsonl$/)
       .reply(206, '{', { 'content-range': 'bytes 0-0/123', etag: '"v1"' });
     const { files } = await listHttps(`${host}/d/pairs%20a.jsonl`, 'dataset', asker, { bearerToken: 't' });
-    expect(files).toMatchObject([{ path: 'pairs a.jsonl', size: 123, version: '"v1"' }]);
+    expect(files).toMatchObject([{ path: 'pairs a.jsonl', size: 123, version: '"v1"', etag: '"v1"' }]);
   });
 
   test('as a model is a folder of the usual names, with the weights that the index names', async () => {
