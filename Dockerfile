@@ -14,12 +14,12 @@ COPY trainer-image/package.json trainer-image/
 
 # Packages of one workspace, without development's, types and source maps; of Node.js the program alone, without symbols.
 FROM tools AS operator-packages
-RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace operator \
+RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace operator && rm -r trainer-image \
  && strip -o node node_modules/node-linux-*/bin/node && rm -rf node_modules/node-linux-* \
  && find node_modules \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.map' \) -delete
 
 FROM tools AS trainer-packages
-RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace trainer-image \
+RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace trainer-image && rm -r operator \
  && strip -o node node_modules/node-linux-*/bin/node && rm -rf node_modules/node-linux-* \
  && find node_modules \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.map' \) -delete
 

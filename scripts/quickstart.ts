@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DPOJob } from '../crds/dpojob.ts';
+import type { Metrics } from '../crds/progress.ts';
 import { kubeallPath } from '../test/cluster/install.ts';
 import { ask } from '../test/cluster/prometheus.ts';
 import { findState, logFile, stateFile, type QuickstartState } from './quickstart-state.ts';
@@ -113,13 +114,13 @@ async function follow({ kubectl }: Commands): Promise<DPOJob> {
   }
 }
 
-async function askUntil(run: Commands['run'], expression: string): Promise<number | undefined> {
+/** Asks until Prometheus has scraped the figure that status ends with. */
+async function askUntil(run: Commands['run'], expression: string, figure: number): Promise<boolean> {
   for (let i = 0; i < 30; i++) {
-    const [sample] = ask({ run }, expression);
-    if (sample !== undefined) return sample.value;
+    if (ask({ run }, expression).some(({ value }) => value === figure)) return true;
     await sleep(1000);
   }
-  return undefined;
+  return false;
 }
 
 function tellMore({ enter, kubeconfig }: QuickstartState): void {
@@ -144,21 +145,21 @@ async function up(): Promise<void> {
   commands.kubectl('delete', 'dpojob', name, '--ignore-not-found', '--cascade=foreground');
   commands.kubectl('apply', '--server-side', '-f', example);
   const job = await follow(commands);
-  const answered = await tellFigures(commands);
+  const answered = await tellFigures(commands, job.status?.metrics ?? {});
   say(`\n${commands.kubectl('get', 'dpojob', name)}`);
   tellMore(state);
   process.exitCode = job.status?.state === 'Complete' && answered ? 0 : 1;
 }
 
 /** Prints the three answers of Prometheus; whether it has them all. */
-async function tellFigures({ run }: Commands): Promise<boolean> {
+async function tellFigures({ run }: Commands, { loss, beta, rewardMargin }: Metrics): Promise<boolean> {
   say('4/4 What stands in Prometheus:');
   let all = true;
-  for (const metric of ['dpo_job_loss', 'dpo_job_beta', 'dpo_job_reward_margin']) {
-    const expression = `${metric}{dpojob="${name}"}`;
-    const value = await askUntil(run, expression);
-    say(`    ${expression} = ${value ?? 'no answer within 30 s'}`);
-    all &&= value !== undefined;
+  for (const [metric, figure] of Object.entries({ loss, beta, reward_margin: rewardMargin })) {
+    const expression = `dpo_job_${metric}{dpojob="${name}"}`;
+    const found = figure !== undefined && (await askUntil(run, expression, figure));
+    say(`    ${expression} = ${found ? figure : 'no answer within 30 s'}`);
+    all &&= found;
   }
   return all;
 }

@@ -16,6 +16,7 @@ export function trainerState({ status }: ObservedPod): ContainerState | undefine
 export function podsReady({ jobs, pods }: Observation): Statement {
   const pod = livePod(pods);
   if (pod === undefined) {
+    if (pods.some(({ status }) => status?.phase === 'Succeeded')) return waitsFor('Succeeded', 'the trainer has ended');
     const queued = jobs.some(({ spec }) => spec?.suspend === true);
     return queued ? waitsFor('Queued', 'the Job is suspended') : waitsFor('NoPod');
   }

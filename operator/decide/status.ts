@@ -93,7 +93,8 @@ function stateWord(observation: Observation, { phase }: Phase, restarts: number)
     return phase === 'Suspending' ? 'Suspended' : phase;
   }
   const { status, reason } = podsReady(observation);
-  if (status === 'True') {
+  // Between the trainer's end and the Job's word of it nothing is pending.
+  if (status === 'True' || reason === 'Succeeded') {
     return 'Running';
   }
   if (reason === 'Queued') {

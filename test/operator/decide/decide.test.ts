@@ -53,6 +53,7 @@ describe('the state in one word', () => {
     ['Starting', [aChild(1)], [pulling], 'ImagePullBackOff'],
     ['Running', [aChild(1)], [runningPod('a')], 'Running'],
     ['Restarting', [aChild(1)], [endedPod('a', 75, 5)], 'NoPod'],
+    ['Running', [aChild(1)], [endedPod('a', 0, 5)], 'Succeeded'],
     ['Complete', [endedChild(1, 'Complete')], [endedPod('a', 0, 5)], 'Complete'],
     ['Failed', [endedChild(1, 'Failed')], [endedPod('a', 1, 5)], 'Failed'],
   ];
