@@ -87,15 +87,44 @@ export interface Answer {
   touch: () => void;
 }
 
-/** Makes the request once. Throws what the wire throws, and InvalidConfiguration when a redirect leaves encryption. */
+/** Redirects that are followed. */
+const hops = 10;
+const redirects: readonly number[] = [301, 302, 303, 307, 308];
+const credentialHeaders: readonly string[] = ['authorization', 'x-amz-security-token', 'cookie'];
+
+/** Where an answer sends on to; undefined for any other. Throws InvalidConfiguration when that leaves encryption. */
+function nextHop(from: string, { status, headers }: Response, ask: Ask, asker: Asker): string | undefined {
+  const location = redirects.includes(status) ? headers.get('location') : null;
+  if (location === null) return undefined;
+  const to = new URL(location, from).href;
+  if (!from.startsWith('https:') || to.startsWith('https:')) return to;
+  const message = `${asker.field}: ${shownUrl(ask.url)} redirects to http, where anybody can change what is read`;
+  throw new TrainerError('InvalidConfiguration', message);
+}
+
+/** Follows redirects hop by hop: each is checked, and credentials go to no other origin, nor from there anywhere. */
+async function follow(ask: Ask, asker: Asker, given: HeaderMap, signal: AbortSignal): Promise<Response> {
+  let [url, headers] = [ask.url, await ask.headers(given)];
+  for (let hop = 0; hop <= hops; hop++) {
+    const response = await fetch(url, { headers, signal, redirect: 'manual' });
+    const to = nextHop(url, response, ask, asker);
+    if (to === undefined) return response;
+    await response.body?.cancel();
+    if (new URL(to).origin !== new URL(url).origin) {
+      const kept = Object.entries(headers).filter(([name]) => !credentialHeaders.includes(name.toLowerCase()));
+      headers = Object.fromEntries(kept);
+    }
+    url = to;
+  }
+  const message = `${asker.field}: ${shownUrl(ask.url)} redirects more than ${hops} times`;
+  throw new TrainerError('InvalidConfiguration', message);
+}
+
+/** Makes the request once. Throws what the wire throws, and InvalidConfiguration for redirects that are not followed. */
 async function once(ask: Ask, asker: Asker, headers: HeaderMap): Promise<Answer> {
   const silence = new AbortController();
   const timer = setTimeout(() => silence.abort(new Error(`no byte for ${patience} s`)), patience * 1000).unref();
-  const response = await fetch(ask.url, { headers: await ask.headers(headers), signal: silence.signal });
-  if (ask.url.startsWith('https:') && response.url.startsWith('http:')) {
-    const message = `${asker.field}: ${shownUrl(ask.url)} redirects to http, where anybody can change what is read`;
-    throw new TrainerError('InvalidConfiguration', message);
-  }
+  const response = await follow(ask, asker, headers, silence.signal);
   return { response, touch: () => timer.refresh() };
 }
 

@@ -188,6 +188,7 @@ describe('sources of the Hub', () => {
     await expect(refused).rejects.toThrow(/^spec\.model: http.*answered 401.*set spec\.model\.secretRef .*HF_TOKEN/);
     await expect(refused).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
     await fetchAll(runOf(), { HF_TOKEN: 'hf_secret' });
+    expect(hub.leaked).toEqual([]);
   });
 
   test('are each asked for with the token of their own Secret', async () => {

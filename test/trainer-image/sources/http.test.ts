@@ -73,8 +73,29 @@ describe('a request', () => {
 
   test('that is redirected from https to http is refused', async () => {
     nock(host).get('/a').reply(302, '', { location: 'http://files.example.com/a' });
-    nock('http://files.example.com').get('/a').reply(200, 'anything');
     await expect(get(ask('/a'), asker)).rejects.toThrow(/redirects to http/);
+  });
+
+  test('that comes back to https over http is refused too: the first hop decides where the second goes', async () => {
+    nock(host).get('/a').reply(302, '', { location: 'http://hop.example.com/a' });
+    await expect(get(ask('/a'), asker)).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
+  });
+
+  test('takes its credentials to no other host', async () => {
+    const secrets = { authorization: 'Bearer t', 'x-amz-security-token': 's', cookie: 'c' };
+    nock(host, { reqheaders: secrets }).get('/a').reply(301, '', { location: '/b' });
+    nock(host, { reqheaders: secrets }).get('/b').reply(307, '', { location: 'https://cdn.example.com/c' });
+    nock('https://cdn.example.com', { badheaders: Object.keys(secrets), reqheaders: { range: 'bytes=1-' } })
+      .get('/c')
+      .reply(206, 'body');
+    const headers = (given: Record<string, string>) => ({ ...given, ...secrets });
+    const { response } = await get({ ...ask('/a'), headers }, asker, { headers: { range: 'bytes=1-' } });
+    expect(await response.text()).toBe('body');
+  });
+
+  test('that is redirected in a circle is refused', async () => {
+    nock(host).get('/a').times(11).reply(302, '', { location: '/a' });
+    await expect(get(ask('/a'), asker)).rejects.toThrow(/redirects more than 10 times/);
   });
 });
 

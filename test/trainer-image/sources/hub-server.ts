@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type Server, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** A repository of the stand-in for the Hub; `lfs` files are kept by their SHA-256 and redirected to. */
@@ -15,6 +15,9 @@ export interface HubServer {
   /** By `api` path, as "models/org/name": replaced to move a branch. */
   repositories: Record<string, Repository>;
   requests: string[];
+  /** Where large files are: another origin, as the Hub's, and the credentials that came there. */
+  largeFiles: string;
+  leaked: string[];
   /** Breaks the connection after so many bytes of the next large file. */
   breakAfter?: number | undefined;
   stop: () => void;
@@ -37,15 +40,26 @@ function describe({ commit, files, cardData }: Repository): object {
   return { id: 'x', sha: commit, siblings, ...(cardData === undefined ? {} : { cardData }) };
 }
 
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 /** A real HTTP server that answers the Hub's file API: listing by revision, files by commit, large ones by redirect. */
 export async function startHub(repositories: Record<string, Repository>): Promise<HubServer> {
-  const hub: HubServer = { endpoint: '', repositories, requests: [], stop: () => {} };
+  const hub: HubServer = { endpoint: '', repositories, requests: [], largeFiles: '', leaked: [], stop: () => {} };
+  const cdn = createServer((request, response) => {
+    if (request.headers.authorization !== undefined) hub.leaked.push(request.headers.authorization);
+    sendLarge(hub, (request.url ?? '').slice(1), request, response);
+  });
+  hub.largeFiles = await listen(cdn);
   const server = createServer((request, response) => answer(hub, request, response));
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  hub.endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  hub.endpoint = await listen(server);
   hub.stop = () => {
-    server.closeAllConnections();
-    server.close();
+    for (const each of [server, cdn]) {
+      each.closeAllConnections();
+      each.close();
+    }
   };
   return hub;
 }
@@ -73,16 +87,16 @@ function readPath(path: string): {
 function answer(hub: HubServer, request: IncomingMessage, response: ServerResponse): void {
   const path = decodeURIComponent((request.url ?? '').split('?')[0] ?? '');
   hub.requests.push(path);
-  if (path.startsWith('/cdn/')) return sendLarge(hub, path.slice('/cdn/'.length), request, response);
   const { name, revision, commit, file } = readPath(path);
   const repository = hub.repositories[name];
   if (repository === undefined || !mayRead(repository, request)) return end(response, 401, 'Repository not found');
-  if (revision === undefined) return sendFile(repository, { commit, file }, response);
+  if (revision === undefined) return sendFile(hub, repository, { commit, file }, response);
   const known = revision === 'main' || revision === repository.commit;
   end(response, known ? 200 : 404, JSON.stringify(describe(repository)));
 }
 
 function sendFile(
+  { largeFiles }: HubServer,
   { commit, files }: Repository,
   asked: { commit: string | undefined; file: string },
   response: ServerResponse,
@@ -91,7 +105,7 @@ function sendFile(
   const content = asked.commit === commit ? files[file] : undefined;
   if (content === undefined) return end(response, 404);
   if (!isLarge(file)) return end(response, 200, content);
-  response.writeHead(302, { location: `/cdn/${digest('sha256', Buffer.from(content))}` }).end();
+  response.writeHead(302, { location: `${largeFiles}/${digest('sha256', Buffer.from(content))}` }).end();
 }
 
 function sendLarge(hub: HubServer, sha256: string, request: IncomingMessage, response: ServerResponse): void {
