@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * What the last bits of a result depend on besides the job: two runs on the same plan end with the same weights bit for
- * bit, others numerically close. It is stored with the run; what can be chosen is read back when the run goes on.
+ * What the last bits of a result depend on besides the job: on a CPU two runs on the same plan end with the same
+ * weights bit for bit, others numerically close, and all on a GPU, which adds up gathered rows in no fixed order. It is stored with the run; what can be chosen is read back when the run goes on.
  */
 export const computePlanSchema = z.object({
   tensorflow: z.string(),
@@ -11,6 +11,8 @@ export const computePlanSchema = z.object({
   instructionSet: z.string(),
   threads: z.int().min(1),
   oneDNN: z.boolean(),
+  /** Whether a GPU may multiply float32 with mantissas of 10 bits. */
+  tensorFloat32: z.boolean(),
   /** Blocks recorded into TensorFlow functions, or run operation by operation: TensorFlow rewrites what is recorded. */
   mode: z.enum(['recorded', 'eager']),
 });

@@ -9,6 +9,8 @@ export function prepareEnvironment(threads = threadLimit()): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // 25 % less time per step on CPU (docs/decisions/0002-compiled-steps.md).
   process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
+  // From Ampere on GPUs else multiply float32 with mantissas of 10 bits (TensorFloat-32).
+  process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
   process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
   process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
   process.env['TF_NUM_INTEROP_THREADS'] ??= '1';

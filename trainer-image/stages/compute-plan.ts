@@ -21,6 +21,7 @@ function presentComputePlan(layers: number, before: ComputePlan | undefined): Co
     device: usesGpu() ? 'GPU' : 'CPU',
     instructionSet: instructionSet(readCpuInfo()),
     threads: Number(process.env['TF_NUM_INTRAOP_THREADS'] ?? threadLimit()),
+    tensorFloat32: usesGpu() && process.env['NVIDIA_TF32_OVERRIDE'] !== '0',
     oneDNN: process.env['TF_ENABLE_ONEDNN_OPTS'] !== '0',
   };
 }

@@ -18,6 +18,7 @@ test('another machine is told by what differs, the same one by nothing', () => {
     instructionSet: 'avx2',
     threads: 2,
     oneDNN: true,
+    tensorFloat32: false,
     mode: 'recorded',
   };
   expect(planChanges(plan, plan)).toEqual([]);

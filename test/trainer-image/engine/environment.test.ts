@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { threadLimit } from '../../../trainer-image/engine/environment.ts';
+import { prepareEnvironment, threadLimit } from '../../../trainer-image/engine/environment.ts';
 import { applyHooks, hooks } from '../../../trainer-image/engine/native/hooks.ts';
 
 describe('threads', () => {
@@ -14,6 +14,22 @@ describe('threads', () => {
     expect(threadLimit(quota, cores)).toBe(threads);
   });
 });
+
+test.each([
+  [undefined, '0'],
+  ['1', '1'],
+])(
+  'with NVIDIA_TF32_OVERRIDE %s, GPUs multiply by %s: float32 is whole unless the user says otherwise',
+  (set, expected) => {
+    const before = { ...process.env };
+    delete process.env['NVIDIA_TF32_OVERRIDE'];
+    if (set !== undefined) process.env['NVIDIA_TF32_OVERRIDE'] = set;
+    prepareEnvironment(1);
+    const found = process.env['NVIDIA_TF32_OVERRIDE'];
+    process.env = before;
+    expect(found).toBe(expected);
+  },
+);
 
 describe('a hook into the binding', () => {
   const { file, find, replace } = hooks[1] as (typeof hooks)[number];
