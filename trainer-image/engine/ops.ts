@@ -35,7 +35,6 @@ export const ops = {
   mul: binary('Mul'),
   div: binary('RealDiv'),
   max: binary('Maximum'),
-  min: binary('Minimum'),
   greaterEqual: binary('GreaterEqual'),
   neg: unary('Neg'),
   exp: unary('Exp'),
@@ -46,10 +45,8 @@ export const ops = {
   rsqrt: unary('Rsqrt'),
   sigmoid: unary('Sigmoid'),
   tanh: unary('Tanh'),
-  softplus: unary('Softplus'),
   softmax: unary('Softmax'),
   logSoftmax: unary('LogSoftmax'),
-  zerosLike: unary('ZerosLike'),
   /** Half the sum of squares of all elements -> []. */
   l2Loss: unary('L2Loss'),
   sum: reduce('Sum'),
@@ -113,10 +110,6 @@ export const ops = {
     const types = [index('T', rows.dtype), index('Tindices', 'int32'), index('Tnumsegments', 'int32')];
     return one(execute('UnsortedSegmentSum', types, [rows, indices, int(segments)]));
   },
-
-  /** into [n, d] with rows [m, d] added at indices [m, 1]. */
-  scatterAdd: (into: Tensor, indices: Tensor, rows: Tensor): Tensor =>
-    one(execute('TensorScatterAdd', [index('T', into.dtype), index('Tindices', 'int32')], [into, indices, rows])),
 
   /** Cross-entropy of logits [n, v] against labels [n] -> [losses [n], gradient of the losses' sum [n, v]]. */
   crossEntropy: (logits: Tensor, labels: Tensor): [Tensor, Tensor] =>

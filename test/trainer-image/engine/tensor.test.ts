@@ -59,7 +59,6 @@ describe('a tensor', () => {
     ['concat and split', (a: Tensor) => ops.split(ops.concat([a, a], 1), [1, 3], 1)[1], [2, 1, 2, 4, 3, 4]],
     ['gather', (a: Tensor) => ops.gather(a, tensor(Int32Array.of(1, 1), [2])), [3, 4, 3, 4]],
     ['segmentSum', (a: Tensor) => ops.segmentSum(a, tensor(Int32Array.of(2, 2), [2]), 3), [0, 0, 0, 0, 4, 6]],
-    ['scatterAdd', (a: Tensor) => ops.scatterAdd(a, tensor(Int32Array.of(0, 0), [2, 1]), a), [5, 8, 3, 4]],
     ['where', (a: Tensor) => ops.where(ops.greaterEqual(a, ops.scalar(3)), a, ops.neg(a)), [-1, -2, 3, 4]],
     ['transpose', (a: Tensor) => ops.transpose(a, [1, 0]), [1, 3, 2, 4]],
     ['sum over the last axis', (a: Tensor) => ops.sum(a, 1), [3, 7]],
