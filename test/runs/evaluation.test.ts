@@ -73,6 +73,14 @@ describe('a run with early stopping', () => {
     expect(exported(folder)).toBe(exported(calm.folder));
   });
 
+  test('that ends by itself at the step in which patience runs out did not stop early', async () => {
+    const { run } = prepareContrary(overfits.replace('epochs: 20', `maxSteps: ${best + 4}`));
+    const heard = listen();
+    await train(run, 'test', heard);
+    expect(lastOf(heard, 'step')).toBe(best + 4);
+    expect(lastOf(heard, 'stoppedEarly')).toBeUndefined();
+  });
+
   const moments: [string, (beat: Beat) => boolean][] = [
     ['in the first evaluation', ({ stage, step }) => stage === 'Evaluating' && step === 2],
     ['with the best known', ({ best: said }) => said?.step === 2],

@@ -74,7 +74,8 @@ export class Evaluation {
       bestValue: standing.value,
       evaluationsWithoutGain: standing.withoutGain,
     });
-    if (earlyStopping !== undefined && standing.withoutGain >= earlyStopping.patience) {
+    const outOfPatience = earlyStopping !== undefined && standing.withoutGain >= earlyStopping.patience;
+    if (outOfPatience && step < this.totalSteps) {
       this.figures['stoppedStep'] = step;
       this.context.report.info(`stopping early at step ${step}`);
     }
