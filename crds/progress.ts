@@ -55,7 +55,21 @@ export type Metrics = z.infer<typeof metricsSchema>;
 
 const count = z.int().min(0);
 
-const byReason = z.record(z.string().max(63), count);
+/** A reason names an Event or a label of a series: a word of letters and digits, as Kubernetes' own. */
+const reason = z
+  .string()
+  .max(63)
+  .regex(/^[A-Z][A-Za-z0-9]*$/);
+
+/** Reasons that one map counts by: the CRD takes no more, and each is a series of its own. */
+const maxReasons = 64;
+const byReason = z
+  .record(reason, count)
+  .refine((counts) => Object.keys(counts).length <= maxReasons, { error: `more than ${maxReasons} reasons` })
+  .meta({ maxProperties: maxReasons });
+
+/** RFC 3339 as Kubernetes has it: with seconds, which zod lets one leave out. */
+const time = z.iso.datetime().refine((one) => /T\d\d:\d\d:\d\d/.test(one), { error: 'a time without seconds' });
 const measure = z.number().optional();
 
 /** Measures of a data set as a whole; dataset.quality.thresholds has a field of the same name for each. */
@@ -83,10 +97,7 @@ export const maxWarningLength = 512;
 
 /** Something a user should look at: the reason is the Event's. */
 export const warningSchema = z.object({
-  reason: z
-    .string()
-    .max(63)
-    .regex(/^[A-Z][A-Za-z0-9]*$/),
+  reason,
   message: z.string().max(maxWarningLength),
 });
 /** Figures that may tell the best step, with the direction in which they improve. */
@@ -126,7 +137,7 @@ export const progressSchema = z.object({
   podUID: z.string().max(64),
   attempt: count,
   heartbeat: count.describe('Grows with every unit of work in every stage'),
-  time: z.iso.datetime(),
+  time,
   stage: z.enum(stages),
   step: count.describe('Optimizer steps done in the preference stage'),
   totalSteps: count,
@@ -137,7 +148,7 @@ export const progressSchema = z.object({
   etaSeconds: z.number().min(0).optional(),
   metrics: metricsSchema,
   data: dataCountsSchema.optional(),
-  checkpoint: z.object({ step: count, time: z.iso.datetime() }).optional(),
+  checkpoint: z.object({ step: count, time }).optional(),
   output: z.object({ source: z.string().max(1024), digest: z.string().max(128) }).optional(),
   best: bestSchema.optional(),
   stoppedEarly: stoppedEarlySchema.optional(),

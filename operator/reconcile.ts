@@ -1,8 +1,10 @@
 import type { V1ConfigMap, V1Job } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobStatus } from '../crds/dpojob.ts';
+import { isInvalid } from './cluster/errors.ts';
 import { nameTaken } from './decide/accepted.ts';
 import { decide } from './decide/decide.ts';
 import type { Action, Decision, Event, Observation } from './decide/observation.ts';
+import { withoutPodsWord } from './decide/progress.ts';
 import { statusChange } from './decide/throttle.ts';
 import { runConfigMap } from './desired/run-config.ts';
 import { trainerJob } from './desired/trainer-job.ts';
@@ -64,11 +66,25 @@ async function report(
   if (change === 'none') {
     return { job };
   }
-  const written = await world.applyStatus(job, status);
+  const written = await write(world, job, status);
   for (const event of events) {
     world.emit(written, event);
   }
   return { job: written };
+}
+
+/** What a pod says must not keep the operator from suspending, ending or deleting it: a refused status goes without it. */
+async function write(world: World, job: DPOJob, status: DPOJobStatus): Promise<DPOJob> {
+  try {
+    return await world.applyStatus(job, status);
+  } catch (error) {
+    if (!isInvalid(error)) {
+      throw error;
+    }
+    const written = await world.applyStatus(job, withoutPodsWord(status, job.status));
+    world.emit(written, { type: 'Warning', reason: 'StatusRefused', message: (error as Error).message.slice(0, 1024) });
+    return written;
+  }
 }
 
 function refusal(job: DPOJob, message: string, now: string): Pick<Decision, 'status' | 'events'> {

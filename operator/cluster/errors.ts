@@ -46,6 +46,9 @@ export const isNotFound = hasReason('NotFound');
 export const isAlreadyExists = hasReason('AlreadyExists');
 /** The object changed since it was read. */
 export const isConflict = hasReason('Conflict');
+/** What was sent can never be taken as it is: no sense in sending it again. */
+export const isInvalid = (error: unknown): boolean =>
+  error instanceof ApiError && (error.code === 400 || error.code === 422);
 /** The version to watch from, or the page's token, is too old: list anew. */
 export const isExpired = (error: unknown): boolean =>
   error instanceof ApiError && (error.code === 410 || error.reason === 'Expired');

@@ -25,6 +25,17 @@ export type RequestObserver = (method: string, status: number, seconds: number) 
 const withoutUndefined = (query: Record<string, string | undefined>): Record<string, string> =>
   Object.fromEntries(Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined));
 
+/** Characters that JSON has as they are and YAML forbids, or folds as line ends. */
+const notYaml = /[\u007F-\u009F\u2028\u2029\uFEFF\uFFFE\uFFFF]/g;
+
+/** JSON that is YAML too, as which the API server reads what is applied: the words of pods are in it. */
+function bodyText(body: object): string {
+  const json = JSON.stringify(body, (_key, value: unknown) =>
+    typeof value === 'string' ? value.toWellFormed() : value,
+  );
+  return json.replaceAll(notYaml, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** A Cluster over HTTP. client-node gives address, credentials and TLS; objects stay the API's own JSON. */
 export class RestCluster implements Cluster {
   readonly #config: KubeConfig;
@@ -145,7 +156,7 @@ export class RestCluster implements Cluster {
     const response = await fetch(url, {
       method,
       headers: { ...context.getHeaders(), 'User-Agent': manager, ...(body ? { 'Content-Type': contentType } : {}) },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: bodyText(body) }),
       ...(dispatcher === undefined ? {} : { dispatcher }),
       ...(signal === undefined ? {} : { signal }),
     }).catch((error: unknown) => {

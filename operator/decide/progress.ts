@@ -42,36 +42,43 @@ function lastWords(pod: ObservedPod, answer: Progress | undefined): Progress | u
   return own.toSorted((a, b) => (a?.heartbeat ?? 0) - (b?.heartbeat ?? 0)).at(-1);
 }
 
-type Reported = Pick<
-  DPOJobStatus,
-  'progress' | 'metrics' | 'data' | 'checkpoint' | 'output' | 'best' | 'stoppedEarly' | 'comparison' | 'report'
->;
+/** Parts of a status that are the trainer's word and nothing else. */
+export const reportedFields = [
+  'progress',
+  'metrics',
+  'data',
+  'checkpoint',
+  'output',
+  'best',
+  'stoppedEarly',
+  'comparison',
+  'report',
+] as const satisfies (keyof DPOJobStatus)[];
+
+type Reported = Pick<DPOJobStatus, (typeof reportedFields)[number]>;
+
+const reportedParts = (status: DPOJobStatus = {}): Reported =>
+  definedOnly(Object.fromEntries(reportedFields.map((name) => [name, status[name]])));
+
+/**
+ * A status that the API server refuses, without what it has from a pod: that must not stand in the way of the operator's
+ * own part. `before`: the stored status, whose reported parts stay.
+ */
+export function withoutPodsWord(status: DPOJobStatus, before: DPOJobStatus | undefined): DPOJobStatus {
+  const fields: readonly string[] = [...reportedFields, 'warnings'];
+  const own = Object.fromEntries(Object.entries(status).filter(([name]) => !fields.includes(name)));
+  const { lastFailure } = status;
+  return {
+    ...own,
+    ...reportedParts(before),
+    ...definedOnly({ warnings: before?.warnings, lastFailure: lastFailure && { ...lastFailure, message: '' } }),
+  };
+}
 
 /** What status keeps of the trainer's word; what it did not say stays as it was. */
 export function reported(observation: Observation): Reported {
-  const {
-    progress: p,
-    metrics,
-    data,
-    checkpoint,
-    output,
-    best,
-    stoppedEarly,
-    comparison,
-    report,
-  } = observation.job.status ?? {};
+  const before = reportedParts(observation.job.status);
   const latest = latestProgress(observation);
-  const before = definedOnly({
-    progress: p,
-    metrics,
-    data,
-    checkpoint,
-    output,
-    best,
-    stoppedEarly,
-    comparison,
-    report,
-  });
   if (latest === undefined) {
     return before;
   }
@@ -86,20 +93,26 @@ export function reported(observation: Observation): Reported {
     ...eta,
     updateTime: time,
   };
-  return {
+  return withoutEmpty({
     ...before,
     progress,
-    metrics: { ...metrics, ...roundAll(latest.metrics) },
+    metrics: { ...before.metrics, ...roundAll(latest.metrics) },
     ...definedOnly({
-      data: latest.data,
+      data: latest.data && withoutEmpty(latest.data),
       output: latest.output,
-      checkpoint: newer(checkpoint, latest.checkpoint),
+      checkpoint: newer(before.checkpoint, latest.checkpoint),
       best: latest.best && { ...latest.best, value: round(latest.best.value) },
       stoppedEarly: latest.stoppedEarly,
       comparison: latest.comparison && roundAll(latest.comparison),
       report: latest.report,
     }),
-  };
+  });
+}
+
+/** Where an applied map loses its last entry the API server makes null of it, and then refuses that. */
+function withoutEmpty<T extends object>(parts: T): T {
+  const isEmpty = (part: unknown): boolean => typeof part === 'object' && Object.keys(part ?? {}).length === 0;
+  return Object.fromEntries(Object.entries(parts).filter(([, part]) => !isEmpty(part))) as T;
 }
 
 /** Parts of a status without those that are undefined: the API server is told nothing of them. */

@@ -1,7 +1,8 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import { reportedFields } from './progress.ts';
 
-/** What moves while nothing changes state. */
-const moving = new Set<keyof DPOJobStatus>(['progress', 'metrics', 'checkpoint', 'best']);
+/** What moves while nothing changes state: all that a trainer may report anew at any time. */
+const moving = new Set<keyof DPOJobStatus>(reportedFields);
 
 /** Whether two statuses say the same, whatever the order of their keys. */
 export function same(a: unknown, b: unknown): boolean {

@@ -33,7 +33,18 @@ async function pollOf(status: number, body: string): Promise<Progress | undefine
   return answer;
 }
 
+const dropping = (dropped: Record<string, number>): object => ({
+  ...progress(3),
+  data: { pairs: 1, heldOut: 0, dropped },
+});
+const reasons = (count: number): Record<string, number> =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`Reason${i}`, 1]));
+
 describe("a trainer's word", () => {
+  test('is taken with as many reasons as status has room for', async () => {
+    expect(await pollOf(200, JSON.stringify(dropping(reasons(64))))).toEqual(dropping(reasons(64)));
+  });
+
   test('is taken when it is what the contract says', async () => {
     expect(await pollOf(200, JSON.stringify(progress(3)))).toEqual(progress(3));
   });
@@ -43,6 +54,9 @@ describe("a trainer's word", () => {
     ['an error', 500, JSON.stringify(progress(3))],
     ['no JSON', 200, '<html>'],
     ['a stage that is none', 200, JSON.stringify({ ...progress(3), stage: 'Sleeping' })],
+    ['a reason that is no word', 200, JSON.stringify(dropping({ 'two words': 1 }))],
+    ['more reasons than status has room for', 200, JSON.stringify(dropping(reasons(65)))],
+    ['a time without seconds', 200, JSON.stringify({ ...progress(3), time: '2026-01-01T00:00Z' })],
     ['too much', 200, JSON.stringify(progress(3)) + ' '.repeat(maxProgressBytes)],
   ])('is not taken from %s', async (_what, status, body) => {
     expect(await pollOf(status, body)).toBeUndefined();

@@ -1,8 +1,9 @@
 import { expect, test } from '@jest/globals';
-import type { DPOJob } from '../../crds/dpojob.ts';
+import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
 import type { Event, Observation } from '../../operator/decide/observation.ts';
+import { ApiError } from '../../operator/cluster/errors.ts';
 import { reconcile, type World } from '../../operator/reconcile.ts';
-import { aChild, after, aJob, conditionOf, observed, runningPod, start } from './observed.ts';
+import { aChild, after, aJob, aRecord, conditionOf, observed, runningPod, start } from './observed.ts';
 
 /** A world that is one DPOJob: what is written is what is seen next. */
 class OneJob implements World {
@@ -11,8 +12,11 @@ class OneJob implements World {
   events: string[] = [];
   written = 0;
   created: string[] = [];
+  deleted = 0;
   /** Names that belong to something else. */
   taken = new Set<string>();
+  /** What the API server refuses to store. */
+  invalid: (status: DPOJobStatus) => boolean = () => false;
   /** The next act is refused by the API server. */
   refuse = false;
   clock = start;
@@ -30,11 +34,15 @@ class OneJob implements World {
   applyStatus: World['applyStatus'] = async (job, status) => {
     // The API server refuses a write that rests on an old view.
     expect(job).toBe(this.job);
+    if (this.invalid(status)) throw new ApiError(422, 'Invalid', 'status.data.dropped: too many');
     this.written += 1;
     return (this.job = { ...job, status });
   };
 
-  deleteJob = async (): Promise<void> => this.#act();
+  deleteJob = async (): Promise<void> => {
+    this.#act();
+    this.deleted += 1;
+  };
   create: World['create'] = async ({ metadata }) => {
     this.#act();
     const name = metadata?.name ?? '';
@@ -82,4 +90,16 @@ test('a name that something else has makes Accepted False, with the remedy, unti
   world.seen = { jobs: [aChild(1)] };
   await look(world);
   expect(accepted()).toMatchObject({ status: 'True', reason: 'Accepted', lastTransitionTime: after(10) });
+});
+
+test("a status that is refused for a pod's words is written without them, and the operator goes on", async () => {
+  const world = new OneJob(aJob());
+  await look(world);
+  const answer = { progress: aRecord('a', 3), answeredAt: after(3), heartbeatSince: after(3) };
+  world.seen = { jobs: [aChild(1)], pods: [runningPod('a')], answer };
+  world.invalid = ({ progress }) => progress !== undefined;
+  world.job = { ...world.job, spec: { ...world.job.spec, suspend: true } };
+  await look(world);
+  expect(world.events).toEqual(['Started', 'StatusRefused', 'Suspended']);
+  expect(world.deleted).toBe(1);
 });

@@ -13,6 +13,8 @@ test.each<[string, DPOJobStatus, string]>([
   ['a stage', { ...before, progress: { ...progress, stage: 'Evaluating' } }, 'state'],
   ['a state', { ...before, state: 'Restarting' }, 'state'],
   ['a best evaluation', { ...before, best: { step: 1, metric: 'evalLoss', value: 0.5, exported: true } }, 'figures'],
+  ['what it trains on', { ...before, data: { pairs: 2, heldOut: 0, dropped: { Empty: 1 } } }, 'figures'],
+  ['where its report is', { ...before, report: 'pvc://a/report.html' }, 'figures'],
   ['a checkpoint', { ...before, checkpoint: { step: 1, time: start } }, 'figures'],
 ])('%s', (_what, next, change) => {
   expect(statusChange(before, next)).toBe(change);
