@@ -9,7 +9,7 @@ const earlyStoppingSchema = z.object({
 });
 
 /** Short, long, in other scripts, and of one word again and again: where a model that was tuned too far shows it. */
-const edgeCases = [
+export const defaultPrompts = [
   '?',
   `Summarise this in one sentence: ${Array(8).fill('The quick brown fox jumps over the lazy dog near the river bank.').join(' ')}`,
   'Wie spät ist es? 今何時ですか？ Который час?',
@@ -22,7 +22,7 @@ const compareSchema = z
     prompts: z
       .array(z.string().min(1).max(8192))
       .max(64)
-      .default(edgeCases)
+      .default(defaultPrompts)
       .meta({ 'x-kubernetes-list-type': 'atomic' })
       .describe('Texts, put through the chat template where the model has one; by default a few edge cases'),
     maxNewTokens: z.int().min(1).max(4096).default(128).describe('Longest answer, in tokens'),

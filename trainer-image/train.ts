@@ -56,10 +56,11 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   const { architecture } = learner.network;
   const judge = checkReferenceModel(run, architecture);
   const data = await loadData(run, report);
-  checkTokens(data, architecture.config.vocabSize);
-  const model = modelDigest(run.paths.model, () => report.beat());
-  const reference = run.paths.reference && modelDigest(run.paths.reference, () => report.beat());
-  const plan = planDigest(run, data, [model, ...(reference === undefined ? [] : [reference])]);
+  const beat = (): void => report.beat();
+  checkTokens(data, architecture.config.vocabSize, beat);
+  const model = modelDigest(run.paths.model, beat);
+  const reference = run.paths.reference && modelDigest(run.paths.reference, beat);
+  const plan = planDigest(run, data, { models: [model, ...(reference === undefined ? [] : [reference])], beat });
   const totalSteps = preferenceSteps({ run }, data.train.length);
   report.beat({ stage: 'Data', totalSteps, data: dataCounts(data) });
 

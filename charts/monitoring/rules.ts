@@ -49,11 +49,12 @@ export const alerts: Alert[] = [
   {
     alert: 'DPOFirstStepLoss',
     // ln 2 for sigmoid; other losses have their own value there, and that of a large one is less exact.
-    expr: `abs(${jobGaugeNames.firstStepLoss} - ${jobGaugeNames.zeroMarginLoss}) > 0.01 * clamp_min(${jobGaugeNames.zeroMarginLoss}, 1)`,
+    expr: `abs(${jobGaugeNames.firstStepLoss} - ${jobGaugeNames.zeroMarginLoss}) > ${bounds.firstStepLoss} * clamp_min(${jobGaugeNames.zeroMarginLoss}, 1) ${running}`,
     for: '0m',
     severity: 'warning',
     summary: `${which}: the first loss is not the loss at zero margin`,
-    description: 'Policy and reference should be equal at the first step. Is `reference` another model than intended?',
+    description:
+      'Policy and reference are equal before the first step, so this cannot be: the weights changed in between, or the sums are not exact. Report it with the trainer’s log.',
   },
   {
     alert: 'DPOMarginRunaway',

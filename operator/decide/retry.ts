@@ -10,7 +10,7 @@ import type { Observation, ObservedPod } from './observation.ts';
 export const maxRestartsWithoutProgress = 3;
 
 /** Before these nothing that a restart could get further with is told. */
-const stagesWithCheckpoints = new Set<Progress['stage']>(['Training', 'Evaluating', 'Exporting']);
+const stagesWithCheckpoints = new Set<Progress['stage']>(['Training', 'Evaluating', 'Comparing', 'Exporting']);
 
 type Restarts = Pick<DPOJobStatus, 'restarts' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'>;
 

@@ -147,6 +147,19 @@ test.each([
   },
 );
 
+test('a default prompt that the chat template refuses is left out: the user may not know of it', () => {
+  const template =
+    "{% for m in messages %}{% if m.content == '?' %}{{ raise_exception('not so') }}{% endif %}{{ m.content }}{% endfor %}";
+  const { run } = prepareTiny(
+    tinyJob
+      .replace('source: pvc://models/tiny }', `source: pvc://models/tiny, chatTemplate: ${JSON.stringify(template)} }`)
+      .replace('prompts: [], ', ''),
+  );
+  const texts = questionsOf(run, []).prompts.map(({ text }) => text);
+  expect(texts).toHaveLength(3);
+  expect(texts).not.toContain('?');
+});
+
 test('a prompt that the chat template refuses ends the run before anything is computed', async () => {
   const template =
     "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('not so') }}{% endif %}{{ m.content }}{% endfor %}";

@@ -29,6 +29,8 @@ test('an adapter alone is trained and exported; stopped in each stage, the run e
   for (const [, values] of trained) expect(values.some((value) => value !== 0)).toBe(true);
   // The reference is the start of the preference stage, adapter and all: its first loss is ln 2.
   expect(output).toMatch(/"firstStepLoss":0\.6931/);
+  // Dropout may move it after longer fine-tuning: nothing is expected of it.
+  expect(output).not.toContain('zeroMarginLoss');
 
   for (const stage of ['SFT', 'Training']) {
     let asked = false;

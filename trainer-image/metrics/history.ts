@@ -41,7 +41,10 @@ export class History {
   resumeAt(step: number, mayCommit: () => void): void {
     const lines = existsSync(this.file) ? readFileSync(this.file, 'utf8').split('\n') : [];
     const entries = lines.map(parsed).filter((entry) => entry !== undefined && entry.step <= step) as Entry[];
-    this.known.splice(0, Infinity, ...new Map(entries.map((entry) => [`${entry.kind} ${entry.step}`, entry])).values());
+    this.known.length = 0;
+    // One by one: a long run has more entries than a call takes arguments.
+    for (const entry of new Map(entries.map((one) => [`${one.kind} ${one.step}`, one])).values())
+      this.known.push(entry);
     writing(this.file, () =>
       writeDurably(this.file, this.known.map((entry) => `${JSON.stringify(entry)}\n`).join(''), mayCommit),
     );

@@ -8,6 +8,8 @@ export interface Signal {
 
 /** Bounds of the signals, and of the alert rules in charts/monitoring/rules.ts. */
 export const bounds = {
+  /** Distance of the first step's loss from that at zero margin, and in shares of it where it is above 1. */
+  firstStepLoss: 1e-3,
   /** Reward margin of a runaway. */
   margin: 10,
   /** Rise of the held-out loss over its least value. */

@@ -1,4 +1,4 @@
-import { compile, free, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
+import { compile, free, keep, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
 
 /** L2 norm of all gradients together. */
 export function globalNorm(gradients: readonly Tensor[]): number {
@@ -14,7 +14,8 @@ export function clip(gradients: Map<string, Tensor>, norm: number, maxNorm: numb
   if (!(factor < 1)) return;
   const scale = tensor(Float32Array.of(factor), []);
   for (const [name, gradient] of gradients) {
-    gradients.set(name, ops.mul(gradient, scale));
+    // Kept for whoever drops the gradients, also when the step that follows fails.
+    gradients.set(name, keep(ops.mul(gradient, scale)));
     free(gradient);
   }
   free(scale);

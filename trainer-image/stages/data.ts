@@ -95,30 +95,44 @@ function checkHeldOut(heldOut: readonly Pair[], { earlyStopping, loadBestModelAt
  * Throws InvalidConfiguration for a token that the model has no row for. Before any compute: TensorFlow would find it late
  * on a CPU, and a GPU never.
  */
-export function checkTokens(data: RunData, vocabSize: number): void {
+export function checkTokens(data: RunData, vocabSize: number, beat: () => void): void {
   const check = (row: number, parts: readonly Int32Array[]): void => {
     const token = parts.map((part) => part.find((id) => id >= vocabSize)).find((id) => id !== undefined);
     if (token === undefined) return;
     const message = `row ${row} has the token ${token} and config.json a vocab_size of ${vocabSize}: does tokenizer.json belong to this model?`;
     throw new TrainerError('InvalidConfiguration', message);
   };
-  for (const { row, prompt, chosen, rejected } of joined(data.train, data.heldOut))
+  for (const { row, prompt, chosen, rejected } of beating(joined(data.train, data.heldOut), beat))
     check(row, [prompt, chosen, rejected]);
-  for (const { row, prompt, completion } of data.examples) check(row, [prompt, completion]);
+  for (const { row, prompt, completion } of beating(data.examples, beat)) check(row, [prompt, completion]);
+}
+
+/** The rows, with a beat now and then: many take longer than a stop may wait. */
+function* beating<T>(rows: Iterable<T>, beat: () => void): Generator<T> {
+  let count = 0;
+  for (const row of rows) {
+    yield row;
+    if (++count % 10_000 === 0) beat();
+  }
 }
 
 /**
  * What a checkpoint belongs to: the models' settings and weights, every token of the data, and the plan of training.
  * `models`: their digests, since a model that has been replaced at the same path is another model.
  */
-export function planDigest(run: Run, data: RunData, models: readonly string[]): string {
+export function planDigest(
+  run: Run,
+  data: RunData,
+  { models, beat }: { models: readonly string[]; beat: () => void },
+): string {
   const { model, reference, dataset, sft, training, evaluation } = run.job.spec;
   const { metricForBest, loadBestModelAtEnd, earlyStopping } = evaluation;
   const best = { metricForBest, loadBestModelAtEnd, earlyStopping };
   const hash = createHash('sha256').update(JSON.stringify([model, reference, dataset, sft, training, best, models]));
-  for (const { prompt, chosen, rejected } of joined(data.train, data.heldOut)) {
+  for (const { prompt, chosen, rejected } of beating(joined(data.train, data.heldOut), beat)) {
     for (const tokens of [prompt, chosen, rejected]) hash.update(tokens).update('|');
   }
-  for (const { prompt, completion } of data.examples) hash.update(prompt).update('|').update(completion).update('|');
+  for (const { prompt, completion } of beating(data.examples, beat))
+    hash.update(prompt).update('|').update(completion).update('|');
   return hash.digest('hex');
 }

@@ -6,6 +6,7 @@ import { summarise } from '../evaluate.ts';
 import { lossAtZeroMargin, type PairOutcome } from '../loss/objective.ts';
 import { pairTokens } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
+import { bounds } from '../metrics/signals.ts';
 import { accumulateBatch, type PreferenceBatch } from './accumulate.ts';
 import type { StageContext } from './context.ts';
 import type { Evaluation } from './evaluation.ts';
@@ -27,15 +28,19 @@ export interface PreferenceData {
 
 /** The first step's loss must be the loss at zero margin: policy and reference are still equal. */
 function checkFirstStep(context: StageContext, loss: number, expected: number): void {
-  if (Math.abs(loss - expected) <= 1e-3 * Math.max(1, Math.abs(expected))) return;
+  if (Math.abs(loss - expected) <= bounds.firstStepLoss * Math.max(1, Math.abs(expected))) return;
   const message = `the first step's loss is ${loss}, not ${expected}: policy and reference differ before training`;
   context.report.warn('FirstStepLoss', message);
 }
 
-/** The first step's loss, and what it must be where the policy begins as the reference: with another model it may be any. */
+/**
+ * The first step's loss, and what it must be where the policy begins as the reference. With another model it may be any, and
+ * with dropout on adapters that SFT has trained: the reference was computed without.
+ */
 function firstFigures(context: StageContext, loss: number, outcomes: readonly PairOutcome[]): Record<string, number> {
-  const { training, reference } = context.run.job.spec;
-  if (reference.source !== undefined) return { firstStepLoss: loss };
+  const { training, reference, sft } = context.run.job.spec;
+  const drops = sft !== undefined && (training.lora?.dropout ?? 0) > 0;
+  if (reference.source !== undefined || drops) return { firstStepLoss: loss };
   const zeroMarginLoss = lossAtZeroMargin(training, outcomes);
   checkFirstStep(context, loss, zeroMarginLoss);
   return { firstStepLoss: loss, zeroMarginLoss };

@@ -1,3 +1,4 @@
+import { defaultPrompts } from '../../crds/evaluation.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -31,12 +32,16 @@ export function roomFor(
   return { prompt, answer: Math.max(1, Math.min(maxNewTokens, positions - prompt)) };
 }
 
-/** Tokens of a text: a user's message where the model has a chat template. Throws InvalidConfiguration that names it. */
+/**
+ * Tokens of a text: a user's message where the model has a chat template. Of one that the template refuses none where it is
+ * a default, which the user may not know of; else throws InvalidConfiguration that names it.
+ */
 function encode(tokenizer: Tokenizer, content: string, at: number): Int32Array {
   try {
     const chat = (): number[] => tokenizer.encodeChat([{ role: 'user', content }], true);
     return Int32Array.from(tokenizer.hasChatTemplate ? chat() : tokenizer.encode(content));
   } catch (error) {
+    if (defaultPrompts.includes(content)) return new Int32Array();
     const message = `evaluation.compare.prompts[${at}] cannot be put through the chat template (${(error as Error).message}): change it, or set evaluation.compare.prompts to []`;
     throw new TrainerError('InvalidConfiguration', message, { cause: error });
   }

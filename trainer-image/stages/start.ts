@@ -3,7 +3,6 @@ import { TrainerError } from '../errors.ts';
 import type { StageContext } from './context.ts';
 import type { RunData } from './data.ts';
 import { fineTune, sftSteps } from './sft.ts';
-import { saveCheckpoint } from './steps.ts';
 
 /** Keeps the weights at the start of the preference stage, whatever becomes of the policy. */
 export const startStore = ({ store }: StageContext): CheckpointStore => store.within('start');
@@ -16,12 +15,9 @@ export function tuneOrRestoreStart(context: StageContext, data: RunData, saved: 
   learner.startStage();
   if (saved?.stage === 'SFT') learner.restore(saved.read);
   fineTune(context, data, saved?.stage === 'SFT' ? saved.step : 0);
-  // Kept for the whole run: the reference is these weights, whatever becomes of the policy.
-  saveCheckpoint(
-    { ...context, store: startStore(context) },
-    { stage: 'SFT', figures: () => ({}) },
-    sftSteps(context, data.examples),
-  );
+  // Kept for the whole run, without the optimizer's state: the reference is these weights, whatever becomes of the policy.
+  const state = { stage: 'SFT', step: sftSteps(context, data.examples), plan: context.plan, figures: {} } as const;
+  startStore(context).save(state, learner.weights(), 1);
 }
 
 /**
