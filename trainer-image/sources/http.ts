@@ -164,3 +164,27 @@ export async function get(
     await asker.pause(secondsBefore(number, refused));
   }
 }
+
+/** The whole answer as text; a body that breaks off is asked for again. */
+export async function getText(ask: Ask, asker: Asker): Promise<string> {
+  for (let number = 1; ; number++) {
+    const { response } = await get(ask, asker);
+    try {
+      return await response.text();
+    } catch (error) {
+      if (number === attempts) throw unavailable(asker, ask.url, wireError(error));
+      await asker.pause(secondsBefore(number, undefined));
+    }
+  }
+}
+
+/** The answer as JSON. Throws InvalidConfiguration for one that is none. */
+export async function getJson(ask: Ask, asker: Asker): Promise<unknown> {
+  const text = await getText(ask, asker);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const message = `${asker.field}: ${shownUrl(ask.url)} answers with something that is not JSON: is it a page to log in? Is the address right?`;
+    throw new TrainerError('InvalidConfiguration', message, { cause: error });
+  }
+}

@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
 import type { SourceEnvironment } from './environment.ts';
-import { get, shownUrl, type Ask, type Asker } from './http.ts';
+import { get, getJson, shownUrl, type Ask, type Asker } from './http.ts';
 import { checkPath, type Listing, type RemoteFile } from './listing.ts';
 
 /** Files of a model's folder, by name: a plain web server cannot be asked what there is. */
 const required = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
 const optional = ['special_tokens_map.json', 'added_tokens.json', 'chat_template.jinja', 'generation_config.json'];
+/** There is none: a bucket that does not let its objects be listed says "forbidden" of one that is not there. */
+const absent = [403, 404];
 const indexName = 'model.safetensors.index.json';
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
@@ -41,9 +43,18 @@ async function probe(path: string, ask: Ask, asker: Asker, also: number[] = []):
 
 /** The files of weights that an index names. */
 async function indexed(index: RemoteFile, asker: Asker): Promise<string[]> {
-  const parsed = indexSchema.safeParse(await (await get(index.ask, asker)).response.json());
+  const parsed = indexSchema.safeParse(await getJson(index.ask, asker));
   if (parsed.success) return [...new Set(Object.values(parsed.data.weight_map))];
   throw new TrainerError('InvalidConfiguration', `${asker.field}: ${shownUrl(index.ask.url)} has no weight_map`);
+}
+
+function lastPart(pathname: string, { field }: Asker): string {
+  try {
+    return decodeURIComponent(pathname.split('/').at(-1) ?? '');
+  } catch (error) {
+    const message = `${field}: the path ends with a "%" that stands for no character: write it as %25`;
+    throw new TrainerError('InvalidConfiguration', message, { cause: error });
+  }
 }
 
 /** Lists `https://host/path`: a data file, or a model's folder by the names that such a folder has. */
@@ -63,13 +74,13 @@ export async function listHttps(
     probe(checkPath(name, asker), { url: `${folder}/${name}${search}`, headers }, asker, also);
   const files: (RemoteFile | undefined)[] = [];
   if (type === 'dataset') {
-    const name = decodeURIComponent(pathname.split('/').at(-1) ?? '') || 'data.jsonl';
+    const name = lastPart(pathname, asker) || 'data.jsonl';
     files.push(await probe(checkPath(name, asker), { url: source, headers }, asker));
   } else {
-    const index = await find(indexName, [404]);
+    const index = await find(indexName, absent);
     const weights = index === undefined ? ['model.safetensors'] : await indexed(index, asker);
     for (const name of [...required, ...weights]) files.push(await find(name));
-    for (const name of optional) files.push(await find(name, [404]));
+    for (const name of optional) files.push(await find(name, absent));
     files.push(index);
   }
   return { origin: `${folder}${search}`, what: shownUrl(source), files: files.filter((file) => file !== undefined) };

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
 import type { SourceEnvironment } from './environment.ts';
-import { get, type Ask, type Asker } from './http.ts';
+import { getJson, type Ask, type Asker } from './http.ts';
 import { chooseSplit, configurationsOf } from './hub-splits.ts';
 import { checkPath, isDataFile, isModelFile, type Listing, type RemoteFile } from './listing.ts';
 
@@ -71,7 +71,7 @@ export async function listHub(
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const askFor = (url: string): Ask => ({ url, headers: (given) => ({ ...given, ...authorization }) });
   const about = `${endpoint}/api/${type}s/${repository}/revision/${encodeURIComponent(revision)}?blobs=true`;
-  const answer = repositorySchema.safeParse(await (await get(askFor(about), asker)).response.json());
+  const answer = repositorySchema.safeParse(await getJson(askFor(about), asker));
   if (!answer.success) {
     const message = `${asker.field}: ${endpoint} does not answer as the Hub does: ${z.prettifyError(answer.error)}`;
     throw new TrainerError('InvalidConfiguration', message);

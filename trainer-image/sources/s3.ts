@@ -1,7 +1,7 @@
 import { AwsClient } from 'aws4fetch';
 import { TrainerError } from '../errors.ts';
 import type { SourceEnvironment } from './environment.ts';
-import { get, type Ask, type Asker } from './http.ts';
+import { getText, type Ask, type Asker } from './http.ts';
 import { checkPath, isDataFile, isModelFile, type Listing, type RemoteFile } from './listing.ts';
 
 type S3 = SourceEnvironment['s3'];
@@ -63,8 +63,7 @@ async function listAll(url: string, prefix: string, sign: (url: string) => Ask, 
   let next: string | undefined;
   do {
     const from = next === undefined ? '' : `continuation-token=${encode(next)}&`;
-    const { response } = await get(sign(`${url}?${from}list-type=2&prefix=${encode(prefix)}`), asker);
-    const list = parseList(await response.text());
+    const list = parseList(await getText(sign(`${url}?${from}list-type=2&prefix=${encode(prefix)}`), asker));
     entries.push(...list.entries);
     next = list.next;
     asker.beat();

@@ -1,10 +1,13 @@
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, afterAll, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { download } from '../../../trainer-image/sources/download.ts';
-import { get, type Asker } from '../../../trainer-image/sources/http.ts';
+import { get, getJson, type Asker } from '../../../trainer-image/sources/http.ts';
 import { listHttps } from '../../../trainer-image/sources/https.ts';
 
 const host = 'https://files.example.com';
@@ -163,6 +166,34 @@ describe('a download', () => {
   });
 });
 
+describe('a listing', () => {
+  test('that is a page to log in says so, and is not tried again', async () => {
+    nock(host).get('/list').reply(200, '<html>Log in</html>');
+    await expect(getJson(ask('/list'), asker)).rejects.toMatchObject({
+      reason: 'InvalidConfiguration',
+      message: expect.stringMatching(/is not JSON: is it a page to log in/),
+    });
+  });
+
+  test('whose body breaks off is asked for again', async () => {
+    let asked = 0;
+    const server = createServer((_, response) => {
+      asked += 1;
+      response.writeHead(200, { 'content-length': '7' });
+      if (asked > 1) response.end('{"a":1}');
+      else response.write('{"a"', () => setTimeout(() => response.socket?.destroy(), 20));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    nock.enableNetConnect('127.0.0.1');
+    const { port } = server.address() as AddressInfo;
+    await expect(getJson({ ...ask('/'), url: `http://127.0.0.1:${port}/list` }, asker)).resolves.toEqual({ a: 1 });
+    expect([asked, pauses.length]).toEqual([2, 1]);
+    nock.disableNetConnect();
+    server.close();
+  });
+});
+
 describe('an https:// source', () => {
   test('is asked for with the bearer token, for its size and version', async () => {
     const headers = { authorization: 'Bearer t', range: 'bytes=0-0', 'accept-encoding': 'identity' };
@@ -173,6 +204,13 @@ describe('an https:// source', () => {
     expect(files).toMatchObject([{ path: 'pairs a.jsonl', size: 123, version: '"v1"', etag: '"v1"' }]);
   });
 
+  test('whose path is no text is refused', async () => {
+    await expect(listHttps(`${host}/a%zz`, 'dataset', asker, { bearerToken: undefined })).rejects.toMatchObject({
+      reason: 'InvalidConfiguration',
+      message: expect.stringContaining('write it as %25'),
+    });
+  });
+
   test('as a model is a folder of the usual names, with the weights that the index names', async () => {
     const answer = (name: string, body: string) => nock(host).get(`/m/${name}`).times(2).reply(200, body).persist();
     const map = { weight_map: { a: 'model-1.safetensors', b: 'model-2.safetensors', c: 'model-1.safetensors' } };
@@ -181,7 +219,10 @@ describe('an https:// source', () => {
       answer(name, '{}');
     for (const name of ['model-1.safetensors', 'model-2.safetensors']) answer(name, 'w');
     for (const name of ['special_tokens_map', 'added_tokens', 'generation_config'])
-      nock(host).get(`/m/${name}.json`).reply(404);
+      // A bucket that may not be listed says "forbidden" of what is not there.
+      nock(host)
+        .get(`/m/${name}.json`)
+        .reply(name === 'added_tokens' ? 403 : 404);
     const { files } = await listHttps(`${host}/m/`, 'model', asker, { bearerToken: undefined });
     expect(files.map(({ path }) => path).sort()).toEqual([
       'chat_template.jinja',
