@@ -56,6 +56,7 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   const { architecture } = learner.network;
   const judge = checkReferenceModel(run, architecture);
   const data = await loadData(run, report);
+  report.info(`${data.train.length} pairs to train on, ${data.heldOut.length} held out`);
   const beat = (): void => report.beat();
   checkTokens(data, architecture.config.vocabSize, beat);
   const model = modelDigest(run.paths.model, beat);

@@ -139,7 +139,7 @@ export class CheckpointStore {
       if (found === undefined) continue;
       if (found.plan === plan) return found;
       found.close();
-      const message = `${found.folder} was made with another model, data set or training plan: use another output or delete it`;
+      const message = `${found.folder} was made with another model, data set or training plan: give the job another metadata.name, or delete ${this.folder}`;
       throw new TrainerError('CheckpointMismatch', message);
     }
     return undefined;
