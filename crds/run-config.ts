@@ -16,6 +16,8 @@ export type RunConfig = z.infer<typeof runConfigSchema>;
 
 /** Where things are in the trainer's container; the operator's builders and the trainer's defaults read them here. */
 export const runConfigPath = '/etc/dpo/job.json';
+/** Where a data set that a ConfigMap holds is mounted, by the stage that reads it. */
+export const configMapFolders = { dataset: '/etc/dpo/dataset', 'sft-dataset': '/etc/dpo/sft-dataset' } as const;
 /** `pvc://claim/path` is `<volumesPath>/claim/path` in the pod. */
 export const volumesPath = '/volumes';
 /** Scratch space: the root file system is read-only. */

@@ -4,7 +4,13 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
-import { cacheFolder, checkpointFolder, runConfigSchema, type RunConfig } from '../crds/run-config.ts';
+import {
+  cacheFolder,
+  checkpointFolder,
+  configMapFolders,
+  runConfigSchema,
+  type RunConfig,
+} from '../crds/run-config.ts';
 import { isClaim, shownSource } from '../crds/sources.ts';
 import type { Part } from './data/rows.ts';
 import { TrainerError } from './errors.ts';
@@ -101,9 +107,6 @@ function claimOf(source: string): { claim: string; path: string } {
   return { claim, path: rest.join('/') };
 }
 
-/** A ConfigMap's data set is mounted here by the operator. */
-const configMapFolder = (kind: 'dataset' | 'sft-dataset'): string => `/etc/dpo/${kind}`;
-
 type Dataset = Pick<DPOJobSpec['dataset'], 'source' | 'configMapRef'>;
 
 /** Finds the job's files below `volumes` and checks that the inputs are there. Throws InvalidConfiguration or InvalidData. */
@@ -114,8 +117,8 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
     const { claim, path } = claimOf(source);
     return join(volumes, claim, path);
   };
-  const dataset = (from: Dataset, kind: 'dataset' | 'sft-dataset'): string =>
-    from.source === undefined ? join(configMapFolder(kind), from.configMapRef?.key ?? '') : fileOf(from.source);
+  const dataset = (from: Dataset, kind: keyof typeof configMapFolders): string =>
+    from.source === undefined ? join(configMapFolders[kind], from.configMapRef?.key ?? '') : fileOf(from.source);
   const sft = spec.sft?.dataset;
   const root = join(volumes, claimOf(spec.output.source).claim);
   const paths = {

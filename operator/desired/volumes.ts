@@ -1,7 +1,7 @@
 import type { V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import { isClaim } from '../../crds/sources.ts';
-import { runConfigPath, scratchPath, volumesPath } from '../../crds/run-config.ts';
+import { configMapFolders, runConfigPath, scratchPath, volumesPath } from '../../crds/run-config.ts';
 
 interface Claim {
   claim: string;
@@ -66,15 +66,14 @@ function claimVolumes(spec: DPOJobSpec): { volumes: V1Volume[]; volumeMounts: V1
 
 /** A data set in a ConfigMap, mounted as one read-only folder. */
 function configMapVolume(
-  name: string,
-  folder: string,
+  name: keyof typeof configMapFolders,
   ref: { name: string } | undefined,
 ): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
   return ref === undefined
     ? { volumes: [], volumeMounts: [] }
     : {
         volumes: [{ name, configMap: { name: ref.name } }],
-        volumeMounts: [{ name, mountPath: folder, readOnly: true }],
+        volumeMounts: [{ name, mountPath: configMapFolders[name], readOnly: true }],
       };
 }
 
@@ -85,8 +84,8 @@ export function podVolumes(
 ): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
   const parts = [
     claimVolumes(spec),
-    configMapVolume('dataset', '/etc/dpo/dataset', spec.dataset.configMapRef),
-    configMapVolume('sft-dataset', '/etc/dpo/sft-dataset', spec.sft?.dataset?.configMapRef),
+    configMapVolume('dataset', spec.dataset.configMapRef),
+    configMapVolume('sft-dataset', spec.sft?.dataset?.configMapRef),
     {
       volumes: [
         { name: 'run-config', configMap: { name: configMap } },

@@ -5,7 +5,7 @@ import { statusSchema } from '../../../crds/dpojob.ts';
 import type { DPOJob, DPOJobSpecInput, DPOJobStatus } from '../../../crds/dpojob.ts';
 import { decide } from '../../../operator/decide/decide.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';
-import { aChild, after, aJob, endedChild, endedPod, observed, runningPod, start } from '../observed.ts';
+import { aChild, after, aJob, aRecord, endedChild, endedPod, observed, runningPod, start } from '../observed.ts';
 
 /** The status of a job whose first attempt began at `start`. */
 const begun = (job: DPOJob = aJob()): DPOJobStatus => decide(observed(job), start).status;
@@ -123,33 +123,18 @@ describe('deadlines', () => {
     [60, 'True'],
   ])('the progress clock runs between answers only: %d s apart, Failed is %s', (seconds, failed) => {
     const job = aJob({ progressDeadlineSeconds: 60 }, begun());
-    const said = { ...answer(seconds), progress: { ...anAnswer(seconds), stage: 'Training' as const } };
+    const said = { ...answer(seconds), progress: { ...roughRecord(seconds), stage: 'Training' as const } };
     const { status } = decide(observed(job, { jobs: [aChild(1)], pods: [runningPod('a')], answer: said }), after(9999));
     expect(condition(status, 'Failed')).toBe(failed);
   });
 });
 
-/** A trainer's record at a step. */
-function anAnswer(step: number): NonNullable<Observation['answer']>['progress'] {
-  return {
-    podUID: 'a-uid',
-    attempt: 1,
-    heartbeat: step,
-    time: after(step),
-    stage: 'Training',
-    step,
-    totalSteps: 100,
-    stageStep: step,
-    stageTotal: 100,
-    epoch: 0.123456789,
-    percent: step,
-    metrics: { loss: 0.693147181, beta: 0.1, rewardMargin: Number.NaN },
-    warnings: [],
-  };
-}
+/** A trainer's record with figures that status does not keep as they are. */
+const roughRecord = (step: number): ReturnType<typeof aRecord> =>
+  aRecord('a', step, { epoch: 0.123456789, metrics: { loss: 0.693147181, beta: 0.1, rewardMargin: Number.NaN } });
 
 test('figures are kept to 6 significant digits, and none that is not finite', () => {
-  const answer = { progress: anAnswer(7), heartbeatSince: start, answeredAt: after(7) };
+  const answer = { progress: roughRecord(7), heartbeatSince: start, answeredAt: after(7) };
   const { status } = decide(
     observed(aJob({}, begun()), { jobs: [aChild(1)], pods: [runningPod('a')], answer }),
     after(8),
@@ -174,7 +159,7 @@ test('the best step, an early stop and the comparison stand in status, and the s
   };
   const report = 'pvc://models/out/report.html';
   const answer = {
-    progress: { ...anAnswer(8), best, stoppedEarly, comparison, report },
+    progress: { ...roughRecord(8), best, stoppedEarly, comparison, report },
     heartbeatSince: start,
     answeredAt: after(8),
   };
@@ -195,7 +180,7 @@ test('the best step, an early stop and the comparison stand in status, and the s
 
 describe('a warning of the trainer', () => {
   const warned = (...warnings: { reason: string; message: string }[]): Observation['answer'] => ({
-    progress: { ...anAnswer(7), warnings },
+    progress: { ...roughRecord(7), warnings },
     heartbeatSince: start,
     answeredAt: after(7),
   });
@@ -222,7 +207,7 @@ describe('a warning of the trainer', () => {
   });
 
   test('that only the termination message of the last pod carries is not lost', () => {
-    const record = { ...anAnswer(9), metrics: {}, warnings: [duplicates] };
+    const record = { ...roughRecord(9), metrics: {}, warnings: [duplicates] };
     const pods = [endedPod('a', 65, 10, JSON.stringify({ reason: 'InvalidData', message: 'no', progress: record }))];
     const jobs = [endedChild(1, 'Failed', 'PodFailurePolicy')];
     const { events } = decide(observed(aJob({}, begun()), { jobs, pods }), after(11));
@@ -259,7 +244,7 @@ describe('a pod that ended', () => {
   });
 
   test('three free restarts without a newer checkpoint fail the job, disruptions do not', () => {
-    const record = JSON.stringify({ reason: 'Saved', message: '', progress: { ...anAnswer(1), metrics: {} } });
+    const record = JSON.stringify({ reason: 'Saved', message: '', progress: { ...roughRecord(1), metrics: {} } });
     const pods = [10, 20, 30].map((seconds) => endedPod(`p${seconds}`, 75, seconds, record));
     const failed = decide(observed(aJob({}, begun()), { jobs: [aChild(1)], pods }), after(31)).status;
     expect(failed.conditions?.find(({ type }) => type === 'Failed')?.reason).toBe('RestartsWithoutProgress');
