@@ -36,7 +36,8 @@ const require = createRequire(import.meta.url);
 const packageRoot = dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
 const napiHeaders = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
 const requirements = join(here, options.gpu ? 'requirements-gpu.txt' : 'requirements-cpu.txt');
-const ours = ['recorder.h', 'recorder.cc', 'op-signature.h', 'op-signature.cc'];
+const units = ['recorder.cc', 'recorded-call.cc', 'exports.cc', 'attribute.cc', 'napi-values.cc', 'op-signature.cc'];
+const ours = [...units, 'recorder.h', 'attribute.h', 'napi-values.h', 'op-signature.h'];
 
 /** Stops with what was wrong and what to do; no stack, since the cause is the machine and not this program. */
 function fail(message: string): never {
@@ -112,11 +113,10 @@ function compile(target: string): void {
   }
   for (const file of ours) copyFileSync(join(here, file), join(sources, file));
   const tensorflow = join(target, 'tensorflow');
-  const units = ['tfjs_backend.cc', 'tfjs_binding.cc', 'recorder.cc', 'op-signature.cc'];
   run('g++', [
     ...'-std=c++17 -O2 -fPIC -shared -DNAPI_VERSION=8 -DNODE_GYP_MODULE_NAME=tfjs_binding'.split(' '),
     ...[napiHeaders, join(tensorflow, 'include'), sources].map((folder) => `-I${folder}`),
-    ...units.map((unit) => join(sources, unit)),
+    ...['tfjs_backend.cc', 'tfjs_binding.cc', ...units].map((unit) => join(sources, unit)),
     '-o',
     join(target, 'tfjs_binding.node'),
     `-L${tensorflow}`,
