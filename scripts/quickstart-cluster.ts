@@ -23,23 +23,26 @@ function install(cluster: Cluster): void {
   must(cluster.helm(['install', 'dpo', 'charts/dpo-operator', ...where, ...set]), 'helm install');
 }
 
-function fillClaims(cluster: Cluster): void {
+/** Fills the claims; returns the folder of `models`. */
+function fillClaims(cluster: Cluster): string {
   const [models, data] = [cluster.claim('models'), cluster.claim('data')];
   prepareExamples(join(models, '..'));
   execFileSync('chown', ['-R', '1000:1000', models, data]);
+  return models;
 }
 
 const say = (message: string): void => console.log(message);
 
-/** Fills the bare cluster: claims, chart, Prometheus. */
-async function fill(cluster: Cluster): Promise<void> {
+/** Fills the bare cluster: claims, chart, Prometheus. Returns the folder of the claim `models`. */
+async function fill(cluster: Cluster): Promise<string> {
   say('filling the claims `models` and `data`');
-  fillClaims(cluster);
+  const models = fillClaims(cluster);
   applyMonitoringCrds(cluster);
   say('installing the chart');
   install(cluster);
   say('starting Prometheus');
   await startPrometheus(cluster);
+  return models;
 }
 
 say('bringing a cluster of one node up');
@@ -48,8 +51,9 @@ process.once('SIGTERM', () => {
   rmSync(stateFile, { force: true });
   void cluster.stop().then(() => process.exit(0));
 });
+let models: string;
 try {
-  await fill(cluster);
+  models = await fill(cluster);
 } catch (error) {
   console.error((error as Error).message);
   // What the node changed on this machine is put back.
@@ -57,7 +61,7 @@ try {
   process.exit(1);
 }
 const { enter, kubeconfig } = cluster;
-const state: QuickstartState = { pid: process.pid, enter: [...enter], kubeconfig };
+const state: QuickstartState = { pid: process.pid, enter: [...enter], kubeconfig, models };
 mkdirSync(dirname(stateFile), { recursive: true });
 writeFileSync(stateFile, JSON.stringify(state));
 say('ready');

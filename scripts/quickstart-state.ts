@@ -9,6 +9,8 @@ export interface QuickstartState {
   /** Command that enters the cluster's network and files. */
   enter: string[];
   kubeconfig: string;
+  /** Folder of the claim `models` on this machine. */
+  models: string;
 }
 
 const cache = process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-operator');

@@ -10,7 +10,7 @@ import { chooseBeta, type BetaResult, type Sweep } from './metrics/choose-beta.t
 import { tellRecordings } from './stages/compute-plan.ts';
 import { note, type ProgressPart, type Reporter } from './stages/context.ts';
 import { Watch } from './stages/watch.ts';
-import { exportTrained } from './stages/export.ts';
+import { checkOutputOwner, exportTrained } from './stages/export.ts';
 import { loadStart } from './stages/start.ts';
 import { load, prefer, prepare, type Prepared } from './train.ts';
 
@@ -38,6 +38,7 @@ export async function sweepBetas(
     throw new TrainerError('InvalidConfiguration', message);
   }
   betas.forEach((beta) => checkOutput(runOf(run, beta).paths));
+  if (keep) betas.forEach((beta) => checkOutputOwner(runOf(run, beta)));
   const loaded = await load(run, holder, report);
   const pairs = loaded.data.heldOut.length;
   if (pairs === 0) {

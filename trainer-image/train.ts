@@ -12,7 +12,7 @@ import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
 import { checkTokens, loadData, planDigest, type RunData } from './stages/data.ts';
 import { Evaluation } from './stages/evaluation.ts';
-import { exportTrained, type At } from './stages/export.ts';
+import { checkOutputOwner, exportTrained, type At } from './stages/export.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
 import { actOnFindings, dataCounts } from './stages/quality.ts';
 import { questionsOf } from './stages/questions.ts';
@@ -28,6 +28,7 @@ import { Watch } from './stages/watch.ts';
  */
 export async function train(run: Run, holder: string, report: Reporter): Promise<void> {
   const started = performance.now();
+  checkOutputOwner(run);
   const loaded = await load(run, holder, report);
   const questions = questionsOf(loaded.context.run, loaded.data.heldOut, loaded.context.positions);
   const prepared = prepare(loaded);

@@ -273,7 +273,8 @@ test('fine-tuning on the preference data stops at its maxPairs too', async () =>
   const stepsWith = async (value: number): Promise<number | undefined> => {
     const heard = listen();
     const job = maxPairs(value).replace('sft: { batchSize: 6', 'sft: { batchSize: 1, packing: false');
-    await train(tinyRun(folder, job.replace('{ name: tiny }', `{ name: tiny-${value} }`)), 'test', heard);
+    const own = job.replace('{ name: tiny }', `{ name: tiny-${value} }`).replace('models/out', `models/out-${value}`);
+    await train(tinyRun(folder, own), 'test', heard);
     return heard.beats.find(({ stage, stageTotal }) => stage === 'SFT' && stageTotal !== undefined)?.stageTotal;
   };
   expect([await stepsWith(2), await stepsWith(5)]).toEqual([2, 5]);

@@ -23,6 +23,7 @@ test('an adapter alone is trained and exported; stopped in each stage, the run e
   expect(readdirSync(join(calm, 'models', 'out')).toSorted()).toEqual([
     'adapter_config.json',
     'adapter_model.safetensors',
+    'dpo-job.json',
     'report.html',
   ]);
   const trained = [...adapterOf(calm)].filter(([name]) => name.endsWith('lora_B.weight'));

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Stopped } from '../../trainer-image/stages/context.ts';
@@ -19,6 +19,8 @@ const found = ({ infos }: Heard): string | undefined =>
   infos.flatMap((info) => /^reference: (\d+ of \d+) pairs/.exec(info)?.[1] ?? []).at(-1);
 async function run(folder: string, spec: string): Promise<Heard> {
   const heard = listen();
+  // No job writes over another's model.
+  rmSync(join(folder, 'models', 'out'), { recursive: true, force: true });
   await train(tinyRun(folder, spec), 'test', heard);
   return heard;
 }

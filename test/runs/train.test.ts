@@ -54,6 +54,7 @@ describe('a run', () => {
     expect(files).toEqual([
       'chat_template.jinja',
       'config.json',
+      'dpo-job.json',
       'generation_config.json',
       'model.safetensors',
       'report.html',

@@ -3,6 +3,7 @@ import type { Progress } from '../../crds/progress.ts';
 import type { Run } from '../config.ts';
 import { exportAdapter } from '../export/adapter.ts';
 import { exportModel } from '../export/export.ts';
+import { checkOwner, takeOutput, type OutputFolder } from '../export/owner.ts';
 import type { Learner, StateTensor } from '../model/learner.ts';
 import { targetLayers, type LoraSettings } from '../model/lora.ts';
 import type { Reporter, StageContext } from './context.ts';
@@ -13,8 +14,18 @@ export interface At {
   totalSteps: number;
 }
 
+const outputOf = ({ job, paths }: Run): OutputFolder => ({ source: job.spec.output.source, folder: paths.output });
+
+/** Before any compute: throws InvalidConfiguration when the job's output holds a model that is not the job's. */
+export const checkOutputOwner = (run: Run): void => checkOwner(outputOf(run), run.job);
+
+/** Makes the output the job's, before the first file is put there. Throws as `checkOutputOwner` does, Fenced and DiskFull. */
+export const ownOutput = ({ run, fence }: Pick<StageContext, 'run' | 'fence'>): void =>
+  takeOutput(outputOf(run), run.job, () => fence.check());
+
 /** Exports the learner's weights to the job's output. */
 export function exportTrained({ run, learner, report, fence }: StageContext, at: At): Progress['output'] {
+  ownOutput({ run, fence });
   const { source, format } = run.job.spec.output;
   report.info(`exporting the ${format} to ${source}`);
   report.beat({ stage: 'Exporting', ...at });

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { shownSource } from '../../crds/sources.ts';
 import { writeDurably, writing } from '../checkpoint/durable.ts';
@@ -7,6 +6,7 @@ import { signalsThrough } from '../metrics/signals.ts';
 import { reportHtml } from '../report/report.ts';
 import { note, type StageContext } from './context.ts';
 import type { RunData } from './data.ts';
+import { ownOutput } from './export.ts';
 
 /** Its name beside the exported model's files. */
 const reportName = 'report.html';
@@ -35,10 +35,8 @@ export function writeReport(
     samples,
     comparison,
   });
-  writing('the report', () => {
-    mkdirSync(run.paths.output, { recursive: true });
-    writeDurably(join(run.paths.output, reportName), page, () => fence.check());
-  });
+  ownOutput({ run, fence });
+  writing('the report', () => writeDurably(join(run.paths.output, reportName), page, () => fence.check()));
   const source = `${output.source.replace(/\/$/, '')}/${reportName}`;
   report.info(`report written to ${source}`);
   note(report, { report: source, ...(comparison && { comparison }) });

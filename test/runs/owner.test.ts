@@ -1,0 +1,49 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { checkpointFolder } from '../../crds/run-config.ts';
+import type { Run } from '../../trainer-image/config.ts';
+import { sweepBetas } from '../../trainer-image/sweep.ts';
+import { train } from '../../trainer-image/train.ts';
+import { listen, prepareTiny, tinyJob, tinyRun, writeTinyModel } from '../trainer-image/in-process.ts';
+
+const short = tinyJob.replace('  sft: { batchSize: 6, learningRate: 1e-2 }\n', '');
+const weights = (folder: string): string =>
+  readFileSync(join(folder, 'models', 'out', 'model.safetensors')).toString('base64');
+
+test("a job goes on in its own output, and another job is refused there before it computes, by hand and in a pod", async () => {
+  const { folder, run } = prepareTiny(short);
+  await train(run, 'test', listen());
+  const exported = weights(folder);
+  await train(tinyRun(folder, short), 'test', listen());
+  const byHand = tinyRun(folder, short.replace('{ name: tiny }', '{ name: other }'));
+  // In a pod the UID is the DPOJob's: one that was deleted and made anew has another.
+  const uid = '6f1e3f5c-3d0b-4a53-8f0a-0d7b3f6d3c11';
+  const checkpoints = join(folder, 'models', checkpointFolder(uid));
+  const inPod: Run = { job: { ...run.job, uid }, paths: { ...run.paths, checkpoints } };
+  for (const [other, owner] of [
+    [byHand, /the model of the DPOJob default\/tiny .*name another path/],
+    [inPod, /the model of an earlier DPOJob of the same name/],
+  ] as const) {
+    const heard = listen();
+    await expect(train(other, 'test', heard)).rejects.toMatchObject({
+      reason: 'InvalidConfiguration',
+      message: expect.stringMatching(owner),
+    });
+    expect(heard.beats).toEqual([]);
+  }
+  expect(weights(folder)).toBe(exported);
+}, 30_000);
+
+test('a model that no job has made is not written over, nor by a beta of a sweep', async () => {
+  const { folder, run } = prepareTiny(short);
+  writeTinyModel(join(folder, 'models', 'out'), 5);
+  writeTinyModel(join(folder, 'models', 'out-beta-0.5'), 5);
+  const before = weights(folder);
+  await expect(train(run, 'test', listen())).rejects.toThrow(/no DPOJob has made it/);
+  const sweep = (keep: boolean) => sweepBetas(run, 'test', listen(), { betas: [0.5], keep });
+  await expect(sweep(true)).rejects.toThrow(/out-beta-0.5 holds .* no DPOJob has made it/);
+  expect((await sweep(false)).results).toHaveLength(1);
+  expect(weights(folder)).toBe(before);
+  expect(readdirSync(join(folder, 'models', 'out'))).not.toContain('dpo-job.json');
+}, 30_000);

@@ -1,0 +1,79 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeDurably, writing } from '../checkpoint/durable.ts';
+import { TrainerError } from '../errors.ts';
+
+/**
+ * Whose an output is: a record beside the model names the job that exported it. A job writes over its own model and over no
+ * other: neither another job's, nor one that no job has made.
+ */
+export const recordName = 'dpo-job.json';
+
+const recordSchema = z.object({ namespace: z.string(), name: z.string(), uid: z.string() });
+/** The job that owns an output. */
+export type Owner = z.infer<typeof recordSchema>;
+
+/** What the record of a job holds. */
+export const recordOf = ({ namespace, name, uid }: Owner): string =>
+  `${JSON.stringify({ namespace, name, uid }, null, 2)}\n`;
+
+/** Files that only a model's folder, or a report, has. */
+const modelFile =
+  /^((adapter_)?config[.]json|tokenizer([.]json|_config[.]json|[.]model)|report[.]html|.*[.](safetensors|bin|gguf|pt|pth|onnx|h5)([.]index[.]json)?)$/;
+
+function ownerOf(record: string | undefined): Owner | undefined {
+  if (record === undefined) return undefined;
+  try {
+    return recordSchema.safeParse(JSON.parse(record)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Why the job must not write to an output, or undefined when it may. Pure: for any place that can be listed and read.
+ * `names`: of the files there; `record`: the text of `recordName`, where it is there; `source`: the output, for the message.
+ */
+export function occupiedBy(
+  source: string,
+  { names, record }: { names: readonly string[]; record: string | undefined },
+  job: Owner,
+): string | undefined {
+  const found = names.find((name) => modelFile.test(name));
+  const owner = ownerOf(record);
+  if (found === undefined || owner?.uid === job.uid) return undefined;
+  const advice = 'name another path in spec.output.source, or remove what is there';
+  if (owner === undefined)
+    return `spec.output.source: ${source} holds ${found} and no ${recordName}, so no DPOJob has made it: ${advice}`;
+  const same = owner.namespace === job.namespace && owner.name === job.name;
+  const which = same ? `an earlier DPOJob of the same name` : `the DPOJob ${owner.namespace}/${owner.name}`;
+  return `spec.output.source: ${source} holds the model of ${which} (uid ${owner.uid}): ${advice}`;
+}
+
+/** An output on a volume. */
+export interface OutputFolder {
+  source: string;
+  folder: string;
+}
+
+/** Throws InvalidConfiguration when the folder holds a model that is not the job's. */
+export function checkOwner({ source, folder }: OutputFolder, job: Owner): void {
+  if (!existsSync(folder)) return;
+  const file = join(folder, recordName);
+  const record = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+  const message = occupiedBy(source, { names: readdirSync(folder), record }, job);
+  if (message !== undefined) throw new TrainerError('InvalidConfiguration', message);
+}
+
+/**
+ * Makes the folder the job's before anything is put into it, so that an export that was interrupted goes on. `mayCommit` as
+ * for exportModel. Throws InvalidConfiguration when it has got another owner meanwhile, DiskFull.
+ */
+export function takeOutput(output: OutputFolder, job: Owner, mayCommit: () => void): void {
+  checkOwner(output, job);
+  writing('the output', () => {
+    mkdirSync(output.folder, { recursive: true });
+    writeDurably(join(output.folder, recordName), recordOf(job), mayCommit);
+  });
+}
