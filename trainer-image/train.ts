@@ -118,7 +118,7 @@ export function prefer({ context, data, reference, heldOut, saved }: Prepared): 
   learner.startStage(run.job.spec.training);
   const resumed = saved?.stage === 'Training' ? saved : undefined;
   const figures = { ...resumed?.figures };
-  watch.history.resumeAt(resumed?.step ?? -1, () => fence.check());
+  watch.resumeAt(resumed?.step ?? -1, () => fence.check());
   const evaluation = new Evaluation(context, heldOut, { totalSteps, figures });
   if (resumed === undefined) evaluation.at(0);
   else restore(resumed, learner, reference);

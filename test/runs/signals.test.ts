@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
 import { History, type Entry } from '../../trainer-image/metrics/history.ts';
-import { signalsOf } from '../../trainer-image/metrics/signals.ts';
 import { train } from '../../trainer-image/train.ts';
 import { listen, prepareMade, prepareTiny, type Heard } from '../trainer-image/in-process.ts';
 import { signalJobs, trainApart, type SignalJob } from '../trainer-image/signal-jobs.ts';
@@ -65,37 +64,4 @@ describe('the history of a run', () => {
     again.resumeAt(1, () => {});
     expect(again.entries).toEqual([{ kind: 'train', step: 1, metrics: { loss: 0.5 } }]);
   });
-});
-
-/** Training losses at steps 1, 2, ... and held-out losses after `every` steps each, the first before training. */
-function curves(losses: number[], heldOut: number[], every: number): Entry[] {
-  const evaluated = heldOut.map((evalLoss, i) => ({
-    kind: 'heldOut' as const,
-    step: i * every,
-    metrics: { evalLoss },
-  }));
-  const steps = losses.map((loss, i) => ({ kind: 'train' as const, step: i + 1, metrics: { loss } }));
-  return [...evaluated, ...steps].toSorted((a, b) => a.step - b.step || (a.kind === 'train' ? -1 : 1));
-}
-
-describe('held-out loss is said to rise', () => {
-  test.each([
-    ['when it rose by more than 0.02 while the training loss fell', [0.69, 0.6, 0.5, 0.4], [0.69, 0.6, 0.63], 1],
-    ['not when it rose by less', [0.69, 0.6, 0.5, 0.4], [0.69, 0.6, 0.61], 0],
-    ['not when both rose: the course itself is unstable', [0.5, 0.5, 0.9, 0.9], [0.69, 0.6, 0.9], 0],
-    ['not when it falls', [0.69, 0.6, 0.5, 0.4], [0.69, 0.6, 0.5], 0],
-  ] as [string, number[], number[], number][])('%s', (_, losses, heldOut, count) => {
-    expect(signalsOf(curves(losses, heldOut, 2), 10)).toHaveLength(count);
-  });
-});
-
-test('likelihood displacement tells the log-probability per token', () => {
-  const entries = [-40, -50].map((evalLogpsChosen, i) => ({
-    kind: 'heldOut' as const,
-    step: 10 * i,
-    metrics: { evalLogpsChosen },
-  }));
-  expect(signalsOf(entries, 20).map(({ message }) => message)).toEqual([
-    expect.stringContaining('from -2.000 to -2.500 in log-probability per token since step 0'),
-  ]);
 });

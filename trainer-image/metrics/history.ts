@@ -50,10 +50,12 @@ export class History {
     );
   }
 
-  add(kind: Entry['kind'], step: number, metrics: Metrics): void {
+  /** Keeps the figures that are finite, and returns what is kept. */
+  add(kind: Entry['kind'], step: number, metrics: Metrics): Entry {
     const finite = Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
     const entry: Entry = { kind, step, metrics: finite };
     this.known.push(entry);
     writing(this.file, () => appendFileSync(this.file, `${JSON.stringify(entry)}\n`));
+    return entry;
   }
 }

@@ -1,3 +1,4 @@
+import type { Metrics } from '../../crds/progress.ts';
 import type { Entry } from './history.ts';
 
 /** Something in the curves that a user should look at; the reason is the Event's. */
@@ -23,78 +24,125 @@ const runawaySteps = 10;
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 const digits = (value: number): string => value.toPrecision(4);
 
-type Figure = 'loss' | 'rewardMargin' | 'rewardAccuracy' | 'evalLoss' | 'evalLogpsChosen';
-
-/** Step and value where an entry of the kind has the figure, oldest first. */
-function series(entries: readonly Entry[], kind: Entry['kind'], figure: Figure): { step: number; value: number }[] {
-  return entries.flatMap(({ kind: own, step, metrics }) => {
-    const value = metrics[figure];
-    return own === kind && value !== undefined ? [{ step, value }] : [];
-  });
+/** Sees the entries of a run in their order, and says what the curves warn of as of each. */
+interface Watcher {
+  see: (entry: Entry) => Signal | undefined;
 }
 
 /** Every pair of the last steps is won by far: nothing is left to learn from them, and the policy moves on. */
-function marginRunaway(entries: readonly Entry[]): Signal | undefined {
-  const last = entries.filter(({ kind }) => kind === 'train').slice(-runawaySteps);
-  const margin = mean(last.map(({ metrics }) => metrics.rewardMargin ?? 0));
-  const won = last.every(({ metrics }) => metrics.rewardAccuracy === 1);
-  if (last.length < runawaySteps || !won || margin <= bounds.margin) return undefined;
-  const message = `the reward margin is ${digits(margin)} over the last ${runawaySteps} steps with every pair won: train fewer epochs, on more data or with a higher training.beta`;
-  return { reason: 'MarginRunaway', message };
+class MarginRunaway implements Watcher {
+  private readonly last: Metrics[] = [];
+
+  see({ kind, metrics }: Entry): Signal | undefined {
+    if (kind !== 'train') return undefined;
+    this.last.push(metrics);
+    if (this.last.length > runawaySteps) this.last.shift();
+    const margin = mean(this.last.map(({ rewardMargin }) => rewardMargin ?? 0));
+    const won = this.last.every(({ rewardAccuracy }) => rewardAccuracy === 1);
+    if (this.last.length < runawaySteps || !won || margin <= bounds.margin) return undefined;
+    const message = `the reward margin is ${digits(margin)} over the last ${runawaySteps} steps with every pair won: train fewer epochs, on more data or with a higher training.beta`;
+    return { reason: 'MarginRunaway', message };
+  }
+}
+
+/** A mean that numbers are added to one by one. */
+class Mean {
+  count = 0;
+  private sum = 0;
+
+  add(value: number): void {
+    this.count += 1;
+    this.sum += value;
+  }
+
+  get value(): number {
+    return this.sum / this.count;
+  }
 }
 
 /** Held-out loss over its least value while the training loss went on falling: what is learnt holds for these pairs only. */
-function heldOutLossRising(entries: readonly Entry[]): Signal | undefined {
-  const heldOut = series(entries, 'heldOut', 'evalLoss');
-  const now = heldOut.at(-1);
-  const least = heldOut.reduce(
-    (best, one) => (one.value < best.value ? one : best),
-    heldOut[0] ?? { step: 0, value: 0 },
-  );
-  if (now === undefined || now.value - least.value <= bounds.risenLoss) return undefined;
-  const train = series(entries, 'train', 'loss');
-  const lossOf = (steps: typeof train): number => mean(steps.map(({ value }) => value));
-  const since = train.filter(({ step }) => step > least.step);
-  // The first step stands for what was before, where the least value is that before training.
-  const before = least.step === 0 ? train.slice(0, 1) : train.filter(({ step }) => step <= least.step);
-  if (since.length === 0 || lossOf(since) >= lossOf(before.slice(-since.length))) return undefined;
-  const message = `held-out loss rose from ${digits(least.value)} (step ${least.step}) to ${digits(now.value)} while the training loss fell: train fewer steps, set evaluation.earlyStopping or raise training.beta`;
-  return { reason: 'HeldOutLossRising', message };
+class HeldOutLossRising implements Watcher {
+  private readonly losses: number[] = [];
+  private least: { step: number; value: number; losses: number } | undefined;
+  private now: number | undefined;
+  /** Training losses after the least value, and as many before it, the latest first. */
+  private since = new Mean();
+  private before = new Mean();
+
+  see({ kind, step, metrics: { loss, evalLoss } }: Entry): Signal | undefined {
+    if (kind === 'train') {
+      if (loss !== undefined) this.addLoss(loss);
+      return undefined;
+    }
+    if (evalLoss !== undefined) this.addHeldOut(step, evalLoss);
+    return this.signal();
+  }
+
+  private addLoss(loss: number): void {
+    this.losses.push(loss);
+    if (this.least === undefined) return;
+    this.since.add(loss);
+    // The first step stands for what was before, where the least value is that before training.
+    const last = Math.max(1, this.least.losses);
+    if (this.before.count < last) this.before.add(this.losses[last - 1 - this.before.count] as number);
+  }
+
+  private addHeldOut(step: number, value: number): void {
+    this.now = value;
+    if (this.least !== undefined && value >= this.least.value) return;
+    this.least = { step, value, losses: this.losses.length };
+    [this.since, this.before] = [new Mean(), new Mean()];
+  }
+
+  private signal(): Signal | undefined {
+    const { least, now, since, before } = this;
+    if (least === undefined || now === undefined || now - least.value <= bounds.risenLoss) return undefined;
+    if (since.count === 0 || since.value >= before.value) return undefined;
+    const message = `held-out loss rose from ${digits(least.value)} (step ${least.step}) to ${digits(now)} while the training loss fell: train fewer steps, set evaluation.earlyStopping or raise training.beta`;
+    return { reason: 'HeldOutLossRising', message };
+  }
 }
 
 /** Likelihood displacement (Razin et al. 2024): the chosen answers themselves become unlikely. */
-function likelihoodDisplacement(entries: readonly Entry[], chosenTokens: number): Signal | undefined {
-  const chosen = series(entries, 'heldOut', 'evalLogpsChosen');
-  const [start, now] = [chosen[0], chosen.at(-1)];
-  if (
-    start === undefined ||
-    now === undefined ||
-    now.value - start.value >= -bounds.fallenShare * Math.abs(start.value)
-  )
-    return undefined;
-  const perToken = (value: number): string => digits(value / chosenTokens);
-  const message = `held-out chosen answers fell from ${perToken(start.value)} to ${perToken(now.value)} in log-probability per token since step ${start.step}: raise training.beta, or fine-tune on them first (sft)`;
-  return { reason: 'LikelihoodDisplacement', message };
-}
+class LikelihoodDisplacement implements Watcher {
+  /** Mean length of the held-out chosen answers. */
+  private readonly chosenTokens: number;
+  private start: { step: number; value: number } | undefined;
+  private now = 0;
 
-/** What the curves warn of as of their latest entry. `chosenTokens`: mean length of the held-out chosen answers. */
-export function signalsOf(entries: readonly Entry[], chosenTokens: number): Signal[] {
-  const signals =
-    entries.at(-1)?.kind === 'train'
-      ? [marginRunaway(entries.slice(-2 * runawaySteps))]
-      : [heldOutLossRising(entries), likelihoodDisplacement(entries, chosenTokens)];
-  return signals.filter((signal) => signal !== undefined);
-}
+  constructor(chosenTokens: number) {
+    this.chosenTokens = chosenTokens;
+  }
 
-/** Every warning that a run's curves gave on their way, the first of each reason. */
-export function signalsThrough(entries: readonly Entry[], chosenTokens: number): Signal[] {
-  const found = new Map<string, Signal>();
-  entries.forEach(({ kind }, i) => {
-    // Of training steps the last ones are enough, and there may be many.
-    const from = kind === 'train' ? Math.max(0, i + 1 - 2 * runawaySteps) : 0;
-    for (const signal of signalsOf(entries.slice(from, i + 1), chosenTokens)) {
-      if (!found.has(signal.reason)) found.set(signal.reason, signal);
+  see({ kind, step, metrics: { evalLogpsChosen: value } }: Entry): Signal | undefined {
+    if (kind === 'train') return undefined;
+    if (value !== undefined) {
+      this.start ??= { step, value };
+      this.now = value;
     }
-  });
-  return [...found.values()];
+    const { start, now } = this;
+    if (start === undefined || now - start.value >= -bounds.fallenShare * Math.abs(start.value)) return undefined;
+    const perToken = (sum: number): string => digits(sum / this.chosenTokens);
+    const message = `held-out chosen answers fell from ${perToken(start.value)} to ${perToken(now)} in log-probability per token since step ${start.step}: raise training.beta, or fine-tune on them first (sft)`;
+    return { reason: 'LikelihoodDisplacement', message };
+  }
+}
+
+/** What the curves of a run warn of; an entry costs the same however many were before it. */
+export class Signals {
+  /** Every warning so far, the first of each reason. */
+  readonly found = new Map<Signal['reason'], Signal>();
+  private readonly watchers: readonly Watcher[];
+
+  /** `chosenTokens`: mean length of the held-out chosen answers. */
+  constructor(chosenTokens: number) {
+    this.watchers = [new MarginRunaway(), new HeldOutLossRising(), new LikelihoodDisplacement(chosenTokens)];
+  }
+
+  /** Takes the next entry; returns what the curves warn of as of it. */
+  see(entry: Entry): Signal[] {
+    const signals = this.watchers.map((watcher) => watcher.see(entry)).filter((signal) => signal !== undefined);
+    for (const signal of signals) if (!this.found.has(signal.reason)) this.found.set(signal.reason, signal);
+    return signals;
+  }
 }

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { shownSource } from '../../crds/sources.ts';
 import { writeDurably, writing } from '../checkpoint/durable.ts';
 import { summariseSamples, type Sample } from '../metrics/samples.ts';
-import { signalsThrough } from '../metrics/signals.ts';
 import { reportHtml } from '../report/report.ts';
 import { note, type StageContext } from './context.ts';
 import type { RunData } from './data.ts';
@@ -29,7 +28,7 @@ export function writeReport(
       ...verdict(watch),
     ],
     history: watch.history.entries,
-    signals: signalsThrough(watch.history.entries, watch.chosenTokens),
+    signals: watch.found,
     findings: data.quality.findings,
     dropped: data.quality.dropped,
     samples,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Metrics } from '../../crds/progress.ts';
 import type { Pair } from '../data/pair.ts';
 import { History, type Entry } from '../metrics/history.ts';
-import { signalsOf } from '../metrics/signals.ts';
+import { Signals, type Signal } from '../metrics/signals.ts';
 import type { ProgressPart, StageContext } from './context.ts';
 
 /** Keeps the curves of the preference stage, and warns once of each trouble that shows in them. */
@@ -12,19 +12,32 @@ export class Watch {
   readonly verdict: Pick<ProgressPart, 'best' | 'stoppedEarly'> = {};
   private readonly report: StageContext['report'];
   /** Mean length of the held-out chosen answers. */
-  readonly chosenTokens: number;
+  private readonly chosenTokens: number;
+  private signals: Signals;
   private readonly told = new Set<string>();
 
   constructor({ run, report }: Pick<StageContext, 'run' | 'report'>, heldOut: readonly Pair[]) {
     this.history = new History(join(run.paths.checkpoints, 'history.jsonl'));
     this.report = report;
     this.chosenTokens = heldOut.reduce((sum, { chosen }) => sum + chosen.length, 0) / heldOut.length;
+    this.signals = new Signals(this.chosenTokens);
+  }
+
+  /** Every warning that the curves gave, also those of an earlier run. */
+  get found(): Signal[] {
+    return [...this.signals.found.values()];
+  }
+
+  /** Takes up the curves where an earlier run left them, up to `step`; `mayCommit` as in writeDurably. */
+  resumeAt(step: number, mayCommit: () => void): void {
+    this.history.resumeAt(step, mayCommit);
+    this.signals = new Signals(this.chosenTokens);
+    for (const entry of this.history.entries) this.signals.see(entry);
   }
 
   /** Notes the figures after `step` steps. */
   see(kind: Entry['kind'], step: number, metrics: Metrics): void {
-    this.history.add(kind, step, metrics);
-    for (const { reason, message } of signalsOf(this.history.entries, this.chosenTokens)) {
+    for (const { reason, message } of this.signals.see(this.history.add(kind, step, metrics))) {
       if (!this.told.has(reason)) this.report.warn(reason, message);
       this.told.add(reason);
     }
