@@ -11,7 +11,7 @@ import {
 import { Learner, type Training } from '../../trainer-image/model/learner.ts';
 import { accumulateBatch } from '../../trainer-image/stages/accumulate.ts';
 import { goldenFolder, goldenPairs, trainingOf } from '../trainer-image/golden.ts';
-import { trainingAs, unit, type ModelCase } from '../trainer-image/loss/trl.ts';
+import { trainingAs, unit, type ModelCase, type UnitNumbers } from '../trainer-image/loss/trl.ts';
 import { mean, type Compared, type Parts } from './compared.ts';
 
 /** Rows of chosen answers, then of rejected ones -> pairs. */
@@ -21,8 +21,15 @@ function inPairs(rows: number[][]): PairTokens[] {
   return Array.from({ length: pairs }, (_, i) => ({ chosen: answer(i), rejected: answer(pairs + i) }));
 }
 
+/** Made-up log-probabilities and what is computed of them, against their reference or without one. */
+interface Made {
+  set: string;
+  training: Training;
+  alone?: boolean;
+}
+
 /** `off`: relative error put on the policy's sums. */
-function outcomesOn(set: string, training: Training, off = { chosen: 0, rejected: 0 }): PairOutcome[] {
+function outcomesOn({ set, training, alone = false }: Made, off = { chosen: 0, rejected: 0 }): PairOutcome[] {
   const { policy, reference, logSumSquares } = unit.sets[set] as (typeof unit.sets)[string];
   const squares = inPairs(logSumSquares);
   const scores = inPairs(policy).map((tokens, i) => {
@@ -33,7 +40,7 @@ function outcomesOn(set: string, training: Training, off = { chosen: 0, rejected
   const chosenTokens = scores.reduce((sum, { lengths }) => sum + lengths.chosen, 0);
   return pairOutcomes(training, {
     scores,
-    reference: inPairs(reference).map((tokens) => sumTokens(tokens, training)),
+    reference: alone ? undefined : inPairs(reference).map((tokens) => sumTokens(tokens, training)),
     totals: { pairs: scores.length, chosenTokens },
   });
 }
@@ -90,7 +97,7 @@ export const setsWithoutNumber = (name: string): string[] =>
 /** Our numbers on such a set, those that must be finite. */
 export function finiteNumbers(name: string, set: string): number[] {
   const training = trainingAs(unitCase(name).args);
-  const numbers = numbersOf(outcomesOn(set, training), training.ldAlpha);
+  const numbers = numbersOf(outcomesOn({ set, training }), training.ldAlpha);
   return beyondFloat32.has(`${name} on ${set}`) ? numbers.slice(0, 1) : numbers;
 }
 
@@ -101,20 +108,24 @@ export function unitLoss(name: string): Parts {
   const training = trainingAs(args);
   const numbers = Object.entries(sets)
     .filter(([set]) => !without.includes(set))
-    .map(([set, expected]) => unitNumbers(set, training, expected));
-  if (numbers.length === 0) return {};
+    .map(([set, expected]) => unitNumbers({ set, training }, expected));
+  return numbers.length === 0 ? {} : unitParts(numbers);
+}
+
+/** Numbers of some sets, each in the order of `numbersOf`. */
+export function unitParts(numbers: readonly Compared[][]): Parts {
   const part = (from: number, to?: number): Compared[] => numbers.flatMap((each) => each.slice(from, to));
   return { value: part(0, 1), rewards: part(1, 3), gradient: part(3) };
 }
 
-type Expected = (typeof unit.cases)[string]['sets'][string];
-
-function unitNumbers(set: string, training: Training, expected: Expected): Compared[] {
+/** Ours beside TRL's on one set. */
+export function unitNumbers(made: Made, expected: UnitNumbers): Compared[] {
+  const { set, training } = made;
   if ('error' in expected) throw new Error(`TRL gave ${expected.error} on ${set}`);
   const gradients = inPairs(expected.grad).flatMap(({ chosen, rejected }) => [...chosen, ...rejected]);
   const theirs = [expected.loss as number, ...expected.rewards, ...gradients];
-  const own = numbersOf(outcomesOn(set, training), training.ldAlpha);
-  const rounded = roundings.map((off) => numbersOf(outcomesOn(set, training, off), training.ldAlpha));
+  const own = numbersOf(outcomesOn(made), training.ldAlpha);
+  const rounded = roundings.map((off) => numbersOf(outcomesOn(made, off), training.ldAlpha));
   return own.map((value, i) => {
     const rounding = rounded.reduce((sum, other) => sum + Math.abs((other[i] as number) - value), 0);
     const tolerance = 1e-6 + 1e-5 * Math.abs(theirs[i] as number) + rounding;
@@ -174,5 +185,5 @@ export function stepOf(policy: Learner, pairs: readonly Pair[], reference: reado
   return { figures, gradients: policy.readGradients() };
 }
 
-const normOf = (gradients: readonly { data: Float32Array }[]): number =>
+export const normOf = (gradients: readonly { data: Float32Array }[]): number =>
   Math.sqrt(gradients.reduce((all, { data }) => data.reduce((sum, value) => sum + value ** 2, all), 0));

@@ -5,6 +5,7 @@ import { adapter, adapterCases } from './adapters.ts';
 import type { Parts } from './compared.ts';
 import { ModelLosses, setsWithoutNumber, unitLoss } from './losses.ts';
 import { fixedBatch, tinyModel } from './models.ts';
+import { alone, modelAlone, traceAlone, unitAlone } from './reference-free.ts';
 import { tokenisation, tokenised } from './tokenisation.ts';
 import { goldenRows, longRun, longTrace, trace, traces } from './traces.ts';
 import { workedCases, workedLoss } from './worked.ts';
@@ -35,6 +36,15 @@ log-probabilities within 2e-4, rewards within beta times that; accuracies equal.
     compare: (each) => (losses ??= new ModelLosses(model)).compare(of(lossesOf[model], each)),
   };
 }
+
+const trainersAlone = "TRL's CPOTrainer and ORPOTrainer";
+const batchAlone = (model: 'tiny' | 'tiny-gpt2', name: string): Section => ({
+  title: `Losses without a reference of ${name} on the fixed batch`,
+  text: `The same eight pairs and policy beside ${trainersAlone}, within the tolerances above. Their cases of \`orpo\` have prompts
+of one token: ORPOTrainer takes its cross-entropy over the prompt too, and of such a prompt nothing is predicted.`,
+  cases: Object.keys(alone.cases),
+  compare: (each) => modelAlone(model, each),
+});
 
 function runs(model: keyof typeof traces, name: string): Section {
   return {
@@ -67,12 +77,21 @@ all is float64: where TRL has no number, ours are finite.`,
   },
   {
     title: "Losses beside the papers' formulas",
-    text: 'Three pairs worked out in float64; TRL has no `cdpo`, and `simpo`, `cpo` and `orpo` in other trainers only. Value within 1e-8, derivative by each answer within 1e-6.',
+    text: 'Three pairs worked out in float64; TRL has no `cdpo`. Value within 1e-8, derivative by each answer within 1e-6.',
     cases: workedCases.map(([name]) => name),
     compare: (name) => workedLoss(workedCases.find(([known]) => known === name) as (typeof workedCases)[number]),
   },
+  {
+    title: 'Losses without a reference on made-up log-probabilities',
+    text: `\`simpo\`, \`cpo\` and \`orpo\` beside ${trainersAlone} on four of the sets above, within the same tolerance. \`simpo+sft\`
+is CPOTrainer's SimPO with \`cpo_alpha\`.`,
+    cases: Object.keys(alone.cases),
+    compare: unitAlone,
+  },
   modelLosses('tiny', 'the tiny Llama'),
   modelLosses('tiny-gpt2', 'the tiny GPT-2'),
+  batchAlone('tiny', 'the tiny Llama'),
+  batchAlone('tiny-gpt2', 'the tiny GPT-2'),
   {
     title: 'Models',
     text: `A tiny seeded model of each architecture and setting beside \`transformers\`: the log-probability of every token of
@@ -102,5 +121,12 @@ chosen reward within 5e-5, relative distance of every weight's gradient within 1
   },
   runs('tiny', 'the tiny Llama'),
   runs('tiny-gpt2', 'the tiny GPT-2'),
+  {
+    title: 'Runs of 20 steps without a reference',
+    text: `The tiny Llama on the same rows as texts, for \`orpo\` with prompts of one token, beside what ${trainersAlone}
+logged, as above.`,
+    cases: Object.keys(alone.traces),
+    compare: traceAlone,
+  },
   long,
 ];

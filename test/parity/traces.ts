@@ -5,11 +5,13 @@ import type { Pair } from '../../trainer-image/data/pair.ts';
 import { loadTokenizer } from '../../trainer-image/data/tokenizer.ts';
 import type { PairOutcome } from '../../trainer-image/loss/objective.ts';
 import { eager, setEager } from '../../trainer-image/engine/engine.ts';
+import type { PairLogProbs } from '../../trainer-image/loss/scores.ts';
 import { splitPairs } from '../../trainer-image/model/groups.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
 import { LiveReference } from '../../trainer-image/reference/live.ts';
 import { learningRateAt } from '../../trainer-image/optimizer/schedule.ts';
 import { accumulate, goldenFolder, trainingOf } from '../trainer-image/golden.ts';
+import { aloneSettings, type AloneCase } from '../trainer-image/loss/trl.ts';
 import { mean, type Compared, type Parts } from './compared.ts';
 
 type Log = Record<string, number>;
@@ -26,8 +28,12 @@ export interface TrlRun {
     warmup_steps: number;
     lr_scheduler_type: 'linear' | 'cosine';
     loss_type?: string;
+    cpo_alpha?: number;
+    simpo_gamma?: number;
     ref_model_sync_steps?: number;
   };
+  /** Not DPOTrainer: one without a reference. */
+  trainer?: AloneCase['trainer'];
   logs: Log[];
 }
 
@@ -57,16 +63,23 @@ const figures: Record<string, (outcome: PairOutcome) => number> = {
   'logps/chosen': ({ logProbs: sums }) => sums.chosen,
   'logps/rejected': ({ logProbs: sums }) => sums.rejected,
 };
-const compared = [...Object.keys(figures), 'grad_norm', 'learning_rate'];
+/** Where TRL's losses take means over tokens, so do its logps; here they are always sums, and the rewards tell the same. */
+const comparedOf = (run: TrlRun): string[] => {
+  const means = run.trainer === 'orpo' || (run.trainer === 'cpo' && run.args.loss_type === 'simpo');
+  const names = [...Object.keys(figures), 'grad_norm', 'learning_rate'];
+  return means ? names.filter((name) => !name.startsWith('logps/')) : names;
+};
+
+const lossOf = ({ trainer, args }: TrlRun): object =>
+  trainer === undefined
+    ? { beta: args.beta, loss: [{ type: args.loss_type ?? 'sigmoid' }] }
+    : aloneSettings({ trainer, args });
 
 /** The settings of TRL's run as a DPOJob has them. */
-function settingsOf({ args }: TrlRun) {
-  const training = trainingOf({
-    beta: args.beta,
-    weightDecay: args.weight_decay,
-    maxGradNorm: args.max_grad_norm,
-    loss: [{ type: args.loss_type ?? 'sigmoid' }],
-  });
+function settingsOf(run: TrlRun) {
+  const { args } = run;
+  const settings = { weightDecay: args.weight_decay, maxGradNorm: args.max_grad_norm };
+  const training = trainingOf({ ...settings, ...lossOf(run) });
   const { lr_scheduler_type: schedule, learning_rate: learningRate, max_steps: total } = args;
   const rateAt = (step: number): number =>
     learningRateAt(step, total, { schedule, learningRate, warmup: args.warmup_steps / total });
@@ -78,6 +91,20 @@ interface Course {
   reference: string;
   pairs: readonly Pair[];
   microBatchTokens: number;
+}
+
+/** Log-probabilities of pairs under a run's reference, and what it does after each step. */
+interface Base {
+  logProbs: (pairs: readonly Pair[]) => readonly PairLogProbs[] | undefined;
+  stepTaken: (step: number) => void;
+}
+
+function baseOf(run: TrlRun, folder: string, policy: Learner): Base {
+  if (run.trainer !== undefined) return { logProbs: () => undefined, stepTaken: () => {} };
+  const reference = new Learner(`${goldenFolder}/${folder}`, policy.training);
+  const sync = syncOf({ precompute: false, syncSteps: run.args.ref_model_sync_steps });
+  const live = new LiveReference(reference, policy, sync);
+  return { logProbs: (pairs) => live.logProbs(pairs, () => {}), stepTaken: (step) => live.stepTaken(step) };
 }
 
 /** Our own run: what it would log. Blocks run as the trainer chooses for a model of few layers. */
@@ -93,24 +120,17 @@ function follow(run: TrlRun, course: Course): Log[] {
 
 function steps(run: TrlRun, { reference: folder, pairs, microBatchTokens }: Course): Log[] {
   const { training, rateAt } = settingsOf(run);
-  const reference = new Learner(`${goldenFolder}/${folder}`, training);
   const policy = new Learner(`${goldenFolder}/${run.init}`, training);
   policy.startStage();
-  const sync = syncOf({ precompute: false, syncSteps: run.args.ref_model_sync_steps });
-  const live = new LiveReference(reference, policy, sync);
+  const base = baseOf(run, folder, policy);
   return run.logs.map((_, step) => {
     const batch = pairs.slice(4 * step, 4 * step + 4);
     const outcomes = splitPairs(batch, microBatchTokens).flatMap((part) =>
-      accumulate(
-        policy,
-        part,
-        live.logProbs(part, () => {}),
-        batch,
-      ),
+      accumulate(policy, part, base.logProbs(part), batch),
     );
     const learningRate = rateAt(step);
     const log: Log = { learning_rate: learningRate, grad_norm: policy.update(step + 1, learningRate) };
-    live.stepTaken(step + 1);
+    base.stepTaken(step + 1);
     for (const [name, figure] of Object.entries(figures)) log[name] = mean(outcomes.map(figure));
     log['rewards/accuracies'] = mean(outcomes.map(({ rewards }) => Number(rewards.chosen > rewards.rejected)));
     return log;
@@ -128,9 +148,10 @@ const windows = (values: readonly number[], size: number): number[] =>
  * A run beside TRL's: each figure within 0.01 of its value or of its spread over the run, whichever is more, in windows of
  * `size` steps.
  */
-function compareLogs(own: readonly Log[], { logs }: TrlRun, size: number): Parts {
+function compareLogs(own: readonly Log[], run: TrlRun, size: number): Parts {
+  const { logs } = run;
   const parts: Parts = {};
-  for (const name of compared) {
+  for (const name of comparedOf(run)) {
     const theirs = valuesOf(logs, name);
     const spread = deviation(theirs);
     const means = windows(valuesOf(own, name), size);
@@ -154,10 +175,10 @@ function compareLogs(own: readonly Log[], { logs }: TrlRun, size: number): Parts
 }
 
 /** A run of 20 steps, step by step. */
-export const trace = (model: keyof typeof traces, name: string, pairs: readonly Pair[]): Parts => {
-  const run = traces[model][name] as TrlRun;
-  return compareLogs(follow(run, { reference: model, pairs, microBatchTokens: 200 }), run, 1);
-};
+export const shortRun = (run: TrlRun, reference: string, pairs: readonly Pair[]): Parts =>
+  compareLogs(follow(run, { reference, pairs, microBatchTokens: 200 }), run, 1);
+export const trace = (model: keyof typeof traces, name: string, pairs: readonly Pair[]): Parts =>
+  shortRun(traces[model][name] as TrlRun, model, pairs);
 
 /** The run of 200 steps, in means of 10. */
 export const longTrace = (pairs: readonly Pair[]): Parts =>

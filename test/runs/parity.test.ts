@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { requireWithin } from '../parity/compared.ts';
 import { ModelLosses } from '../parity/losses.ts';
+import { alone, modelAlone, traceAlone } from '../parity/reference-free.ts';
 import { goldenRows, longRun, longTrace, trace, traces } from '../parity/traces.ts';
 import { goldenFolder } from '../trainer-image/golden.ts';
 import { lossesOf } from '../trainer-image/loss/trl.ts';
@@ -22,4 +23,14 @@ describe("TRL's numbers are met with the tiny GPT-2 too:", () => {
   );
 
   test.each(Object.entries(lossesOf['tiny-gpt2']))('the loss %s', (_, known) => requireWithin(losses.compare(known)));
+});
+
+describe('without a reference', () => {
+  test.each(Object.keys(alone.traces))("TRL's run of 20 steps by %s is followed", (name) =>
+    requireWithin(traceAlone(name)),
+  );
+
+  test.each(Object.keys(alone.cases))("TRL's loss %s of the tiny GPT-2 is met", (name) =>
+    requireWithin(modelAlone('tiny-gpt2', name)),
+  );
 });

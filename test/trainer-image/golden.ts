@@ -46,11 +46,11 @@ export const logProbs = (learner: Learner, pairs: readonly Pair[]): PairLogProbs
 export function accumulate(
   learner: Learner,
   pairs: readonly Pair[],
-  reference: readonly PairLogProbs[],
+  reference: readonly PairLogProbs[] | undefined,
   batch = pairs,
 ): PairOutcome[] {
   return learner.accumulatePreference(pairs, (scores, from) =>
-    pairOutcomes(learner.training, { scores, reference: reference.slice(from), totals: batchTotals(batch) }),
+    pairOutcomes(learner.training, { scores, reference: reference?.slice(from), totals: batchTotals(batch) }),
   );
 }
 

@@ -34,12 +34,34 @@ export function trainingAs(args: TrlArguments): Training {
   };
 }
 
+/** TRL's CPOConfig or ORPOConfig, as far as the losses read it. */
+export interface AloneCase {
+  trainer: 'cpo' | 'orpo';
+  args: { loss_type?: string; cpo_alpha?: number; beta?: number; label_smoothing?: number; simpo_gamma?: number };
+}
+
+/** Its sigmoid is `cpo` here, its simpo with cpo_alpha above 0 `simpo` and `sft` beside it. */
+function aloneTerms({ trainer, args: { loss_type: type, cpo_alpha: alpha = 1 } }: AloneCase): object[] {
+  if (trainer === 'orpo') return [{ type: 'orpo' }];
+  if (type !== 'simpo') return [{ type: 'cpo' }];
+  return [{ type: 'simpo' }, ...(alpha === 0 ? [] : [{ type: 'sft', weight: alpha }])];
+}
+
+/** The same settings here; what TRL's case leaves out has TRL's default on both sides. */
+export function aloneSettings(known: AloneCase): object {
+  const { beta, label_smoothing: labelSmoothing, simpo_gamma: simpoGamma, cpo_alpha: cpoAlpha } = known.args;
+  const loss = aloneTerms(known);
+  return { loss, beta, labelSmoothing, simpoGamma, ...(known.args.loss_type === 'simpo' ? {} : { cpoAlpha }) };
+}
+
 /** Values of each answer's own tokens: the chosen answers, then the rejected ones. */
 type Rows = number[][];
 
+export type UnitNumbers = { error: string } | { loss: number | string; rewards: [number, number]; grad: Rows };
+
 export interface UnitCase {
   args: TrlArguments;
-  sets: Record<string, { error: string } | { loss: number | string; rewards: [number, number]; grad: Rows }>;
+  sets: Record<string, UnitNumbers>;
 }
 
 /** TRL's losses with their gradients on made-up log-probabilities. Infinity and NaN are strings. */
