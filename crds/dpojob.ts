@@ -143,9 +143,26 @@ const specFields = z.object({
   workers: z.int().min(1).max(1).default(1),
   suspend: z.boolean().default(false).describe('Save and stop; set back to false to continue at the same step'),
   backoffLimit: z.int().min(0).max(1000).default(3).describe('Failures after which the job is given up'),
-  activeDeadlineSeconds: seconds(1).optional().describe('Longest time active, over all attempts'),
-  startDeadlineSeconds: seconds(1).optional().describe('Longest time from creation or resume to a running trainer'),
+  activeDeadlineSeconds: seconds(1)
+    .optional()
+    .describe('Longest time active, over all attempts; time suspended or in a queue is not counted'),
+  startDeadlineSeconds: seconds(1)
+    .optional()
+    .describe('Longest time from creation, resume or admission by a queue to a running trainer'),
   progressDeadlineSeconds: seconds(1).optional().describe('Longest time without progress while the trainer answers'),
+  nodeLossSeconds: seconds(1)
+    .optional()
+    .describe(
+      'How long a node may not answer until the next attempt begins without it; by default the pod is waited for until somebody declares its node gone',
+    ),
+  managedBy: z
+    .string()
+    .max(63)
+    .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$/)
+    .optional()
+    .describe(
+      'Controller that runs the job: one other than training.dpo-operator.io/dpo-operator is left to do it alone',
+    ),
   ttlSecondsAfterFinished: seconds(0).optional().describe('The DPOJob is deleted so long after it finished'),
 });
 export const specSchema = withRules(specFields, [...sftRules, ...evaluationRules, ...loraRules, ...referenceRules]);
@@ -162,6 +179,7 @@ export const states = [
   'Running',
   'Suspended',
   'Restarting',
+  'NodeLost',
   'Complete',
   'Failed',
 ] as const;
@@ -188,7 +206,10 @@ export const statusSchema = z.object({
     .optional(),
   observedGeneration: count.optional(),
   state: z.enum(states).optional().describe('One word for people'),
+  reason: z.string().max(63).optional().describe('What is amiss, in one word; absent where nothing is'),
+  message: text.optional().describe('What is amiss, in words, and what to do about it'),
   attempt: count.optional().describe('Number of the present child Job'),
+  lostAttempt: count.optional().describe('Attempt that was given up since its node was lost'),
   startTime: time.optional(),
   completionTime: time.optional(),
   restarts: count.optional().describe('Pods that ended without finishing the job'),

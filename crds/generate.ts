@@ -104,7 +104,9 @@ const columns = [
   { name: 'Margin', type: 'number', jsonPath: '.status.metrics.rewardMargin' },
   { name: 'Accuracy', type: 'number', jsonPath: '.status.metrics.rewardAccuracy' },
   { name: 'Restarts', type: 'integer', jsonPath: '.status.restarts' },
+  { name: 'Reason', type: 'string', jsonPath: '.status.reason' },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+  { name: 'Message', type: 'string', jsonPath: '.status.message', priority: 1 },
 ];
 
 /** Children are named after the job: the name must leave room for their suffixes. */

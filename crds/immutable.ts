@@ -8,7 +8,18 @@ interface Rule {
 }
 
 /** Immutable always. */
-const fixed = ['model', 'dataset', 'sft', 'training', 'reference', 'output', 'cache', 'accelerator', 'workers'];
+const fixed = [
+  'model',
+  'dataset',
+  'sft',
+  'training',
+  'reference',
+  'output',
+  'cache',
+  'accelerator',
+  'workers',
+  'managedBy',
+];
 /** May change while `suspend: true` is stored. */
 const whileSuspended = ['resources', 'pod'];
 /** Parts of `checkpoint` that are immutable; everySteps and keep take effect at the next attempt. */

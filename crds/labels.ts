@@ -14,5 +14,8 @@ export const labels = {
 /** Value of the managed-by label, and the field manager of what the operator applies. */
 export const manager = 'dpo-operator';
 
+/** Value of spec.managedBy that means this operator, as its absence does; with any other it leaves the job alone. */
+export const managedByUs = `${group}/${manager}`;
+
 /** Labels of a DPOJob that are copied to its child Job, so that Kueue admits it without knowing DPOJobs. */
 export const copiedLabels = ['kueue.x-k8s.io/queue-name', 'kueue.x-k8s.io/priority-class'] as const;

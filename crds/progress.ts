@@ -154,6 +154,7 @@ export const progressSchema = z.object({
   stoppedEarly: stoppedEarlySchema.optional(),
   comparison: comparisonSchema.optional(),
   report: z.string().max(1024).optional(),
+  memoryBytes: count.optional().describe('Most memory that the trainer has had resident'),
   warnings: z.array(warningSchema).max(maxWarnings).default([]),
 });
 export type Progress = z.infer<typeof progressSchema>;

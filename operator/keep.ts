@@ -13,7 +13,7 @@ interface Raw {
     deletionTimestamp?: string;
     ownerReferences?: { uid: string; controller?: boolean }[];
   };
-  spec?: { suspend?: boolean };
+  spec?: { suspend?: boolean; nodeName?: string };
   status?: ObservedJob['status'] & ObservedPod['status'];
 }
 
@@ -30,25 +30,30 @@ export function keepDPOJob(object: Stored): StoredDPOJob {
   return { ...object, metadata } as unknown as StoredDPOJob;
 }
 
+function keepConditions({ status }: Raw): object[] | undefined {
+  return status?.conditions?.map(({ type, status: is, reason, message, lastTransitionTime }) =>
+    defined({ type, status: is, reason, message, lastTransitionTime }),
+  );
+}
+
 export function keepJob(object: Stored): StoredJob {
   const raw = object as Raw;
   const owners = raw.metadata.ownerReferences?.map(({ uid, controller }) => defined({ uid, controller }));
-  const conditions = raw.status?.conditions?.map(({ type, status, reason, message, lastTransitionTime }) =>
-    defined({ type, status, reason, message, lastTransitionTime }),
-  );
   return {
     metadata: defined({ ...keepMetadata(raw), ownerReferences: owners }),
     ...(raw.spec?.suspend === undefined ? {} : { spec: { suspend: raw.spec.suspend } }),
-    status: defined({ conditions }),
+    status: defined({ conditions: keepConditions(raw) }),
   } as StoredJob;
 }
 
 export function keepPod(object: Stored): StoredPod {
   const raw = object as Raw;
-  const { phase, podIP, reason, message, conditions, containerStatuses } = raw.status ?? {};
+  const { phase, podIP, reason, message, containerStatuses } = raw.status ?? {};
+  const { nodeName } = raw.spec ?? {};
   const states = containerStatuses?.map(({ name, state }) => defined({ name, state }));
   return {
     metadata: keepMetadata(raw),
-    status: defined({ phase, podIP, reason, message, conditions, containerStatuses: states }),
+    ...(nodeName === undefined ? {} : { spec: { nodeName } }),
+    status: defined({ phase, podIP, reason, message, conditions: keepConditions(raw), containerStatuses: states }),
   } as StoredPod;
 }

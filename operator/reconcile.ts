@@ -1,7 +1,8 @@
 import type { V1ConfigMap, V1Job } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobStatus } from '../crds/dpojob.ts';
-import { isInvalid } from './cluster/errors.ts';
-import { nameTaken } from './decide/accepted.ts';
+import { isInvalid, isRefused } from './cluster/errors.ts';
+import { nameTaken, notMade, refused, type Refusal } from './decide/accepted.ts';
+import { started } from './decide/attempt.ts';
 import { decide } from './decide/decide.ts';
 import type { Action, Decision, Event, Observation } from './decide/observation.ts';
 import { withoutPodsWord } from './decide/progress.ts';
@@ -27,8 +28,8 @@ export interface World {
   untilFigures(uid: string): number;
 }
 
-/** Seconds after which a name that was taken is tried again: nothing tells when it is free. */
-const nameTakenSeconds = 5;
+/** Seconds after which a child that could not be made is tried again: nothing tells when its name or the quota is free. */
+const retrySeconds = (refusal: Refusal): number => (refusal.reason === 'NameTaken' ? 5 : 30);
 
 /** One look at one DPOJob: observe → decide → report → act. Answers when to look again, in seconds. */
 export async function reconcile(world: World, namespace: string, name: string): Promise<number | undefined> {
@@ -40,13 +41,14 @@ export async function reconcile(world: World, namespace: string, name: string): 
   // Before acting: the attempt must be known before its Job exists, else a crash in between could make two.
   const { job, wait } = await report(world, observation.job, { status, events });
   for (const action of actions) {
-    const taken = await act(world, { ...observation, job }, action);
-    if (taken !== undefined) {
-      await report(world, job, refusal(job, taken, world.now()));
-      return nameTakenSeconds;
+    const refusal = await act(world, { ...observation, job }, action);
+    if (refusal !== undefined) {
+      const events: Event[] = [{ type: 'Warning', ...refusal }];
+      await report(world, job, { status: refused(job, refusal, world.now()), events });
+      return earliest(requeueAfter, retrySeconds(refusal));
     }
   }
-  return earliest(requeueAfter, wait);
+  return earliest(requeueAfter, wait, observation.clueAfter);
 }
 
 /**
@@ -87,16 +89,16 @@ async function write(world: World, job: DPOJob, status: DPOJobStatus): Promise<D
   }
 }
 
-function refusal(job: DPOJob, message: string, now: string): Pick<Decision, 'status' | 'events'> {
-  return { status: nameTaken(job, message, now), events: [{ type: 'Warning', reason: 'NameTaken', message }] };
-}
-
 /** Answers what stands in the way, if something does. */
-async function act(world: World, { job, images }: Observation, action: Action): Promise<string | undefined> {
+async function act(world: World, { job, images }: Observation, action: Action): Promise<Refusal | undefined> {
   const { namespace, name } = job.metadata;
   if (action.kind === 'create') {
-    const config = await createOnce(world, job, runConfigMap(job, action.attempt));
-    return config ?? createOnce(world, job, trainerJob(job, action.attempt, images));
+    const { attempt } = action;
+    const config = await createOnce(world, job, runConfigMap(job, attempt));
+    const made = config.refusal === undefined ? await createOnce(world, job, trainerJob(job, attempt, images)) : config;
+    // Not before: a Job that cannot be made has not started.
+    if (made.created) world.emit(job, started(attempt));
+    return made.refusal;
   }
   if (action.kind === 'deleteJob') {
     await world.deleteJob(namespace, action.name, action.uid);
@@ -107,13 +109,23 @@ async function act(world: World, { job, images }: Observation, action: Action): 
 }
 
 /** Creates a child or finds it made already; one of the same name and another owner is never touched. */
-async function createOnce(world: World, job: DPOJob, child: V1ConfigMap | V1Job): Promise<string | undefined> {
-  const answer = await world.create(child);
-  return answer.created || answer.ownerUID === job.metadata.uid
-    ? undefined
-    : `${child.kind} ${child.metadata?.name} exists and belongs to something else: delete or rename it`;
+async function createOnce(
+  world: World,
+  job: DPOJob,
+  child: V1ConfigMap | V1Job,
+): Promise<{ created: boolean; refusal?: Refusal }> {
+  const named = `${child.kind} ${child.metadata?.name}`;
+  try {
+    const answer = await world.create(child);
+    const isOurs = answer.created || answer.ownerUID === job.metadata.uid;
+    return { created: answer.created, ...(isOurs ? {} : { refusal: nameTaken(named) }) };
+  } catch (error) {
+    if (!isRefused(error)) throw error;
+    return { created: false, refusal: notMade(named, error.message) };
+  }
 }
 
-function earliest(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
+function earliest(...seconds: (number | undefined)[]): number | undefined {
+  const known = seconds.filter((one) => one !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
 }

@@ -4,10 +4,12 @@ import { labels } from '../crds/labels.ts';
 import type { Cluster, Stored } from './cluster/cluster.ts';
 import { isAlreadyExists } from './cluster/errors.ts';
 import { resources } from './cluster/resource.ts';
+import { clueAbout } from './decide/clue.ts';
 import type { Event, Observation, ObservedJob, ObservedPod } from './decide/observation.ts';
 import { childName } from './desired/naming.ts';
 import type { TrainerImages } from './desired/trainer-job.ts';
 import { keepDPOJob, keepJob, type StoredDPOJob, type StoredJob, type StoredPod } from './keep.ts';
+import { Clues } from './loop/clues.ts';
 import { FiguresBudget } from './loop/figures-budget.ts';
 import type { Recorder } from './loop/recorder.ts';
 import { Store } from './loop/store.ts';
@@ -33,6 +35,7 @@ export class ClusterWorld implements World {
   readonly #cluster: Cluster;
   readonly #recorder: Recorder;
   readonly #images: TrainerImages;
+  readonly #clues: Clues;
   readonly #budget = new FiguresBudget();
   /** Pods that were deleted before a reconcile read how they ended, by the DPOJob's UID. */
   readonly #departed = new Map<string, StoredPod[]>();
@@ -42,6 +45,7 @@ export class ClusterWorld implements World {
     this.stores = stores;
     this.#recorder = recorder;
     this.#images = images;
+    this.#clues = new Clues(cluster);
     stores.pods.onChange((before, after) => {
       if (before === undefined || after?.metadata.uid === before.metadata.uid) return;
       const { namespace, labels: { [labels.uid]: uid = '', [labels.dpojob]: name = '' } = {} } = before.metadata;
@@ -66,11 +70,13 @@ export class ClusterWorld implements World {
     const pods = this.#podsOf(uid, job.status?.attempt ?? 0);
     const answer = this.answers.of(uid, pods);
     const attemptSpec = jobs.length > 0 ? await this.#attemptSpec(job) : undefined;
+    const clue = await this.#clues.of(uid, namespace, clueAbout({ job, jobs, pods }));
     return {
       job,
       jobs,
       pods,
       images: this.#images,
+      ...clue,
       ...(answer === undefined ? {} : { answer }),
       ...(attemptSpec === undefined ? {} : { attemptSpec }),
     };
@@ -142,6 +148,7 @@ export class ClusterWorld implements World {
   #forget(uid: string): void {
     this.answers.forget(uid);
     this.#budget.forget(uid);
+    this.#clues.forget(uid);
     this.#departed.delete(uid);
   }
 }

@@ -1,5 +1,6 @@
 import { customResourceDefinition } from '../crds/generate.ts';
 import { dataMeasuresSchema, metricsSchema, type DataMeasures, type Metrics } from '../crds/progress.ts';
+import { refusalReasons, waitReasons } from '../crds/conditions.ts';
 import { exitCodes } from '../crds/exit-codes.ts';
 import { controllerNames, jobDataFindingsName, jobDataMeasureNames } from '../operator/serve/names.ts';
 import { jobGaugeNames, jobRunNames } from '../operator/serve/names.ts';
@@ -72,6 +73,8 @@ export function apiDocs(): string {
   };
   const { spec = {}, status = {} } = crd.spec.versions[0]?.schema.openAPIV3Schema.properties ?? {};
   const rules = rulesOf(spec, 'spec').join('\n');
+  const reasons = Object.entries(waitReasons).map(([name, { state, says }]) => `| ${name} | ${state} | ${says} |`);
+  const refusals = Object.entries(refusalReasons).map(([name, says]) => `| ${name} | Pending | ${says} |`);
   const codes = Object.entries(exitCodes).map(([name, code]) => `| ${code} | ${name} |`);
   return `${notice}# DPOJob, \`training.dpo-operator.io/v1alpha1\`
 
@@ -87,6 +90,14 @@ ${rules}
 ## status
 
 ${table(status)}
+## What keeps a trainer from running
+
+\`status.reason\` and the column Reason of \`kubectl get dpoj\`; \`status.message\` and an Event have Kubernetes' own words, too.
+
+| reason | state | meaning |
+| --- | --- | --- |
+${[...reasons, ...refusals].join('\n')}
+
 ## Exit codes of the trainer
 
 | code | reason |

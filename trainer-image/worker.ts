@@ -67,7 +67,8 @@ function createReporter(): Reporter {
     beat: (part: ProgressPart = {}) => {
       const metrics = { ...progress.metrics, ...finite(part.metrics ?? {}) };
       const time = new Date().toISOString();
-      progress = { ...progress, ...part, metrics, time, heartbeat: progress.heartbeat + 1 };
+      const memoryBytes = process.resourceUsage().maxRSS * 1024;
+      progress = { ...progress, ...part, metrics, time, memoryBytes, heartbeat: progress.heartbeat + 1 };
       progress.percent = Math.max(progress.percent, percentOf(progress));
       const eta = etaOf(progress, first);
       if (eta !== undefined) progress.etaSeconds = eta;

@@ -9,6 +9,7 @@ export interface Selection {
   /** Absent: all namespaces. */
   namespace?: string | undefined;
   labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
 }
 
 export interface Page {

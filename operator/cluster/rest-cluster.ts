@@ -48,10 +48,10 @@ export class RestCluster implements Cluster {
 
   async list(
     resource: Resource,
-    { namespace, labelSelector }: Selection,
+    { namespace, labelSelector, fieldSelector }: Selection,
     page: Parameters<Cluster['list']>[2],
   ): Promise<Page> {
-    const query = { labelSelector, limit: String(page.limit), continue: page.continue };
+    const query = { labelSelector, fieldSelector, limit: String(page.limit), continue: page.continue };
     const answer = await this.#json<{ items: Stored[]; metadata: { resourceVersion: string; continue?: string } }>({
       method: 'GET',
       path: pathOf(resource, namespace),

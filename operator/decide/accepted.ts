@@ -1,4 +1,6 @@
+import { refusalReasons } from '../../crds/conditions.ts';
 import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
+import { cause } from './cause.ts';
 import { storedCondition } from './conditions.ts';
 import type { Statement } from './conditions.ts';
 import type { Observation } from './observation.ts';
@@ -9,12 +11,31 @@ export function accepted({ job, jobs }: Observation): Statement {
   return before?.status === 'False' && jobs.length === 0 ? before : { status: 'True', reason: 'Accepted' };
 }
 
-/** The status of a job whose child cannot be made, since something else has its name. */
-export function nameTaken({ status = {} }: DPOJob, message: string, now: string): DPOJobStatus {
-  const refusal = { status: 'False', reason: 'NameTaken', message } as const;
+/** Why a child of a job cannot be made. */
+export interface Refusal {
+  reason: keyof typeof refusalReasons | 'QuotaExceeded';
+  message: string;
+}
+
+/** Something else has the name of the child. */
+export function nameTaken(child: string): Refusal {
+  return { reason: 'NameTaken', message: `${child} exists and belongs to something else: delete or rename it` };
+}
+
+/** The API server refuses the child as it is, or has no room for it. */
+export function notMade(child: string, said: string): Refusal {
+  const { reason, message = '' } = cause('jobController', said);
+  return reason === 'QuotaExceeded'
+    ? { reason, message }
+    : { reason: 'JobRefused', message: `${refusalReasons.JobRefused}: ${child}: ${said}` };
+}
+
+/** The status of a job whose child cannot be made. */
+export function refused({ status = {} }: DPOJob, { reason, message }: Refusal, now: string): DPOJobStatus {
+  const refusal = { status: 'False', reason, message: message.slice(0, 32_768) } as const;
   const conditions = status.conditions?.map((one) => {
     const lastTransitionTime = one.status === 'False' ? one.lastTransitionTime : now;
     return one.type === 'Accepted' ? { ...one, ...refusal, lastTransitionTime } : one;
   });
-  return conditions === undefined ? status : { ...status, conditions };
+  return conditions === undefined ? status : { ...status, conditions, reason, message: message.slice(0, 1024) };
 }

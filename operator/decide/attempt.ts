@@ -6,6 +6,11 @@ import { same } from './throttle.ts';
 /** Number of the attempt that a child Job belongs to. */
 export const attemptOf = (child: ObservedJob): number => Number(child.metadata.labels?.[labels.attempt] ?? 0);
 
+/** Whether a queue (Kueue, or somebody by hand) holds the attempt's Job back: it is suspended, and has no pod. */
+export function isQueued({ jobs }: Pick<Observation, 'jobs'>): boolean {
+  return jobs.some(({ metadata, spec }) => metadata.deletionTimestamp === undefined && spec?.suspend === true);
+}
+
 export interface Attempt {
   attempt: number;
   attemptStartTime?: string;
@@ -13,8 +18,8 @@ export interface Attempt {
 }
 
 /**
- * The attempt that is to run. Its clock stands still from a suspend until the Job of then is gone: so long nothing new
- * is made, since two trainers must never share a checkpoint folder. The number never falls below what exists.
+ * The attempt that is to run. Its clock stands still from a suspend until the Job of then is gone, and while a queue
+ * holds the Job back. Until the Job of before is gone nothing new is made, since two trainers must never share a checkpoint folder. The number never falls below what exists.
  */
 export function presentAttempt({ job, jobs }: Observation, now: string): Attempt {
   const { attempt: stored, attemptStartTime, startTime = now } = job.status ?? {};
@@ -29,6 +34,13 @@ export function presentAttempt({ job, jobs }: Observation, now: string): Attempt
   const attempt = attemptStartTime === undefined ? highest + 1 : highest;
   return { attempt, attemptStartTime: attemptStartTime ?? now, startTime };
 }
+
+/** Told when the attempt's Job has been made. */
+export const started = (attempt: number): Event => ({
+  type: 'Normal',
+  reason: 'Started',
+  message: `attempt ${attempt}`,
+});
 
 /** Says once per change that a running attempt keeps the values it was made with. */
 export function keptUntilNextAttempt({ job, jobs, attemptSpec }: Observation): Event[] {

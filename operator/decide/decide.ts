@@ -1,45 +1,70 @@
+import { managedByUs } from '../../crds/labels.ts';
 import { trainerImage } from '../desired/trainer-job.ts';
 import { keptUntilNextAttempt, presentAttempt } from './attempt.ts';
 import { isTrue } from './conditions.ts';
 import { deadlines, progressDeadline } from './deadline.ts';
+import { lossLeft } from './lost-node.ts';
+import { moveOn, withoutLost } from './node-loss-seconds.ts';
 import type { Decision, Observation } from './observation.ts';
 import { fail, jobOutcome, terminal } from './outcome.ts';
+import { queued } from './queue.ts';
 import { restartsWithoutProgress } from './retry.ts';
 import { nextStatus } from './status.ts';
 import { suspend } from './suspend.ts';
-import { earlyStopEvents, warningEvents } from './warnings.ts';
+import { earlyStopEvents, endEvents, waitEvents, warningEvents } from './warnings.ts';
 
 /** What to do about one DPOJob now. Pure: `now` (RFC 3339) is the only clock. */
 export function decide(observation: Observation, now: string): Decision {
   const { job } = observation;
-  if (job.metadata.deletionTimestamp !== undefined) {
+  const { managedBy = managedByUs } = job.spec;
+  if (job.metadata.deletionTimestamp !== undefined || managedBy !== managedByUs) {
     return { status: job.status ?? {}, actions: [], events: [] };
   }
+  const { present, deletes } = withoutLost(observation);
   const over = isTrue(job, 'Complete') || isTrue(job, 'Failed');
   const active = job.spec.suspend ? suspend : run;
-  const decision = over ? terminal(observation, now) : (jobOutcome(observation, now) ?? active(observation, now));
-  return { ...decision, events: [...warningEvents(observation), ...earlyStopEvents(observation), ...decision.events] };
+  const decision = over ? terminal(present, now) : (jobOutcome(present, now) ?? active(present, now));
+  return { ...decision, actions: [...deletes, ...decision.actions], events: allEvents(observation, decision) };
+}
+
+/** What happened since the last look, then what is decided; an end that decides the job is told once, as the latter. */
+function allEvents(observation: Observation, { status, events }: Decision): Decision['events'] {
+  const decided = new Set(events.map(({ reason }) => reason));
+  const ends = endEvents(observation).filter(({ reason }) => !decided.has(reason));
+  return [
+    ...warningEvents(observation),
+    ...earlyStopEvents(observation),
+    ...ends,
+    ...waitEvents(observation, status),
+    ...events,
+  ];
 }
 
 /** An active job: deadlines first, then the attempt's Job, made once the one before is gone. */
 function run(observation: Observation, now: string): Decision {
-  const limits = deadlines(observation, now);
-  const passed =
-    [...limits, ...progressDeadline(observation)].find(({ left }) => left <= 0) ?? restartsWithoutProgress(observation);
+  return queued(observation, now) ?? givenUp(observation, now) ?? moveOn(observation, now) ?? attempt(observation, now);
+}
+
+function givenUp(observation: Observation, now: string): Decision | undefined {
+  const limits = [...deadlines(observation, now), ...progressDeadline(observation, now)];
+  const passed = limits.find(({ left }) => left <= 0);
   if (passed !== undefined) {
-    return fail(observation, { reason: passed.reason, message: passed.message }, now);
+    return fail(observation, passed, now);
   }
-  const attempt = presentAttempt(observation, now);
+  const worn = restartsWithoutProgress(observation);
+  return worn && fail(observation, worn, now);
+}
+
+function attempt(observation: Observation, now: string): Decision {
+  const present = presentAttempt(observation, now);
   const create = observation.jobs.length === 0;
   const image = create ? { image: trainerImage(observation.job.spec, observation.images) } : {};
-  const isNew = attempt.attempt !== observation.job.status?.attempt;
-  const requeueAfter = Math.min(...limits.map(({ left }) => left));
+  const looks = [...deadlines(observation, now), lossLeft(observation, now) ?? { left: Infinity }];
+  const requeueAfter = Math.min(...looks.map(({ left }) => left));
   return {
-    status: nextStatus(observation, { phase: 'Active' }, now, { ...attempt, ...image }),
-    actions: create ? [{ kind: 'create', attempt: attempt.attempt }] : [],
-    events: isNew
-      ? [{ type: 'Normal', reason: 'Started', message: `attempt ${attempt.attempt}` }]
-      : keptUntilNextAttempt(observation),
+    status: nextStatus(observation, { phase: 'Active' }, now, { ...present, ...image }),
+    actions: create ? [{ kind: 'create', attempt: present.attempt }] : [],
+    events: keptUntilNextAttempt(observation),
     ...(Number.isFinite(requeueAfter) ? { requeueAfter } : {}),
   };
 }

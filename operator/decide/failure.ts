@@ -1,15 +1,18 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
-import { exitReason } from '../../crds/exit-codes.ts';
+import { exitReason, permanentExitCodes } from '../../crds/exit-codes.ts';
 import { terminationMessageSchema } from '../../crds/progress.ts';
 import type { TerminationMessage } from '../../crds/progress.ts';
 import { trainerContainer } from '../desired/failure-policy.ts';
-import type { ContainerState, ObservedPod } from './observation.ts';
-import { trainerState } from './pods.ts';
+import { exitWords, outOfMemory } from './exit-words.ts';
+import type { ContainerState, Observation, ObservedPod } from './observation.ts';
+import { podCondition, trainerState } from './pods.ts';
+
+type Terminated = NonNullable<ContainerState['terminated']>;
 
 /** How a pod ended. */
 export interface Ended {
   pod: string;
-  exitCode: number;
+  exitCode: number | undefined;
   reason: string;
   message: string;
   startedAt?: string;
@@ -18,49 +21,86 @@ export interface Ended {
   said?: TerminationMessage;
 }
 
-/** Ended containers that did not finish the job, oldest first. */
-export function endedPods(pods: ObservedPod[]): Ended[] {
-  const ended = pods.map(endedPod).filter((one) => one !== undefined);
+/** Pods that ended without finishing the job, oldest first. */
+export function endedPods(observation: Observation): Ended[] {
+  const ended = observation.pods.map((pod) => endedPod(pod, observation)).filter((one) => one !== undefined);
   return ended.toSorted((a, b) => Date.parse(a.finishedAt) - Date.parse(b.finishedAt));
 }
 
-function endedPod(pod: ObservedPod): Ended | undefined {
+function endedPod(pod: ObservedPod, observation: Observation): Ended | undefined {
   const terminated = trainerState(pod)?.terminated;
-  if (terminated?.finishedAt === undefined || terminated.exitCode === 0) {
+  const disruption = podCondition(pod, 'DisruptionTarget');
+  const finishedAt = terminated === undefined ? endedWithoutTrainer(pod) : terminated.finishedAt;
+  if (finishedAt === undefined || terminated?.exitCode === 0) {
     return undefined;
   }
-  const said = parseTermination(terminated.message);
+  const said = parseTermination(terminated?.message);
   return {
     pod: pod.metadata.name,
-    exitCode: terminated.exitCode,
-    reason: endReason(terminated, said),
-    message: lastWords(pod, terminated.message, said),
-    ...(terminated.startedAt === undefined ? {} : { startedAt: terminated.startedAt }),
-    finishedAt: terminated.finishedAt,
-    disrupted: isDisrupted(pod),
+    exitCode: terminated?.exitCode,
+    reason: endReason(pod, terminated, said),
+    message: lastWords(pod, said, observation).slice(0, 1024),
+    ...(terminated?.startedAt === undefined ? {} : { startedAt: terminated.startedAt }),
+    finishedAt,
+    disrupted: disruption?.status === 'True',
     ...(said === undefined ? {} : { said }),
   };
 }
 
-/** The trainer's message, else what the kubelet kept of its output, else why the pod went. */
-function lastWords(pod: ObservedPod, kept: string | undefined, said: TerminationMessage | undefined): string {
-  return (said?.message ?? kept ?? pod.status?.message ?? '').slice(0, 1024);
+/** When a pod failed whose node never said how its trainer ended: evicted before it ran, or cleared away with its node. */
+function endedWithoutTrainer(pod: ObservedPod): string | undefined {
+  const failed = pod.status?.phase === 'Failed';
+  const told = podCondition(pod, 'DisruptionTarget') ?? podCondition(pod, 'Ready') ?? podCondition(pod, 'PodScheduled');
+  return failed ? told?.lastTransitionTime : undefined;
 }
 
-function isDisrupted({ status }: ObservedPod): boolean {
-  return (status?.conditions ?? []).some((one) => one.type === 'DisruptionTarget' && one.status === 'True');
-}
-
-/** The kernel's word (OOMKilled) comes first, then the exit code's name, then what the trainer said. */
-function endReason(
-  terminated: NonNullable<ContainerState['terminated']>,
-  said: TerminationMessage | undefined,
-): string {
-  if (terminated.reason !== undefined && terminated.reason !== 'Error') {
-    return terminated.reason.slice(0, 63);
+/** The trainer's own message, else what Kubernetes knows of the end, else what the kubelet kept of its output. */
+function lastWords(pod: ObservedPod, said: TerminationMessage | undefined, { job, attemptSpec }: Observation): string {
+  const { reason, exitCode, message: kept } = trainerState(pod)?.terminated ?? {};
+  if (reason === 'OOMKilled') {
+    return outOfMemory(attemptSpec ?? job.spec, said?.progress);
   }
+  const output = said === undefined ? kept : undefined;
+  const words = [said?.message, disruptionWords(pod), pod.status?.message, output];
+  return words.find((one) => one !== undefined && one !== '') ?? exitWords(exitCode);
+}
+
+/** Reasons of DisruptionTarget and what they mean to a user. */
+const disruptions: Readonly<Record<string, string>> = {
+  PreemptionByScheduler: 'a pod of higher priority took its place',
+  EvictionByEvictionAPI: 'its node was drained',
+  DeletionByTaintManager: 'its node does not answer, or was tainted',
+  DeletionByPodGC: 'its node is gone',
+  TerminationByKubelet: 'its node ran short of something, or was shut down',
+};
+
+function disruptionWords(pod: ObservedPod): string {
+  const { status, reason = '', message } = podCondition(pod, 'DisruptionTarget') ?? {};
+  const known = status === 'True' ? disruptions[reason] : undefined;
+  const detail = pod.status?.message ?? message ?? '';
+  return known === undefined ? '' : [known, detail].filter((part) => part !== '').join(': ');
+}
+
+/**
+ * A permanent exit code has its own name; else the kernel's word (OOMKilled) comes first, then who took the pod away, then
+ * the exit code's name, then what the trainer said.
+ */
+function endReason(pod: ObservedPod, terminated: Terminated | undefined, said: TerminationMessage | undefined): string {
+  const { exitCode = -1, reason = 'Error' } = terminated ?? {};
+  const named = exitReason(exitCode);
+  const permanent = (permanentExitCodes as readonly number[]).includes(exitCode);
+  const kubelet = sayNothing.has(reason) ? undefined : reason;
   const spoken = said?.reason === 'Running' ? undefined : said?.reason;
-  return exitReason(terminated.exitCode) ?? spoken ?? 'Error';
+  const reasons = [permanent ? named : undefined, kubelet, takenAwayBy(pod), named, spoken, 'Error'];
+  return (reasons.find((one) => one !== undefined) as string).slice(0, 63);
+}
+
+/** Reasons of the kubelet that say no more than that a container failed. */
+const sayNothing = new Set(['Error', 'ContainerStatusUnknown']);
+
+function takenAwayBy(pod: ObservedPod): string | undefined {
+  const disruption = podCondition(pod, 'DisruptionTarget');
+  return pod.status?.reason ?? (disruption?.status === 'True' ? disruption.reason : undefined);
 }
 
 /** The trainer's last record, or undefined if it is not one: the pod's word is untrusted. */
@@ -74,5 +114,6 @@ export function parseTermination(message: string | undefined): TerminationMessag
 
 export function lastFailure(ended: Ended): NonNullable<DPOJobStatus['lastFailure']> {
   const { reason, exitCode, pod, message, finishedAt: time } = ended;
-  return { reason, exitCode, container: trainerContainer, pod, message, time };
+  const exit = exitCode === undefined ? {} : { exitCode, container: trainerContainer };
+  return { reason, ...exit, pod, message, time };
 }

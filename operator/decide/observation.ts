@@ -29,14 +29,23 @@ export interface ContainerState {
   terminated?: { exitCode: number; reason?: string; message?: string; startedAt?: string; finishedAt?: string };
 }
 
+export interface PodCondition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+  lastTransitionTime?: string;
+}
+
 export interface ObservedPod {
   metadata: { name: string; uid: string; labels?: Record<string, string>; deletionTimestamp?: string };
+  spec?: { nodeName?: string };
   status?: {
     phase?: string;
     podIP?: string;
     reason?: string;
     message?: string;
-    conditions?: { type: string; status: string; reason?: string; message?: string }[];
+    conditions?: PodCondition[];
     containerStatuses?: { name: string; state?: ContainerState }[];
   };
 }
@@ -49,6 +58,12 @@ export interface Answer {
   heartbeatSince: string;
 }
 
+/** The latest warning that Kubernetes told, as an Event, of a Job that gets no pod or of a pod that gets no container. */
+export interface Clue {
+  reason: string;
+  message: string;
+}
+
 /** Everything about one DPOJob that was read for one reconcile. Children of other owners are left out. */
 export interface Observation {
   job: DPOJob;
@@ -56,6 +71,9 @@ export interface Observation {
   /** Pods of the present attempt, ended ones included. */
   pods: ObservedPod[];
   answer?: Answer;
+  clue?: Clue;
+  /** Seconds until a further clue may be read; absent where none is looked for. */
+  clueAfter?: number;
   /** The specification that the present attempt runs with, read from its ConfigMap. */
   attemptSpec?: DPOJobSpec;
   images: TrainerImages;

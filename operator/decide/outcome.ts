@@ -1,4 +1,5 @@
 import { failureReasons } from '../../crds/conditions.ts';
+import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { permanentExitCodes } from '../../crds/exit-codes.ts';
 import { attemptOf } from './attempt.ts';
 import { isTrue, storedCondition } from './conditions.ts';
@@ -81,24 +82,37 @@ function awaitsPod({ pods }: Observation, { lastTransitionTime }: JobCondition, 
   return fresh && livePod(pods) !== undefined;
 }
 
+/** What is said when the budget of failures is spent: the last of them. */
+function gaveUp(last: DPOJobStatus['lastFailure'], backoffLimit: number): string | undefined {
+  return last && `gave up after backoffLimit (${backoffLimit}); the last failure: ${last.reason}: ${last.message}`;
+}
+
 /** A permanent exit code gives its own name; a spent budget keeps the Job's. */
-function failure({ job, pods }: Observation, end: JobCondition): { reason: string; message: string } {
-  const last = countRestarts(job.status ?? {}, pods).lastFailure;
+function failure(observation: Observation, end: JobCondition): { reason: string; message: string } {
+  const last = countRestarts(observation).lastFailure;
   const permanent = (permanentExitCodes as readonly number[]).includes(last?.exitCode ?? 0);
   const { reason = failureReasons.JobFailed as string, message = '' } = end;
   if (reason !== 'PodFailurePolicy') {
-    return { reason, message: last?.message || message };
+    return { reason, message: gaveUp(last, observation.job.spec.backoffLimit) ?? message };
   }
   return permanent && last !== undefined
     ? { reason: last.reason, message: last.message || message }
     : { reason: failureReasons.JobFailed, message };
 }
 
+interface Why {
+  reason: string;
+  message: string;
+  /** What no pod's end tells. */
+  cause?: NonNullable<DPOJobStatus['lastFailure']>;
+}
+
 /** Failed: state it, and stop what still runs. A Job that ended by itself stays, with its pods' logs. */
-export function fail(observation: Observation, why: { reason: string; message: string }, now: string): Decision {
+export function fail(observation: Observation, { reason, message, cause }: Why, now: string): Decision {
+  const begins = cause === undefined ? {} : { lastFailure: cause };
   return {
-    status: nextStatus(observation, { phase: 'Failed', ...why }, now),
+    status: nextStatus(observation, { phase: 'Failed', reason, message }, now, begins),
     actions: deleteJobs(stillRunning(observation)),
-    events: [{ type: 'Warning', ...why }],
+    events: [{ type: 'Warning', reason, message }],
   };
 }

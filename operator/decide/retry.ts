@@ -1,10 +1,10 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { failureReasons } from '../../crds/conditions.ts';
-import { freeExitCodes } from '../../crds/exit-codes.ts';
+import { freeExitCodes, permanentExitCodes } from '../../crds/exit-codes.ts';
 import type { Progress } from '../../crds/progress.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
-import type { Observation, ObservedPod } from './observation.ts';
+import type { Observation } from './observation.ts';
 
 /** Free restarts in a row without a newer checkpoint that fail the job. */
 export const maxRestartsWithoutProgress = 3;
@@ -15,15 +15,21 @@ const stagesWithCheckpoints = new Set<Progress['stage']>(['Training', 'Evaluatin
 type Restarts = Pick<DPOJobStatus, 'restarts' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'>;
 
 /**
- * Counts the pods that ended since the last one counted. Pods of a job end one after another (podReplacementPolicy
- * Failed), so the time of `lastFailure` says which are new, also after a restart of the operator.
+ * The pods that ended since the last one counted. Pods of a job end one after another (podReplacementPolicy Failed), so
+ * the time of `lastFailure` says which are new, also after a restart of the operator.
  */
-export function countRestarts(status: DPOJobStatus, pods: ObservedPod[]): Restarts {
+export function freshEnds(observation: Observation): Ended[] {
+  const { status = {} } = observation.job;
   const counted = status.lastFailure?.time;
-  const fresh = endedPods(pods)
+  return endedPods(observation)
     .filter(({ finishedAt }) => counted === undefined || Date.parse(finishedAt) > Date.parse(counted))
-    .filter((ended) => !(isFree(ended) && wereStopped(status)));
-  return fresh.reduce(countOne, {
+    .filter((ended) => !wasStopped(ended, status));
+}
+
+/** What status counts, with the pods that ended since the last look. */
+export function countRestarts(observation: Observation): Restarts {
+  const { status = {} } = observation.job;
+  return freshEnds(observation).reduce(countOne, {
     restarts: status.restarts ?? 0,
     restartsWithoutProgress: status.restartsWithoutProgress ?? 0,
     ...(status.lastFailure === undefined ? {} : { lastFailure: status.lastFailure }),
@@ -31,11 +37,24 @@ export function countRestarts(status: DPOJobStatus, pods: ObservedPod[]): Restar
   });
 }
 
-const isFree = ({ exitCode }: Ended): boolean => (freeExitCodes as readonly number[]).includes(exitCode);
+const isFree = ({ exitCode }: Ended): boolean =>
+  exitCode !== undefined && (freeExitCodes as readonly number[]).includes(exitCode);
 
-/** Whether the operator itself stopped the pods: by a suspend, which stops the attempt's clock, or since the job is over. */
-const wereStopped = ({ attemptStartTime, completionTime }: DPOJobStatus): boolean =>
-  attemptStartTime === undefined || completionTime !== undefined;
+/** What a pod's end costs, by the Job's pod failure policy (desired/failure-policy.ts). */
+export function priceOf(ended: Ended): 'free' | 'counted' | 'final' {
+  if ((permanentExitCodes as readonly (number | undefined)[]).includes(ended.exitCode)) return 'final';
+  return isFree(ended) || ended.disrupted ? 'free' : 'counted';
+}
+
+/**
+ * Whether the pod was stopped on purpose: by a suspend or a queue, which stop the attempt's clock, or since the job was
+ * over; then it may also have been killed, as one is that does not stop in its grace period.
+ */
+function wasStopped(ended: Ended, { attemptStartTime, completionTime }: DPOJobStatus): boolean {
+  const isOver = completionTime !== undefined;
+  const after = isOver && Date.parse(ended.finishedAt) >= Date.parse(completionTime);
+  return after || (isFree(ended) && (isOver || attemptStartTime === undefined));
+}
 
 function countOne(before: Restarts, ended: Ended): Restarts {
   const checkpoint = newer(before.checkpoint, ended.said?.progress?.checkpoint);
@@ -78,8 +97,8 @@ export function newer(a: DPOJobStatus['checkpoint'], b: DPOJobStatus['checkpoint
 }
 
 /** The reason to give up when free restarts come one after another and none gets further. */
-export function restartsWithoutProgress({ job, pods }: Observation): { reason: string; message: string } | undefined {
-  const count = countRestarts(job.status ?? {}, pods).restartsWithoutProgress ?? 0;
+export function restartsWithoutProgress(observation: Observation): { reason: string; message: string } | undefined {
+  const count = countRestarts(observation).restartsWithoutProgress ?? 0;
   const message = `${count} restarts in a row without a newer checkpoint: raise checkpoint.gracePeriodSeconds or save more often`;
   return count < maxRestartsWithoutProgress ? undefined : { reason: failureReasons.RestartsWithoutProgress, message };
 }

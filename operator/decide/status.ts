@@ -1,11 +1,13 @@
 import type { ConditionType } from '../../crds/conditions.ts';
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import { isWaitReason, waitReasons } from '../../crds/conditions.ts';
 import { accepted } from './accepted.ts';
+import { amiss } from './amiss.ts';
 import { conditions, isTrue, storedCondition } from './conditions.ts';
 import type { Statement } from './conditions.ts';
 import { trainerStart } from './deadline.ts';
 import type { Observation } from './observation.ts';
-import { podsReady } from './pods.ts';
+import { podsReady } from './ready.ts';
 import { definedOnly, liveProgress, reported } from './progress.ts';
 import { countRestarts, newer } from './retry.ts';
 import { newWarnings } from './warnings.ts';
@@ -29,29 +31,32 @@ export function nextStatus(
 ): DPOJobStatus {
   const { job } = observation;
   const said = reported(observation);
-  const counted = countRestarts(job.status ?? {}, observation.pods);
+  const counted = countRestarts(observation);
   const checkpoint = newer(counted.checkpoint, said.checkpoint);
   const warnings = [...(job.status?.warnings ?? []), ...newWarnings(observation)];
   const trainerStartTime = trainerStart(observation);
-  const statements = stateAll(observation, phase);
+  const statements = stateAll(observation, phase, now);
   const finished = phase.phase === 'Complete' || phase.phase === 'Failed';
+  const { reason: _reason, message: _message, ...before } = job.status ?? {};
+  const state = stateWord(observation, phase, statements.PodsReady);
   return {
-    ...job.status,
+    ...before,
     ...said,
     ...counted,
     ...definedOnly({ checkpoint, warnings: warnings.length === 0 ? undefined : warnings, trainerStartTime }),
     ...begins,
     conditions: conditions(job, statements, now),
     observedGeneration: job.metadata.generation ?? 0,
-    state: stateWord(observation, phase, counted.restarts ?? 0),
+    state,
+    ...amiss(statements, state, begins.lastFailure ?? counted.lastFailure),
     ...(finished ? { completionTime: job.status?.completionTime ?? now } : {}),
   };
 }
 
-function stateAll(observation: Observation, phase: Phase): Record<ConditionType, Statement> {
+function stateAll(observation: Observation, phase: Phase, now: string): Record<ConditionType, Statement> {
   const active = phase.phase === 'Active';
   const idle: Statement = { status: 'False', reason: phase.phase };
-  const ready = active ? podsReady(observation) : idle;
+  const ready = active ? podsReady(observation, now) : idle;
   return {
     Accepted: accepted(observation),
     PodsReady: ready,
@@ -88,21 +93,23 @@ function finishedReason({ phase }: Phase, type: 'Complete' | 'Failed'): string {
 }
 
 /** One word for people. */
-function stateWord(observation: Observation, { phase }: Phase, restarts: number): NonNullable<DPOJobStatus['state']> {
+function stateWord({ pods }: Observation, { phase }: Phase, ready: Statement): NonNullable<DPOJobStatus['state']> {
   if (phase !== 'Active') {
     return phase === 'Suspending' ? 'Suspended' : phase;
   }
-  const { status, reason } = podsReady(observation);
   // Between the trainer's end and the Job's word of it nothing is pending.
-  if (status === 'True' || reason === 'Succeeded') {
+  if (ready.status === 'True' || ready.reason === 'Succeeded') {
     return 'Running';
   }
-  if (reason === 'Queued') {
-    return 'Queued';
+  if (ready.reason === 'Queued' || ready.reason === 'NodeLost') {
+    return ready.reason;
   }
   // A pod that ended in this attempt: another is on its way.
-  if (restarts > 0 && observation.pods.some((pod) => pod.status?.phase === 'Failed')) {
+  if (pods.some((pod) => pod.status?.phase === 'Failed')) {
     return 'Restarting';
   }
-  return ['NoPod', 'Unschedulable', 'SchedulerError', 'SchedulingGated'].includes(reason) ? 'Pending' : 'Starting';
+  if (isWaitReason(ready.reason)) {
+    return waitReasons[ready.reason].state;
+  }
+  return ['NoPod', 'SchedulerError', 'SchedulingGated'].includes(ready.reason) ? 'Pending' : 'Starting';
 }

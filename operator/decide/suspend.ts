@@ -1,5 +1,4 @@
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
-import { activeSeconds, trainerSeconds } from './deadline.ts';
+import { bank } from './deadline.ts';
 import type { Action, Decision, Observation } from './observation.ts';
 import { nextStatus } from './status.ts';
 
@@ -18,14 +17,4 @@ export function suspend(observation: Observation, now: string): Decision {
   const events: Decision['events'] =
     actions.length === 0 ? [] : [{ type: 'Normal', reason: 'Suspended', message: 'saving a checkpoint and stopping' }];
   return { status: bank(status, observation, now), actions, events };
-}
-
-/** Adds the present attempt's seconds to those of earlier ones and stops its clocks. */
-function bank(status: DPOJobStatus, observation: Observation, now: string): DPOJobStatus {
-  const { attemptStartTime: _stopped, trainerStartTime: _too, ...rest } = status;
-  return {
-    ...rest,
-    activeSeconds: Math.round(activeSeconds(observation, now)),
-    trainerSeconds: Math.round(trainerSeconds(observation, now)),
-  };
 }

@@ -21,10 +21,10 @@ function canonical(value: unknown): string {
  * How a status differs from the stored one: not at all, in its figures only (to be written at intervals), or in its
  * state (to be written at once).
  */
-export function statusChange(before: DPOJobStatus | undefined, after: DPOJobStatus): 'none' | 'figures' | 'state' {
+export function statusChange(before: DPOJobStatus = {}, after: DPOJobStatus): 'none' | 'figures' | 'state' {
   const still = (status: DPOJobStatus): object =>
     Object.fromEntries(Object.entries(status).filter(([key]) => !moving.has(key as keyof DPOJobStatus)));
-  if (before === undefined || !same(still(before), still(after)) || before.progress?.stage !== after.progress?.stage) {
+  if (!same(still(before), still(after)) || before.progress?.stage !== after.progress?.stage) {
     return 'state';
   }
   return same(before, after) ? 'none' : 'figures';

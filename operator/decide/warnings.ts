@@ -2,7 +2,10 @@ import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { maxWarnings } from '../../crds/progress.ts';
 import type { Progress } from '../../crds/progress.ts';
 import type { Event, Observation } from './observation.ts';
+import { isWaitReason } from '../../crds/conditions.ts';
+import { storedCondition } from './conditions.ts';
 import { latestProgress } from './progress.ts';
+import { freshEnds, priceOf } from './retry.ts';
 
 type Warnings = NonNullable<DPOJobStatus['warnings']>;
 
@@ -29,4 +32,31 @@ export function earlyStopEvents(observation: Observation): Event[] {
   const said = latestProgress(observation)?.stoppedEarly;
   if (said === undefined || observation.job.status?.stoppedEarly !== undefined) return [];
   return [{ type: 'Normal', reason: 'StoppedEarly', message: `step ${said.step}: ${said.message}` }];
+}
+
+/** Each pod that ended without finishing the job, once: why, and whether its replacement is free. */
+export function endEvents(observation: Observation): Event[] {
+  const { backoffLimit } = observation.job.spec;
+  return freshEnds(observation).map((ended) => {
+    const price = priceOf(ended);
+    const costs = {
+      free: 'the restart is free',
+      counted: `counts against backoffLimit (${backoffLimit})`,
+      final: 'a restart would not help',
+    };
+    return {
+      type: price === 'free' ? 'Normal' : 'Warning',
+      reason: ended.reason,
+      message: `pod ${ended.pod} ended: ${ended.message}; ${costs[price]}`,
+    };
+  });
+}
+
+/** Told once each time when something begins to keep the trainer from running. */
+export function waitEvents({ job }: Observation, { conditions = [] }: DPOJobStatus): Event[] {
+  const ready = conditions.find(({ type }) => type === 'PodsReady');
+  if (ready === undefined || ready.reason === storedCondition(job, 'PodsReady')?.reason) return [];
+  const { reason, message } = ready;
+  if (reason === 'Queued') return [{ type: 'Normal', reason, message }];
+  return isWaitReason(reason) ? [{ type: 'Warning', reason, message }] : [];
 }

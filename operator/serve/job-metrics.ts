@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { DPOJob } from '../../crds/dpojob.ts';
+import { managedByUs } from '../../crds/labels.ts';
 import { dataMeasuresSchema, metricsSchema, type DataMeasures, type Metrics } from '../../crds/progress.ts';
 import { jobDataFindingsName, jobDataMeasureNames, jobGaugeNames, jobRunNames } from './names.ts';
 
@@ -41,7 +42,11 @@ const failedReason = ({ status }: DPOJob): Record<string, number> => {
  * shows, a new leader has it all at once, and a series goes with its DPOJob. Only the leader shows them.
  */
 export function registerJobMetrics(registry: Registry, jobs: () => Iterable<DPOJob>, leads: () => boolean): void {
-  const shown = (): Iterable<DPOJob> => (leads() ? jobs() : []);
+  const isOurs = ({ spec }: DPOJob): boolean => (spec.managedBy ?? managedByUs) === managedByUs;
+  const shown = function* (): Iterable<DPOJob> {
+    if (!leads()) return;
+    for (const job of jobs()) if (isOurs(job)) yield job;
+  };
   const gauge = (name: string, help: string, value: (job: DPOJob) => number | undefined): void => {
     const made: Gauge<(typeof labelNames)[number]> = new Gauge({
       name,

@@ -127,6 +127,7 @@ test('every part of the spec is immutable but those that are named', () => {
   expect(free.toSorted()).toEqual([
     'activeDeadlineSeconds',
     'backoffLimit',
+    'nodeLossSeconds',
     'progressDeadlineSeconds',
     'startDeadlineSeconds',
     'suspend',

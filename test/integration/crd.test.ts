@@ -69,6 +69,7 @@ describe('the API server', () => {
       'MARGIN',
       'ACCURACY',
       'RESTARTS',
+      'REASON',
       'AGE',
     ]);
   });

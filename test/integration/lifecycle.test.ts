@@ -26,7 +26,12 @@ describe('a trainer that ends', () => {
   const free: [string, number, string, object[]][] = [
     ['saved', 75, 'Saved', []],
     ['killed', 143, 'Terminated', []],
-    ['drained', 137, 'Error', [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }]],
+    [
+      'drained',
+      137,
+      'EvictionByEvictionAPI',
+      [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }],
+    ],
   ];
   // All at once: the Job controller waits ten seconds with the next pod.
   beforeAll(async () => {
@@ -68,7 +73,7 @@ describe('a trainer that ends', () => {
     await place.until('Failed', () => place.isTrue('worn', 'Failed'));
     expect(place.condition('worn', 'Failed')).toMatchObject({
       reason: 'BackoffLimitExceeded',
-      message: 'block 4 failed',
+      message: 'gave up after backoffLimit (1); the last failure: InternalError: block 4 failed',
     });
     expect(place.stored('worn')?.status).toMatchObject({ restarts: 2, attempt: 1 });
   });

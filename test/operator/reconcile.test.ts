@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
 import type { Event, Observation } from '../../operator/decide/observation.ts';
 import { ApiError } from '../../operator/cluster/errors.ts';
@@ -17,8 +17,10 @@ class OneJob implements World {
   taken = new Set<string>();
   /** What the API server refuses to store. */
   invalid: (status: DPOJobStatus) => boolean = () => false;
-  /** The next act is refused by the API server. */
+  /** The next act gets no answer of the API server. */
   refuse = false;
+  /** What the API server answers to the creation of a Job. */
+  refusal: ApiError | undefined;
   clock = start;
 
   constructor(job: DPOJob) {
@@ -43,9 +45,10 @@ class OneJob implements World {
     this.#act();
     this.deleted += 1;
   };
-  create: World['create'] = async ({ metadata }) => {
+  create: World['create'] = async ({ kind, metadata }) => {
     this.#act();
     const name = metadata?.name ?? '';
+    if (kind === 'Job' && this.refusal !== undefined) throw this.refusal;
     if (this.taken.has(name)) return { created: false, ownerUID: 'someone' };
     this.created.push(name);
     return { created: true };
@@ -57,6 +60,45 @@ class OneJob implements World {
     throw new Error('no route');
   }
 }
+
+describe('a Job that the API server refuses', () => {
+  test.each([
+    [
+      'JobRefused',
+      new ApiError(422, 'Invalid', 'Job.batch "quickstart-1" is invalid: spec.template.spec.volumes[4].name'),
+    ],
+    ['JobRefused', new ApiError(403, 'Forbidden', 'jobs.batch is forbidden: User "dpo" cannot create resource "jobs"')],
+    ['QuotaExceeded', new ApiError(403, 'Forbidden', 'jobs.batch "quickstart-1" is forbidden: exceeded quota: few')],
+  ])('makes Accepted False (%s) with its words, is told once, and is tried again', async (reason, refusal) => {
+    const world = new OneJob(aJob());
+    world.refusal = refusal;
+    expect(await look(world)).toBe(30);
+    world.clock = after(30);
+    expect(await look(world)).toBe(30);
+    expect(world.events).toEqual([reason]);
+    const message = expect.stringContaining(refusal.message);
+    expect(conditionOf(world.job.status ?? {}, 'Accepted')).toMatchObject({ status: 'False', reason, message });
+    expect(world.job.status).toMatchObject({ state: 'Pending', reason, message });
+    world.refusal = undefined;
+    await look(world);
+    world.seen = { jobs: [aChild(1)] };
+    await look(world);
+    expect(world.events).toEqual([reason, 'Started']);
+    expect(world.job.status?.reason).toBeUndefined();
+  });
+
+  test('within startDeadlineSeconds fails the DPOJob with them', async () => {
+    const world = new OneJob(aJob({ startDeadlineSeconds: 60 }));
+    world.refusal = new ApiError(422, 'Invalid', 'spec.template.spec.volumes[4].name: Duplicate value');
+    await look(world);
+    world.clock = after(60);
+    await look(world);
+    expect(world.job.status).toMatchObject({ state: 'Failed', reason: 'JobRefused' });
+    expect(world.job.status?.lastFailure).toMatchObject({ reason: 'JobRefused', time: after(60) });
+    expect(world.job.status?.message).toMatch(/no trainer ran within startDeadlineSeconds \(60\): .*Duplicate value/);
+  });
+});
+
 const look = (world: OneJob): Promise<number | undefined> => reconcile(world, 'team', 'quickstart');
 
 test('an event is told with the write of its status, once, although the act after it fails and is repeated', async () => {
@@ -83,10 +125,11 @@ test('a name that something else has makes Accepted False, with the remedy, unti
   const { written } = world;
   world.clock = after(5);
   expect(await look(world)).toBe(5);
-  expect([world.written, world.events]).toEqual([written, ['Started', 'NameTaken']]);
+  expect([world.written, world.events]).toEqual([written, ['NameTaken']]);
   world.taken.clear();
   world.clock = after(10);
   expect(await look(world)).toBeUndefined();
+  expect(world.events).toEqual(['NameTaken', 'Started']);
   world.seen = { jobs: [aChild(1)] };
   await look(world);
   expect(accepted()).toMatchObject({ status: 'True', reason: 'Accepted', lastTransitionTime: after(10) });

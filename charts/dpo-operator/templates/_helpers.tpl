@@ -39,7 +39,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: ['']
   resources: [configmaps]
   verbs: [get, create]
+# Listed only of a Job without a pod, or of a pod without a container: a quota or a volume is told nowhere else.
 - apiGroups: ['']
   resources: [events]
-  verbs: [create, patch]
+  verbs: [list, create, patch]
 {{- end -}}

@@ -50,7 +50,7 @@ describe('the state in one word', () => {
     ['Pending', [aChild(1)], [], 'NoPod'],
     ['Queued', [aChild(1, { spec: { suspend: true } })], [], 'Queued'],
     ['Pending', [aChild(1)], [unschedulable], 'Unschedulable'],
-    ['Starting', [aChild(1)], [pulling], 'ImagePullBackOff'],
+    ['Starting', [aChild(1)], [pulling], 'ImagePullFailed'],
     ['Running', [aChild(1)], [runningPod('a')], 'Running'],
     ['Restarting', [aChild(1)], [endedPod('a', 75, 5)], 'NoPod'],
     ['Running', [aChild(1)], [endedPod('a', 0, 5)], 'Succeeded'],
