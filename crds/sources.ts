@@ -18,6 +18,23 @@ const patterns = {
   hubDataset: `hf://datasets/(${name}/)?${name}(${revision})?(/${part})*`,
 };
 
+/** The same for people. */
+const forms: Record<keyof typeof patterns, string> = {
+  pvc: 'pvc://claim/path',
+  hubModel: 'hf://org/name@revision',
+  hubDataset: 'hf://datasets/org/name@revision',
+  s3: 's3://bucket/key',
+  https: 'https://host/path',
+};
+
+/** A pattern as a rule, so that the API server too says in words what is asked for. No `"` stands in a pattern. */
+const matching = (pattern: RegExp, message: string): Rule<string> => ({
+  cel: `self.matches(r"${pattern.source.replaceAll(String.raw`\/`, '/')}")`,
+  holds: (text) => pattern.test(text),
+  field: '',
+  message,
+});
+
 const noTricks: Rule<string> = {
   cel: "!self.split('/').exists(p, p == '..' || p == '.') && !self.matches('%(2[eEfF]|5[cC]|00)')",
   holds: (source) =>
@@ -34,7 +51,11 @@ const noData: Rule<string> = {
 
 function source(kinds: readonly (keyof typeof patterns)[], rules: readonly Rule<string>[] = [noTricks]): z.ZodString {
   const pattern = new RegExp(`^(${kinds.map((kind) => patterns[kind]).join('|')})$`);
-  return withRules(z.string().min(1).max(1024).regex(pattern), rules);
+  const form = matching(
+    pattern,
+    `must be ${kinds.length > 1 ? 'one of ' : ''}${kinds.map((kind) => forms[kind]).join(', ')}`,
+  );
+  return withRules(z.string().min(1).max(1024), [form, ...rules]);
 }
 
 /** `pvc://claim/path`. */
@@ -60,4 +81,6 @@ export const secretRef = z
     'Secret that lets the trainer read this source: HF_TOKEN, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HTTPS_BEARER_TOKEN ...',
   );
 
-export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+export const digest = withRules(z.string().max(128), [
+  matching(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 digits, each 0 to 9 or a to f'),
+]);

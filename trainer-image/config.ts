@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
 import {
   cacheFolder,
@@ -11,6 +11,8 @@ import {
   runConfigSchema,
   type RunConfig,
 } from '../crds/run-config.ts';
+import { fieldsOf, type Path } from '../crds/fields.ts';
+import { problemsOf, unknownFields } from '../crds/problems.ts';
 import { isClaim, shownSource } from '../crds/sources.ts';
 import type { Part } from './data/rows.ts';
 import { TrainerError } from './errors.ts';
@@ -37,10 +39,20 @@ export interface Run {
 const invalid = (message: string, cause?: unknown): TrainerError =>
   new TrainerError('InvalidConfiguration', message, { cause });
 
-function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
+const listed = (file: string, problems: readonly string[]): TrainerError =>
+  invalid(problems.length === 1 ? `${file}: ${problems[0]}` : [`${file}:`, ...problems].join('\n  - '));
+
+function parseWith<T>(schema: z.ZodType<T>, value: unknown, { file, at = [] }: { file: string; at?: Path }): T {
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw invalid(`${file}: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw listed(file, problemsOf(parsed.error, value, fieldsOf(schema), at));
   return parsed.data;
+}
+
+/** Throws for a field that no schema knows: by hand there is no API server to refuse it. */
+function checkNames(file: string, job: object): void {
+  const fields = { apiVersion: {}, kind: {}, metadata: {}, spec: fieldsOf(specSchema), status: {} };
+  const unknown = unknownFields(job, { properties: fields });
+  if (unknown.length > 0) throw listed(file, unknown);
 }
 
 function readText(file: string): string {
@@ -60,17 +72,7 @@ export function readRunConfig(file: string): RunConfig {
     if (error instanceof TrainerError) throw error;
     throw invalid(`${file} is not JSON`, error);
   }
-  return parseWith(runConfigSchema, value, file);
-}
-
-/** Paths of what was written and not taken over: by hand there is no API server to refuse it. */
-function unknownFields(written: unknown, taken: unknown): string[] {
-  if (typeof written !== 'object' || written === null) return [];
-  if (typeof taken !== 'object' || taken === null) return [];
-  return Object.entries(written).flatMap(([key, value]) => {
-    if (!(key in taken)) return [key];
-    return unknownFields(value, (taken as Record<string, unknown>)[key]).map((path) => `${key}.${path}`);
-  });
+  return parseWith(runConfigSchema, value, { file });
 }
 
 /** A DPOJob's YAML, for a run by hand. Its UID is a hash of namespace and name, so that a second run resumes the first. */
@@ -86,9 +88,8 @@ export function readJobFile(file: string): RunConfig {
   const { name } = job.metadata;
   const namespace = (job.metadata as { namespace?: string }).namespace ?? 'default';
   const uid = createHash('sha256').update(`${namespace}/${name}`).digest('hex').slice(0, 32);
-  const spec = parseWith(specSchema, job.spec, `${file}: spec`);
-  const [unknown] = unknownFields(job.spec, spec);
-  if (unknown !== undefined) throw invalid(`${file}: spec.${unknown} is not a field: is it misspelt?`);
+  checkNames(file, job);
+  const spec = parseWith(specSchema, job.spec, { file, at: ['spec'] });
   return { namespace, name, uid, attempt: 1, spec };
 }
 

@@ -11,7 +11,7 @@ const short = tinyJob.replace('  sft: { batchSize: 6, learningRate: 1e-2 }\n', '
 const weights = (folder: string): string =>
   readFileSync(join(folder, 'models', 'out', 'model.safetensors')).toString('base64');
 
-test("a job goes on in its own output, and another job is refused there before it computes, by hand and in a pod", async () => {
+test('a job goes on in its own output, and another job is refused there before it computes, by hand and in a pod', async () => {
   const { folder, run } = prepareTiny(short);
   await train(run, 'test', listen());
   const exported = weights(folder);
