@@ -41,6 +41,11 @@ const modelSchema = z.object({
   source: modelSource.describe(
     'Folder with config.json, safetensors weights and tokenizer.json: pvc://claim/path, hf://org/name@revision, s3://bucket/key or https://host/path',
   ),
+  adapter: modelSource
+    .optional()
+    .describe(
+      "Folder of a PEFT adapter for this model (adapter_config.json, adapter_model.safetensors) that training begins with; its frozen copy is the reference. training.lora must have the adapter's own settings",
+    ),
   secretRef: secretRef.optional(),
   digest: digest
     .optional()

@@ -24,6 +24,7 @@ export const loraSchema = z
 export const outputFormats = ['model', 'adapter'] as const;
 
 interface Fields {
+  model: { adapter?: string | undefined };
   training: { lora?: z.output<typeof loraSchema> };
   output: { format: (typeof outputFormats)[number] };
 }
@@ -46,8 +47,15 @@ export const adapterRules: Rule<TrainingFields>[] = [
   },
 ];
 
-/** Rules between the adapters and what is exported. */
+/** Rules between the adapters and the rest of the job. */
 export const loraRules: Rule<Fields>[] = [
+  {
+    field: 'model.adapter',
+    cel: '!has(self.model.adapter) || has(self.training.lora)',
+    holds: ({ model, training }) => model.adapter === undefined || training.lora !== undefined,
+    message:
+      "model.adapter needs training.lora, which trains it: set it to the adapter's settings (r is rank, lora_alpha is alpha), or merge the adapter into a model of its own",
+  },
   {
     field: 'output.format',
     cel: "self.output.format != 'adapter' || has(self.training.lora)",

@@ -22,6 +22,8 @@ export interface Run {
   job: RunConfig;
   paths: {
     model: string;
+    /** PEFT's folder of the adapter that training begins with. */
+    adapter?: string | undefined;
     /** A reference model of its own. */
     reference?: string | undefined;
     /** Of a mixture only a text for messages: `parts` are read. */
@@ -124,6 +126,7 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
   const root = join(volumes, claimOf(spec.output.source).claim);
   const paths = {
     model: fileOf(spec.model.source),
+    adapter: spec.model.adapter === undefined ? undefined : fileOf(spec.model.adapter),
     reference: spec.reference.source === undefined ? undefined : fileOf(spec.reference.source),
     dataset:
       spec.dataset.sources?.map(({ source }) => shownSource(source)).join(', ') ?? dataset(spec.dataset, 'dataset'),
@@ -145,18 +148,30 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
 /** A path without what does not matter: a trailing slash, links. */
 const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path));
 
+type Model = 'model' | 'adapter' | 'reference';
+/** The field of each folder of weights that is read. */
+const modelFields: Record<Model, string> = {
+  model: 'spec.model.source',
+  adapter: 'spec.model.adapter',
+  reference: 'spec.reference.source',
+};
+
 /** A model that is read is never written over. Throws InvalidConfiguration. */
-export function checkOutput({ output, model, reference }: Pick<Run['paths'], 'output' | 'model' | 'reference'>): void {
-  for (const [field, folder] of Object.entries({ model, reference }))
-    if (folder !== undefined && realPath(output) === realPath(folder))
-      throw invalid(`spec.output.source must not be the folder of spec.${field}.source`);
+export function checkOutput(paths: Pick<Run['paths'], 'output' | Model>): void {
+  for (const [key, field] of Object.entries(modelFields)) {
+    const folder = paths[key as Model];
+    if (folder !== undefined && realPath(paths.output) === realPath(folder))
+      throw invalid(`spec.output.source must not be the folder of ${field}`);
+  }
 }
 
 function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
-  if (paths.model !== '' && !existsSync(paths.model))
-    throw invalid(`spec.model.source: ${spec.model.source} is not there (${paths.model})`);
-  if (paths.reference !== undefined && paths.reference !== '' && !existsSync(paths.reference))
-    throw invalid(`spec.reference.source: ${spec.reference.source} is not there (${paths.reference})`);
+  const sources = { model: spec.model.source, adapter: spec.model.adapter, reference: spec.reference.source };
+  for (const [key, field] of Object.entries(modelFields)) {
+    const path = paths[key as Model];
+    if (path !== undefined && path !== '' && !existsSync(path))
+      throw invalid(`${field}: ${sources[key as Model]} is not there (${path})`);
+  }
   checkOutput(paths);
   const inputs = {
     ...(paths.parts === undefined ? { 'spec.dataset': paths.dataset } : {}),

@@ -60,7 +60,7 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   report.info(`${data.train.length} pairs to train on, ${data.heldOut.length} held out`);
   const beat = (): void => report.beat();
   checkTokens(data, architecture.config.vocabSize, beat);
-  const model = modelDigest(run.paths.model, beat);
+  const model = modelDigest(run.paths.model, beat, run.paths.adapter);
   const reference = run.paths.reference && modelDigest(run.paths.reference, beat);
   const plan = planDigest(run, data, { models: [model, ...(reference === undefined ? [] : [reference])], beat });
   const totalSteps = preferenceSteps({ run }, data.train.length);
@@ -132,8 +132,10 @@ export function prefer({ context, data, reference, heldOut, saved }: Prepared): 
 
 function loadModel({ paths, job }: Run, report: Reporter): Learner {
   const { training, sft } = job.spec;
-  const learner = new Learner(paths.model, training);
-  const trained = training.lora === undefined ? '' : `, of adapters ${learner.trainedCount}, which alone are trained`;
+  const learner = new Learner(paths.model, training, paths.adapter);
+  const from = paths.adapter === undefined ? '' : ` from ${paths.adapter}`;
+  const trained =
+    training.lora === undefined ? '' : `, of adapters${from} ${learner.trainedCount}, which alone are trained`;
   report.info(`model loaded: ${learner.parameterCount} parameters${trained}`);
   const lengths = { 'training.maxLength': training.maxLength, 'sft.maxLength': sft?.maxLength };
   checkLengths(learner.network.architecture, lengths);

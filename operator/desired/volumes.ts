@@ -19,6 +19,7 @@ function inputs(spec: DPOJobSpec): Claim[] {
   const mixed = spec.dataset.sources?.map(({ source }) => source) ?? [];
   const sources = [
     spec.model.source,
+    spec.model.adapter,
     spec.reference.source,
     spec.dataset.source,
     ...mixed,

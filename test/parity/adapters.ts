@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PairTokens } from '../../trainer-image/loss/scores.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
 import type { LoraSettings } from '../../trainer-image/model/lora.ts';
-import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { trainingOf } from '../trainer-image/golden.ts';
 import { checkpoint, pair, reference, type Case, type Sketch } from '../trainer-image/tiny-models.ts';
 import type { Parts } from './compared.ts';
@@ -13,6 +13,8 @@ import { eachToken, eachWeight } from './models.ts';
 export interface LoraCase {
   of: string;
   file: string;
+  /** adapter_config.json. */
+  config: Record<string, unknown>;
   settings: Pick<LoraSettings, 'rank' | 'alpha' | 'useRslora' | 'useDora'> & { targetModules: string[] | null };
   chosen: number[];
   rejected: number[];
@@ -28,14 +30,17 @@ export function settingsOf({ settings: { targetModules, ...rest } }: LoraCase, d
   return { ...rest, dropout, ...(targetModules === null ? {} : { targetModules }) };
 }
 
-/** A learner with the adapter that PEFT saved. */
-export function learnerOf(known: LoraCase, model = modelOf(known)): Learner {
-  const learner = new Learner(model, trainingOf({ lora: settingsOf(known) }));
-  const file = new SafetensorsFile(join(folder, known.file));
-  learner.restoreWeights((name) => file.read(prefix + name).data);
-  file.close();
-  return learner;
+/** A folder as PEFT saved it. */
+export function adapterFolder({ config, file }: LoraCase): string {
+  const saved = mkdtempSync(join(tmpdir(), 'adapter-'));
+  writeFileSync(join(saved, 'adapter_config.json'), JSON.stringify(config));
+  copyFileSync(join(folder, file), join(saved, 'adapter_model.safetensors'));
+  return saved;
 }
+
+/** A learner that begins with the adapter that PEFT saved. */
+export const learnerOf = (known: LoraCase, model = modelOf(known)): Learner =>
+  new Learner(model, trainingOf({ lora: settingsOf(known) }), adapterFolder(known));
 
 /** An adapter beside PEFT: the log-probability of every token of two answers, and the gradient by its weights alone. */
 export function adapter(known: LoraCase): Parts {

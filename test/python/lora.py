@@ -1,7 +1,7 @@
 """lora.py MODELS FOLDER: low-rank adapters on the tiny models of tiny_models.py, and what PEFT makes of them.
 
-Writes FOLDER/CASE.safetensors, the adapter as PEFT saves it, and FOLDER/reference.json: for each case the settings and
-target layers, the log-probability of every token of the two answers with the adapter, and the gradient of the first
+Writes FOLDER/CASE.safetensors, the adapter as PEFT saves it, and FOLDER/reference.json: for each case PEFT's
+adapter_config.json, the settings and target layers, the log-probability of every token of the two answers with the adapter, and the gradient of the first
 answer's mean cross-entropy by each of the adapter's weights (its norm and its product with two fixed directions).
 Run it with the packages of requirements.txt:
 PYTHONPATH=... python3 test/python/lora.py test/golden/models test/golden/lora
@@ -74,6 +74,7 @@ for index, (case, (of, settings)) in enumerate(cases.items()):
         base = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
         fan = weights == "gpt2"
         config = LoraConfig(task_type="CAUSAL_LM", fan_in_fan_out=fan, **settings)
+        torch.manual_seed(index)
         model = get_peft_model(base, config)
         generator = torch.Generator().manual_seed(index)
         with torch.no_grad():
@@ -86,9 +87,11 @@ for index, (case, (of, settings)) in enumerate(cases.items()):
         model.save_pretrained(checkpoint + "/adapter")
         shutil.copy(checkpoint + "/adapter/adapter_model.safetensors", folder / f"{index}.safetensors")
         targets = model.peft_config["default"].target_modules
+        saved = json.loads(Path(checkpoint + "/adapter/adapter_config.json").read_text())
         reference[case] = {
             "of": of,
             "file": f"{index}.safetensors",
+            "config": saved | {"base_model_name_or_path": of, "target_modules": sorted(targets)},
             "settings": {
                 "rank": settings["r"],
                 "alpha": settings["lora_alpha"],

@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
-import { job, prepare, trainer } from '../trainer-image/small-run.ts';
+import { job, prepare, signalAt, trainer } from '../trainer-image/small-run.ts';
 
 /** Whole runs that train adapters, with dropout, through SFT and the preference stage. */
 const lora = job
@@ -44,6 +44,38 @@ test('an adapter alone is trained and exported; stopped in each stage, the run e
   expect((await trainer(disturbed)).code).toBe(0);
   expect(adapterOf(disturbed)).toEqual(adapterOf(calm));
 }, 120_000);
+
+test('an adapter that a run has left is where another begins: it is the reference, and what is trained on', async () => {
+  const first = job
+    .replace(/  sft: .*\n/, '')
+    .replace('microBatchTokens: 300', 'microBatchTokens: 300, lora: { rank: 4 }')
+    .replace('source: pvc://models/out', 'source: pvc://models/out, format: adapter');
+  const [calm, disturbed] = [prepare(first), prepare(first)];
+  const second = first
+    .replace('name: small', 'name: second')
+    .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: pvc://models/first');
+  for (const folder of [calm, disturbed]) {
+    expect((await trainer(folder)).code).toBe(0);
+    renameSync(join(folder, 'models', 'out'), join(folder, 'models', 'first'));
+    writeFileSync(join(folder, 'job.yaml'), second);
+  }
+  const { code, output } = await trainer(calm);
+  expect(code).toBe(0);
+  expect(output).toMatch(/of adapters from \S+models\/first \d+, which alone are trained/);
+  expect(output).toMatch(/"firstStepLoss":0\.6931/);
+
+  // The reference is read back after a stop: it is still the adapter at its start.
+  expect((await trainer(disturbed, signalAt(/checkpoint saved at step 2 of stage Training/, 'SIGTERM'))).code).toBe(75);
+  expect((await trainer(disturbed)).code).toBe(0);
+  expect(adapterOf(disturbed)).toEqual(adapterOf(calm));
+
+  // Other weights in the adapter's place are another start: no checkpoint, and no reference, of the first one is taken.
+  rmSync(join(calm, 'models', 'first'), { recursive: true });
+  renameSync(join(calm, 'models', 'out'), join(calm, 'models', 'first'));
+  const other = await trainer(calm);
+  expect(other.code).toBe(66);
+  expect(other.output).toContain('CheckpointMismatch');
+}, 180_000);
 
 test('by default the adapter is merged into whole weights', async () => {
   const folder = prepare(lora.replace(', format: adapter', ''));

@@ -4,8 +4,10 @@ import { shownSource } from '../../crds/sources.ts';
 import { writing } from '../checkpoint/durable.ts';
 import { fileDigest } from '../checkpoint/store.ts';
 import type { StateTensor } from '../model/learner.ts';
+import { peftPrefix } from '../model/adapter-folder.ts';
 import type { LoraSettings } from '../model/lora.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
+import { adapterFiles } from '../model/weights.ts';
 import { putInto, weightsFile } from './export.ts';
 
 export interface ExportedAdapter {
@@ -53,9 +55,9 @@ export function adapterConfig({
 export function exportAdapter(output: string, adapter: ExportedAdapter, mayCommit: () => void): string {
   return writing('the exported adapter', () => {
     const put = putInto(output, mayCommit);
-    const weights = adapter.weights.map((weight) => ({ ...weight, name: `base_model.model.${weight.name}` }));
+    const weights = adapter.weights.map((weight) => ({ ...weight, name: peftPrefix + weight.name }));
     const config = `${JSON.stringify(adapterConfig(adapter), null, 2)}\n`;
-    put('adapter_config.json', (file) => writeFileSync(file, config));
+    put(adapterFiles.config, (file) => writeFileSync(file, config));
     put(weightsFile.adapter, (file) => writeSafetensors(file, weights));
     return `sha256:${fileDigest(join(output, weightsFile.adapter))}`;
   });

@@ -5,6 +5,7 @@ import { fileDigest } from '../checkpoint/store.ts';
 import type { RawConfig } from '../model/config.ts';
 import type { StateTensor } from '../model/learner.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
+import { adapterFiles } from '../model/weights.ts';
 
 /** Files of a checkpoint folder that go with the weights unchanged. */
 const companions = [
@@ -17,10 +18,10 @@ const companions = [
 ];
 
 /** The weights of each `output.format`. */
-export const weightsFile = { model: 'model.safetensors', adapter: 'adapter_model.safetensors' } as const;
+export const weightsFile = { model: 'model.safetensors', adapter: adapterFiles.weights } as const;
 
 /** All that an export of either format writes: what loads the folder may follow any of them. The weights come first. */
-const exportedFiles = [...Object.values(weightsFile), 'config.json', 'adapter_config.json', ...companions];
+const exportedFiles = [...Object.values(weightsFile), 'config.json', adapterFiles.config, ...companions];
 
 /** config.json of the export: the weights are float32, whatever they were. */
 function exportedConfig(raw: RawConfig): RawConfig {

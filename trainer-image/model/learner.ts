@@ -46,10 +46,13 @@ export class Learner {
   private microBatch = 0;
   private step = 0;
 
-  /** Loads a checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
-  constructor(folder: string, training: Training) {
+  /**
+   * Loads a checkpoint folder, and PEFT's folder of an adapter for it if one is given. Throws InvalidConfiguration for one
+   * that cannot be used.
+   */
+  constructor(folder: string, training: Training, adapter?: string) {
     const { lora, seed } = training;
-    this.network = new Network(folder, lora && { settings: lora, seed });
+    this.network = new Network(folder, lora && { settings: lora, seed, folder: adapter });
     this.heldOutKl = new HeldOutKl(this.network);
     this.training = training;
   }

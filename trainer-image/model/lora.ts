@@ -11,7 +11,7 @@ export const loraScaling = ({ rank, alpha, useRslora }: LoraSettings): number =>
   alpha / (useRslora ? Math.sqrt(rank) : rank);
 
 /** Names of a block's dense layers: what has a weight with two dimensions. */
-function denseLayers(blockShapes: Shapes): string[] {
+export function denseLayers(blockShapes: Shapes): string[] {
   const weights = Object.entries(blockShapes).filter(([name, shape]) => name.endsWith('.weight') && shape.length === 2);
   return weights.map(([name]) => name.slice(0, -'.weight'.length));
 }

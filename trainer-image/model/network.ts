@@ -5,6 +5,7 @@ import { blockFor, type Block, type BlockWeights } from './block.ts';
 import { readConfig, type RawConfig } from './config.ts';
 import { embed, embeddingGradients, embeddingNames, type Places } from './embedding.ts';
 import type { HeadWeights } from './head.ts';
+import { readAdapterFolder } from './adapter-folder.ts';
 import { firstAdapters } from './adapters.ts';
 import { withLora, type LoraSettings } from './lora.ts';
 import { architectureOf } from './models.ts';
@@ -52,10 +53,13 @@ function eachWeight<T>(
   }
 }
 
-/** Low-rank adapters to be trained in the place of the weights, and the seed of their first values. */
+/** Low-rank adapters to be trained in the place of the weights. */
 export interface LoraStart {
   settings: LoraSettings;
+  /** Of their first values. */
   seed: number;
+  /** PEFT's folder that has their first values instead. */
+  folder?: string | undefined;
 }
 
 /** The weights of a model in TensorFlow, and its passes forward and backward over a micro-batch. */
@@ -83,7 +87,11 @@ export class Network {
   }
 
   private firstAdapters(): NamedTensor[] {
-    return this.lora === undefined ? [] : firstAdapters(this.architecture, this.variables, this.lora.seed);
+    if (this.lora === undefined) return [];
+    const { settings, seed, folder } = this.lora;
+    return folder === undefined
+      ? firstAdapters(this.architecture, this.variables, seed)
+      : readAdapterFolder(folder, this.architecture, settings);
   }
 
   private get trainsAll(): boolean {

@@ -12,6 +12,9 @@ export interface Weights {
   close(): void;
 }
 
+/** Files of PEFT's folder of an adapter. */
+export const adapterFiles = { config: 'adapter_config.json', weights: 'adapter_model.safetensors' } as const;
+
 const single = 'model.safetensors';
 const index = 'model.safetensors.index.json';
 
@@ -44,10 +47,10 @@ function allFinite(values: Float32Array): boolean {
   return true;
 }
 
-/** Opens model.safetensors, or the shards that model.safetensors.index.json names. */
-export function openWeights(folder: string): Weights {
+/** Opens model.safetensors or the shards that model.safetensors.index.json names, or the given files of the folder. */
+export function openWeights(folder: string, paths = weightFiles(folder)): Weights {
   const owner = new Map<string, SafetensorsFile>();
-  const files = weightFiles(folder).map((file) => new SafetensorsFile(file));
+  const files = paths.map((file) => new SafetensorsFile(file));
   for (const file of files) for (const name of file.names) owner.set(name, file);
   return {
     names: [...owner.keys()],

@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileDigest } from '../checkpoint/store.ts';
 import { TrainerError } from '../errors.ts';
-import { isDataFile } from './listing.ts';
+import { isDataFile, type SourceType } from './listing.ts';
 
 /** Files below a folder in the order of their paths, or the file itself. */
 function filesBelow(path: string, isCovered: (name: string) => boolean): { name: string; file: string }[] {
@@ -12,13 +12,15 @@ function filesBelow(path: string, isCovered: (name: string) => boolean): { name:
   return names.sort().map((name) => ({ name, file: join(path, name) }));
 }
 
-const covered: Record<'model' | 'dataset', (name: string) => boolean> = {
-  model: (name) => /^[^/]+\.safetensors$/.test(name),
+const isWeights = (name: string): boolean => /^[^/]+\.safetensors$/.test(name);
+const covered: Record<SourceType, (name: string) => boolean> = {
+  model: isWeights,
+  adapter: isWeights,
   dataset: isDataFile,
 };
 
 /** sha256 of the one file; of several, that of what `sha256sum` prints of them in the order of their names. */
-export function contentDigest(path: string, type: 'model' | 'dataset', beat: () => void = () => {}): string {
+export function contentDigest(path: string, type: SourceType, beat: () => void = () => {}): string {
   const lines = filesBelow(path, covered[type]).map(({ name, file }) => {
     return { name, sha256: fileDigest(file, beat) };
   });
@@ -35,12 +37,12 @@ export function checkDigest(
     path,
     type,
     digest,
-  }: { field: string; path: string | undefined; type: 'model' | 'dataset'; digest: string | undefined },
+  }: { field: string; path: string | undefined; type: SourceType; digest: string | undefined },
   beat: () => void,
 ): void {
   if (digest === undefined || path === undefined) return;
   const found = contentDigest(path, type, beat);
   if (found === digest) return;
   const message = `${field}.digest is ${digest} and ${path} has ${found}: it is not what the job was written for`;
-  throw new TrainerError(type === 'model' ? 'InvalidConfiguration' : 'InvalidData', message);
+  throw new TrainerError(type === 'dataset' ? 'InvalidData' : 'InvalidConfiguration', message);
 }

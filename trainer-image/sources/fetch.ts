@@ -14,16 +14,14 @@ import { sourceEnvironment, type SourceEnvironment } from './environment.ts';
 import { waitBeating, type Asker } from './http.ts';
 import { listHttps } from './https.ts';
 import { listHub, parseHubSource, type Wanted } from './hub.ts';
-import { folderName, type Listing } from './listing.ts';
+import { folderName, type Listing, type SourceType } from './listing.ts';
 import { listS3 } from './s3.ts';
-
-type Type = 'model' | 'dataset';
 
 /** A field that names a source. */
 interface Input extends Wanted {
   field: string;
-  key: 'model' | 'reference' | 'dataset' | 'evalDataset' | 'sftDataset' | number;
-  type: Type;
+  key: 'model' | 'adapter' | 'reference' | 'dataset' | 'evalDataset' | 'sftDataset' | number;
+  type: SourceType;
   /** Whose Secret lets it in. */
   secretOf: keyof typeof secretPrefixes;
   source: string | undefined;
@@ -45,6 +43,14 @@ function inputsOf({ spec }: Run['job']): Input[] {
   const tuning = sft?.dataset;
   return [
     { ...ofModel, key: 'model', field: 'spec.model', source: model.source, digest: model.digest, split: '' },
+    {
+      key: 'adapter',
+      type: 'adapter',
+      secretOf: 'model',
+      field: 'spec.model.adapter',
+      source: model.adapter,
+      split: '',
+    },
     {
       key: 'reference',
       type: 'model',
@@ -214,7 +220,7 @@ function put(paths: Run['paths'], key: Input['key'], path: string): void {
 }
 
 /** Where a fetched source is used: a single data file itself, else the folder. */
-function pathOf(cache: string, { folder, files }: Pin, type: Type): string {
+function pathOf(cache: string, { folder, files }: Pin, type: SourceType): string {
   const [only] = files;
   return type === 'dataset' && files.length === 1 && only ? join(cache, folder, only.path) : join(cache, folder);
 }

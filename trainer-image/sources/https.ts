@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
+import { adapterFiles } from '../model/weights.ts';
 import type { SourceEnvironment } from './environment.ts';
 import { get, getJson, shownUrl, type Ask, type Asker } from './http.ts';
-import { checkPath, type Listing, type RemoteFile } from './listing.ts';
+import { checkPath, type Listing, type RemoteFile, type SourceType } from './listing.ts';
 
 /** Files of a model's folder, by name: a plain web server cannot be asked what there is. */
 const required = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
@@ -57,10 +58,10 @@ function lastPart(pathname: string, { field }: Asker): string {
   }
 }
 
-/** Lists `https://host/path`: a data file, or a model's folder by the names that such a folder has. */
+/** Lists `https://host/path`: a data file, or a model's or adapter's folder by the names that such a folder has. */
 export async function listHttps(
   source: string,
-  type: 'model' | 'dataset',
+  type: SourceType,
   asker: Asker,
   { bearerToken }: Pick<SourceEnvironment, 'bearerToken'>,
 ): Promise<Listing> {
@@ -76,6 +77,8 @@ export async function listHttps(
   if (type === 'dataset') {
     const name = lastPart(pathname, asker) || 'data.jsonl';
     files.push(await probe(checkPath(name, asker), { url: source, headers }, asker));
+  } else if (type === 'adapter') {
+    for (const name of Object.values(adapterFiles)) files.push(await find(name));
   } else {
     const index = await find(indexName, absent);
     const weights = index === undefined ? ['model.safetensors'] : await indexed(index, asker);

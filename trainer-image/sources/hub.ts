@@ -3,7 +3,7 @@ import { TrainerError } from '../errors.ts';
 import type { SourceEnvironment } from './environment.ts';
 import { getJson, type Ask, type Asker } from './http.ts';
 import { chooseSplit, configurationsOf } from './hub-splits.ts';
-import { checkPath, isDataFile, isModelFile, type Listing, type RemoteFile } from './listing.ts';
+import { checkPath, isDataFile, isWanted, type Listing, type RemoteFile, type SourceType } from './listing.ts';
 
 /** Parts of `hf://[datasets/]org/name@revision[/path]`. */
 export interface HubSource {
@@ -37,8 +37,10 @@ const repositorySchema = z.object({
 });
 type Repository = z.infer<typeof repositorySchema>;
 
-/** Which part of a data set is wanted. */
+/** What is wanted of a repository: an adapter lies in one of models. */
 export interface Wanted {
+  type: SourceType;
+  /** Which part of a data set. */
   split: string;
   subset?: string | undefined;
 }
@@ -48,7 +50,7 @@ function choose({ type, path, repository }: HubSource, found: Repository, wanted
   if (type === 'dataset' && path === '') {
     return chooseSplit(names.filter(isDataFile), configurationsOf(found.cardData?.configs), wanted, asker);
   }
-  const chosen = names.filter((name) => (type === 'model' ? isModelFile(name) : name === path));
+  const chosen = names.filter((name) => (type === 'model' ? isWanted[wanted.type](name) : name === path));
   if (chosen.length > 0) return chosen;
   const below = names.filter((name) => name.startsWith(`${path}/`) && isDataFile(name));
   // A folder is a data set of its own, as with data_dir of the `datasets` library: the card's globs begin elsewhere.
@@ -56,7 +58,7 @@ function choose({ type, path, repository }: HubSource, found: Repository, wanted
     const inside = below.map((name) => name.slice(path.length + 1));
     return chooseSplit(inside, [], wanted, asker).map((name) => `${path}/${name}`);
   }
-  const message = `${asker.field}: ${repository} at ${found.sha} holds no ${path === '' ? 'model' : path}`;
+  const message = `${asker.field}: ${repository} at ${found.sha} holds no ${path === '' ? wanted.type : path}`;
   throw new TrainerError('InvalidConfiguration', message);
 }
 

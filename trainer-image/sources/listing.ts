@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { dataFile } from '../../crds/sources.ts';
 import { TrainerError } from '../errors.ts';
+import { adapterFiles } from '../model/weights.ts';
 import type { Ask, Asker } from './http.ts';
 
 /** A file as its server lists it, before it is fetched. */
@@ -46,8 +47,15 @@ export function folderName({ origin, files }: Listing): string {
     .slice(0, 40);
 }
 
-/** Whether a file of a model's folder is needed: settings, tokenizer, template and safetensors, not other formats. */
-export const isModelFile = (path: string): boolean => /^(?:[^/]+\.(?:json|jinja)|model[^/]*\.safetensors)$/.test(path);
+/** What lies at a source: a model's folder, PEFT's folder of an adapter, or rows. */
+export type SourceType = 'model' | 'adapter' | 'dataset';
 
 /** Whether a file holds rows. */
 export const isDataFile = (path: string): boolean => dataFile.test(path);
+
+/** Which of the files there are needed: of a model settings, tokenizer, template and safetensors, not other formats. */
+export const isWanted = {
+  model: (path) => /^(?:[^/]+\.(?:json|jinja)|model[^/]*\.safetensors)$/.test(path),
+  adapter: (path) => (Object.values(adapterFiles) as string[]).includes(path),
+  dataset: isDataFile,
+} satisfies Record<SourceType, (path: string) => boolean>;

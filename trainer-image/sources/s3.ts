@@ -2,7 +2,7 @@ import { AwsClient } from 'aws4fetch';
 import { TrainerError } from '../errors.ts';
 import type { SourceEnvironment } from './environment.ts';
 import { getText, type Ask, type Asker } from './http.ts';
-import { checkPath, isDataFile, isModelFile, type Listing, type RemoteFile } from './listing.ts';
+import { checkPath, isWanted, type Listing, type RemoteFile, type SourceType } from './listing.ts';
 
 type S3 = SourceEnvironment['s3'];
 
@@ -72,15 +72,14 @@ async function listAll(url: string, prefix: string, sign: (url: string) => Ask, 
 }
 
 /** Lists what lies at `s3://bucket/key`: the object itself, or all below it as in a folder. */
-export async function listS3(source: string, type: 'model' | 'dataset', asker: Asker, s3: S3): Promise<Listing> {
+export async function listS3(source: string, type: SourceType, asker: Asker, s3: S3): Promise<Listing> {
   const [bucket = '', ...rest] = source.slice('s3://'.length).split('/');
   const key = rest.join('/').replace(/\/+$/, '');
   const [url, sign] = [bucketUrl(bucket, s3), createSigner(s3)];
-  const isWanted = type === 'model' ? isModelFile : isDataFile;
   const fileOf = ({ key: found, size, etag }: Entry): RemoteFile[] => {
     const isObject = found === key && type === 'dataset';
     const path = isObject ? (key.split('/').at(-1) as string) : found.slice(key.length + 1);
-    if (!isObject && !(found.startsWith(`${key}/`) && isWanted(path))) return [];
+    if (!isObject && !(found.startsWith(`${key}/`) && isWanted[type](path))) return [];
     const ask = sign(`${url}/${found.split('/').map(encode).join('/')}`);
     return [{ path: checkPath(path, asker), ask, size, version: etag, etag: etag === '' ? undefined : `"${etag}"` }];
   };

@@ -42,7 +42,7 @@ export interface StageContext {
   fence: Fence;
   plan: string;
   computePlan: ComputePlan;
-  /** sha256 of the model at `spec.model`, before any training. */
+  /** sha256 of the model at `spec.model` and its adapter, before any training. */
   modelDigest: string;
   /** sha256 of the model at `spec.reference.source`. */
   referenceDigest: string | undefined;

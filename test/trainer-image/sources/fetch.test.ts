@@ -231,6 +231,23 @@ describe('sources of the Hub', () => {
     await expect(fetchAll(runOf(changes))).rejects.toThrow(message);
   });
 
+  test('may be an adapter of PEFT: its two files alone, and a merged model beside them is left', async () => {
+    const files = { 'adapter_config.json': '{}', 'adapter_model.safetensors': 'weights' };
+    hub.repositories['models/org/adapter'] = { commit: second, files: { ...model().files, ...files } };
+    const run = runOf({
+      model: { source: 'hf://org/tiny', adapter: 'hf://org/adapter' },
+      training: { lora: {} },
+    });
+    const { paths } = await fetchAll(run);
+    expect(readdirSync(paths.adapter as string).sort()).toEqual(Object.keys(files));
+    expect(hub.requests.filter((request) => request.includes('/adapter/resolve/'))).toHaveLength(2);
+  });
+
+  test('that hold no adapter are told', async () => {
+    const run = runOf({ model: { source: 'hf://org/tiny', adapter: 'hf://org/tiny' }, training: { lora: {} } });
+    await expect(fetchAll(run)).rejects.toThrow(/spec\.model\.adapter: org\/tiny at 1+ holds no adapter/);
+  });
+
   test('whose server lists a path outside the folder are refused', async () => {
     hub.repositories['datasets/org/prefs'] = { commit: first, files: { 'train/../../../x.jsonl': '{}' } };
     await expect(fetchAll(runOf({ dataset: { source: 'hf://datasets/org/prefs' } }))).rejects.toThrow(
