@@ -52,7 +52,10 @@ export async function sweepBetas(
   const results = betas.map((beta, i) => {
     report.info(`beta ${beta} (${i + 1} of ${betas.length})`);
     const own = ofBeta(prepared, beta, partOf(report, i, betas.length));
-    return storedResult(own, keep) ?? trainBeta(own, { keep, before, begin: () => loadStart(prepared.context) });
+    return (
+      storedResult(own, keep) ??
+      trainBeta(own, { keep, before, begin: () => loadStart(prepared.context, () => report.beat()) })
+    );
   });
   tellRecordings(started, report);
   note(report, { stage: 'Done' });

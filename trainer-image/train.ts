@@ -33,7 +33,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   const questions = questionsOf(loaded.context.run, loaded.data.heldOut, loaded.context.positions);
   const prepared = prepare(loaded);
   const at = prefer(prepared);
-  const samples = compareOrWarn(prepared.context, questions);
+  const samples = compareOrWarn(prepared.context, questions, prepared.reference?.live);
   writeReport(prepared.context, prepared.data, samples);
   const output = exportTrained(prepared.context, at);
   tellRecordings(started, report);
@@ -132,7 +132,7 @@ export function prefer({ context, data, reference, heldOut, saved }: Prepared): 
 
 function loadModel({ paths, job }: Run, report: Reporter): Learner {
   const { training, sft } = job.spec;
-  const learner = new Learner(paths.model, training, paths.adapter);
+  const learner = new Learner(paths.model, training, { adapter: paths.adapter, beat: () => report.beat() });
   const from = paths.adapter === undefined ? '' : ` from ${paths.adapter}`;
   const trained =
     training.lora === undefined ? '' : `, of adapters${from} ${learner.trainedCount}, which alone are trained`;

@@ -40,7 +40,7 @@ export function adapterFolder({ config, file }: LoraCase): string {
 
 /** A learner that begins with the adapter that PEFT saved. */
 export const learnerOf = (known: LoraCase, model = modelOf(known)): Learner =>
-  new Learner(model, trainingOf({ lora: settingsOf(known) }), adapterFolder(known));
+  new Learner(model, trainingOf({ lora: settingsOf(known) }), { adapter: adapterFolder(known) });
 
 /** An adapter beside PEFT: the log-probability of every token of two answers, and the gradient by its weights alone. */
 export function adapter(known: LoraCase): Parts {

@@ -5,10 +5,12 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
 import { readSealed, writeSealed } from '../../trainer-image/checkpoint/store.ts';
 import type { Run } from '../../trainer-image/config.ts';
+import { first } from '../../trainer-image/data/token-rows.ts';
 import { loadTokenizer } from '../../trainer-image/data/tokenizer.ts';
 import type { Sample } from '../../trainer-image/metrics/samples.ts';
 import { generate } from '../../trainer-image/model/generate.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
+import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { compareOrWarn } from '../../trainer-image/stages/comparison.ts';
 import { questionsOf, roomFor, stopTokens } from '../../trainer-image/stages/questions.ts';
 import { load, prepare, train } from '../../trainer-image/train.ts';
@@ -85,10 +87,21 @@ describe('the comparison with the reference', () => {
     );
     const second = listen();
     await train(run, 'test', second);
-    expect(second.beats.some(({ stage }) => stage === 'Comparing')).toBe(false);
+    // Nothing is answered: only the weights are digested.
+    const answering = second.beats.filter(({ stage, stageStep }) => stage === 'Comparing' && stageStep !== undefined);
+    expect(answering).toEqual([]);
     expect(readFileSync(join(run.paths.output, 'report.html'), 'utf8')).toContain('read back');
     expect(exported(folder)).toBe(exported(calm.folder));
   }, 30_000);
+
+  test('beats for each weight that it digests, sets aside and loads: a stop need not wait for a whole model', () => {
+    const weights = new SafetensorsFile(join(paths.output, 'model.safetensors')).names.length;
+    const comparing = heard.beats.filter(({ stage }) => stage === 'Comparing');
+    const answering = comparing.findIndex(({ stageStep }) => stageStep !== undefined);
+    expect(answering).toBe(weights);
+    // Two more tell that the answers have been scored under each model.
+    expect(comparing.filter(({ stageStep }) => stageStep === undefined)).toHaveLength(3 * weights + 2);
+  });
 
   test('that fails by itself costs a warning, and leaves the weights as they were', async () => {
     const { run } = prepareTiny(spec);
@@ -100,7 +113,7 @@ describe('the comparison with the reference', () => {
       throw new Error('no such token');
     };
     context.learner.startStage();
-    context.learner.accumulatePreference(loaded.data.heldOut.slice(0, 1), (scores) =>
+    context.learner.accumulatePreference(first(loaded.data.heldOut, 1), (scores) =>
       scores.map((score) => ({
         ...score,
         loss: 0,
@@ -111,7 +124,8 @@ describe('the comparison with the reference', () => {
     context.learner.update(1, 0.1);
     const weights = (): Float32Array[] => context.learner.weights().map(({ read }) => read());
     const before = weights();
-    expect(compareOrWarn(context, { ...questions, tokenizer: { ...questions.tokenizer, decode } })).toEqual([]);
+    const asked = { ...questions, tokenizer: { ...questions.tokenizer, decode } };
+    expect(compareOrWarn(context, asked, undefined)).toEqual([]);
     expect(said.warnings).toContainEqual(['ComparisonFailed', expect.stringContaining('no such token')]);
     expect(weights()).toEqual(before);
   }, 30_000);

@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { dataCountsSchema } from '../../crds/progress.ts';
 import type { Run } from '../../trainer-image/config.ts';
 import type { Pair } from '../../trainer-image/data/pair.ts';
+import { PairSums } from '../../trainer-image/reference/sums.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { dataReportFile, judgeLabels, type DataReport } from '../../trainer-image/stages/quality.ts';
 import { train } from '../../trainer-image/train.ts';
@@ -222,10 +223,10 @@ describe('policy Fail', () => {
     const fence = { generation: 1, check: () => {} };
     mkdirSync(run.paths.checkpoints, { recursive: true });
     // Per token: -3 against -2, then -2 against -3; the sums say the opposite.
-    judgeLabels({ run, report: heard, fence }, of, [
-      { chosen: -6, rejected: -20 },
-      { chosen: -20, rejected: -6 },
-    ]);
+    const sums = new PairSums(2);
+    sums.set(0, { chosen: -6, rejected: -20 });
+    sums.set(1, { chosen: -20, rejected: -6 });
+    judgeLabels({ run, report: heard, fence }, of, sums);
     const why = 'the reference finds the rejected answer likelier by 1.00 nats per token';
     expect(reportOf(run).findings[0]).toMatchObject({ value: 0.5, worst: [{ row: 7, why }] });
   });

@@ -1,8 +1,9 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { Metrics } from '../../crds/progress.ts';
 import { resolveRun } from '../../trainer-image/config.ts';
+import { first } from '../../trainer-image/data/token-rows.ts';
 import { sumTokens } from '../../trainer-image/loss/scores.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
 import { generate, type Generated } from '../../trainer-image/model/generate.ts';
@@ -82,20 +83,33 @@ describe('a reference model of its own', () => {
     await expect(train(run, 'test', listen())).rejects.toMatchObject({ reason: 'CheckpointMismatch' });
   });
 
-  test('answers the prompts of the comparison', async () => {
+  test.each(['', ', precompute: false'])('answers the prompts of the comparison%s', async (settings) => {
     const spec = withoutSft.replace(/compare: \{[^}]*\}/, 'compare: { fromHeldOut: 1, prompts: [], maxNewTokens: 5 }');
-    const { run } = prepareOther(gpt2, withReference('', spec));
+    const { run } = prepareOther(gpt2, withReference(settings, spec));
     await train(run, 'test', listen());
     const { samples } = readSealed(join(run.paths.checkpoints, 'comparison.json')) as { samples: Sample[] };
     const { data, context } = await load(run, 'test', listen());
     const { network } = new Learner(run.paths.reference as string, run.job.spec.training);
     const { stop, tokenizer } = questionsOf(run, data.heldOut, context.positions);
-    const prompts = data.heldOut.slice(0, 1).map(({ prompt }) => prompt);
+    const prompts = first(data.heldOut, 1).map(({ prompt }) => prompt);
     const [answer] = generate(network, prompts, { maxNewTokens: 5, stop, budget: 1000, beat: () => {} });
     const { tokens, ended } = answer as Generated;
     expect(samples.map(({ reference }) => reference.text)).toEqual([
       tokenizer.decode([...(ended ? tokens.slice(0, -1) : tokens)]),
     ]);
+  });
+
+  test('that is in memory is not loaded again for the comparison: its folder may be gone by then', async () => {
+    const { folder, run } = prepareOther(gpt2, withReference(', precompute: false'));
+    const heard = listen();
+    const beat = (part?: Parameters<Heard['beat']>[0]): void => {
+      heard.beats.push(part ?? {});
+      if (part?.stage === 'Comparing') rmSync(join(folder, 'models', 'other'), { recursive: true, force: true });
+    };
+    await train(run, 'test', { ...heard, beat });
+    expect(existsSync(join(folder, 'models', 'other'))).toBe(false);
+    expect(heard.warnings.map(([reason]) => reason)).not.toContain('ComparisonFailed');
+    expect(heard.beats.find(({ comparison }) => comparison !== undefined)?.comparison).toMatchObject({ prompts: 1 });
   });
 
   test('gives the KL against its own weights', () => {

@@ -31,9 +31,9 @@ export interface LoadOptions {
 
 /** Pairs for training and those held out, with the prompt's normalised text deciding the side. */
 export interface PairSet {
-  /** In a file: there may be more of them than memory holds. */
+  /** Both in files: there may be more of them than memory holds. */
   train: Rows<Pair>;
-  heldOut: Pair[];
+  heldOut: Rows<Pair>;
   dropped: DroppedCounts;
 }
 
@@ -77,7 +77,8 @@ export async function loadPairs(
   tokenizer: Tokenizer,
   options: LoadOptions & { holdout: number },
 ): Promise<PairSet> {
-  const set = { train: new TokenRows(pairForm, options.folder), heldOut: [] as Pair[], dropped: {} as DroppedCounts };
+  const rowsInFile = (): TokenRows<Pair> => new TokenRows(pairForm, options.folder);
+  const set = { train: rowsInFile(), heldOut: rowsInFile(), dropped: {} as DroppedCounts };
   const parts = partsOf(file, options);
   const checks = parts.map(() => promptsInAllOrNone(file, options.columns.prompt));
   let rows = 0;

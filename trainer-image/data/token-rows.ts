@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writing } from '../checkpoint/durable.ts';
+import { Column } from './column.ts';
 import type { Example, Pair } from './pair.ts';
 
 /** Rows in their order; an array is one, and so are rows in a file. */
@@ -96,34 +97,16 @@ class WordFile {
   }
 }
 
-/** Numbers that are appended one by one, 8 bytes each. */
-class Numbers {
-  #values = new Float64Array(1024);
-  length = 0;
-
-  push(value: number): void {
-    if (this.length === this.#values.length) {
-      const larger = new Float64Array(2 * this.length);
-      larger.set(this.#values);
-      this.#values = larger;
-    }
-    this.#values[this.length++] = value;
-  }
-
-  at(index: number): number {
-    return this.#values[index] as number;
-  }
-}
-
 /**
- * Tokenised rows in a file: memory holds 16 bytes of each, so that a data set may be larger than memory. A record is the
+ * Tokenised rows in a file: memory holds 12 bytes of each, so that a data set may be larger than memory. A record is the
  * row's number, the lengths of its parts, and their token ids.
  */
 export class TokenRows<T extends { row: number }> implements Rows<T> {
   readonly #form: Form<T>;
   readonly #file: WordFile;
-  readonly #starts = new Numbers();
-  readonly #sizes = new Numbers();
+  /** Words before each record, and in it. */
+  readonly #starts = new Column(Float64Array);
+  readonly #sizes = new Column(Uint32Array);
 
   /** `file` is for `filter`, whose result shares it. */
   constructor(form: Form<T>, folder: string = tmpdir(), file: WordFile = new WordFile(folder)) {
@@ -204,4 +187,9 @@ export function joined<T>(first: Rows<T>, second: Rows<T>): Iterable<T> & { read
       yield* second;
     },
   };
+}
+
+/** The first of them, at most so many. */
+export function first<T>(rows: Rows<T>, most: number): T[] {
+  return Array.from({ length: Math.min(most, rows.length) }, (_, i) => rows.at(i) as T);
 }

@@ -35,8 +35,13 @@ export interface PairOutcome extends PairScores {
   slopes: PairSlopes;
 }
 
-export function batchTotals(pairs: readonly { chosen: { length: number } }[]): BatchTotals {
-  return { pairs: pairs.length, chosenTokens: pairs.reduce((sum, { chosen }) => sum + chosen.length, 0) };
+export function batchTotals(pairs: Iterable<{ chosen: { length: number } }>): BatchTotals {
+  const totals = { pairs: 0, chosenTokens: 0 };
+  for (const { chosen } of pairs) {
+    totals.pairs += 1;
+    totals.chosenTokens += chosen.length;
+  }
+  return totals;
 }
 
 /** Whether the loss of a pair depends on the other pairs of its optimizer batch. */

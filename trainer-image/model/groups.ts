@@ -1,4 +1,4 @@
-import { groupTokens, layOut, microBatches, type Group, type Layout } from '../data/layout.ts';
+import { eachMicroBatch, groupTokens, layOut, microBatches, type Group, type Layout } from '../data/layout.ts';
 import type { Example, Pair } from '../data/pair.ts';
 
 /** Positions of one head call at once: bounds [positions, vocabulary] logits. */
@@ -19,7 +19,13 @@ export function layOutExamples(examples: readonly Example[]): Layout {
 export const pairTokens = (pair: Pair): number => groupTokens(pairGroup(pair));
 export const exampleTokens = (example: Example): number => groupTokens(exampleGroup(example));
 
-/** Splits an optimizer batch by the token budget `training.microBatchTokens`. */
+/** Splits pairs or examples, in their order, by the token budget `training.microBatchTokens`. */
+export const eachPairBatch = (pairs: Iterable<Pair>, budget: number): Generator<Pair[]> =>
+  eachMicroBatch(pairs, pairTokens, budget);
+export const eachExampleBatch = (examples: Iterable<Example>, budget: number): Generator<Example[]> =>
+  eachMicroBatch(examples, exampleTokens, budget);
+
+/** The same of an optimizer batch, which is in memory. */
 export function splitPairs(pairs: readonly Pair[], budget: number): Pair[][] {
   return microBatches(pairs, pairTokens, budget);
 }

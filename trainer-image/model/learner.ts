@@ -27,6 +27,12 @@ export interface StateTensor {
 /** Saved values of a tensor by its name. */
 export type SavedValues = (name: string, shape: readonly number[]) => Float32Array;
 
+interface LoadOptions {
+  /** A folder as PEFT writes it. */
+  adapter?: string | undefined;
+  beat?: () => void;
+}
+
 /** Gives the loss of some pairs of a micro-batch, the first of which is its pair `from`. */
 export type LossOf = (scores: readonly PairScores[], from: number) => readonly PairOutcome[];
 
@@ -47,12 +53,12 @@ export class Learner {
   private step = 0;
 
   /**
-   * Loads a checkpoint folder, and PEFT's folder of an adapter for it if one is given. Throws InvalidConfiguration for one
-   * that cannot be used.
+   * Loads a checkpoint folder, and PEFT's folder of an adapter for it if one is given; `beat` after each weight. Throws
+   * InvalidConfiguration for one that cannot be used.
    */
-  constructor(folder: string, training: Training, adapter?: string) {
+  constructor(folder: string, training: Training, { adapter, beat }: LoadOptions = {}) {
     const { lora, seed } = training;
-    this.network = new Network(folder, lora && { settings: lora, seed, folder: adapter });
+    this.network = new Network(folder, lora && { settings: lora, seed, folder: adapter }, beat);
     this.heldOutKl = new HeldOutKl(this.network);
     this.training = training;
   }

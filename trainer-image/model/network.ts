@@ -41,12 +41,15 @@ function eachWeight<T>(
   folder: string,
   architecture: Architecture,
   f: (name: string, shape: readonly number[], data: Float32Array) => T,
+  beat: () => void,
 ): T[] {
   const weights = openWeights(folder);
   try {
     return weightShapes(architecture).map(([name, shape]) => {
       const stored = nameIn(weights.names, name, architecture.basePrefix);
-      return f(name, shape, weights.read(stored, shape).data);
+      const result = f(name, shape, weights.read(stored, shape).data);
+      beat();
+      return result;
     });
   } finally {
     weights.close();
@@ -74,12 +77,12 @@ export class Network {
   private readonly byName: ReadonlyMap<string, Variable>;
   private readonly lora: LoraStart | undefined;
 
-  /** Loads a Hugging Face checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
-  constructor(folder: string, lora?: LoraStart) {
+  /** Loads a Hugging Face checkpoint folder; `beat` after each weight. Throws InvalidConfiguration for one that cannot be used. */
+  constructor(folder: string, lora?: LoraStart, beat: () => void = () => {}) {
     this.raw = readConfig(folder);
     const plain = architectureOf(this.raw);
     this.architecture = lora === undefined ? plain : withLora(plain, lora.settings);
-    this.variables = eachWeight(folder, plain, (name, shape, data) => createVariable(name, data, shape));
+    this.variables = eachWeight(folder, plain, (name, shape, data) => createVariable(name, data, shape), beat);
     this.lora = lora;
     const adapters = this.firstAdapters().map(({ name, shape, data }) => createVariable(name, data, shape));
     this.trained = lora === undefined ? this.variables : adapters;
@@ -99,11 +102,11 @@ export class Network {
   }
 
   /** Sets every weight to that of a checkpoint folder of the same model, and adapters to their start. */
-  load(folder: string): void {
+  load(folder: string, beat: () => void = () => {}): void {
     const set = (name: string, shape: readonly number[], data: Float32Array): void =>
       scope(() => (this.byName.get(name) as Variable).assign(tensor(data, shape)));
     // Beside adapters the weights never change.
-    if (this.trainsAll) eachWeight(folder, this.architecture, set);
+    if (this.trainsAll) eachWeight(folder, this.architecture, set, beat);
     for (const { name, shape, data } of this.firstAdapters()) set(name, shape, data);
   }
 

@@ -4,11 +4,11 @@ import { sumTokens, type PairLogProbs } from '../loss/scores.ts';
 import { splitPairs } from '../model/groups.ts';
 import { Learner, type SavedValues, type StateTensor, type Training } from '../model/learner.ts';
 
-/** Loads a reference model of its own, without the policy's adapters. */
-export function loadReference(folder: string, training: Training): Learner {
+/** Loads a reference model of its own, without the policy's adapters; `beat` after each weight. */
+export function loadReference(folder: string, training: Training, beat: () => void): Learner {
   const plain = { ...training };
   delete plain.lora;
-  return new Learner(folder, plain);
+  return new Learner(folder, plain, { beat });
 }
 
 /** Frees a model that is not needed any more. */
@@ -48,6 +48,11 @@ export class LiveReference {
     this.model = model;
     this.policy = policy;
     this.sync = sync;
+  }
+
+  /** The model, where it stays as it was at the start. */
+  get atStart(): Learner | undefined {
+    return this.sync === undefined ? this.model : undefined;
   }
 
   /** Log-probabilities of pairs under the present reference; `beat` after each micro-batch, it may throw to stop. */

@@ -12,26 +12,26 @@ import { splitPairs } from '../model/groups.ts';
 import type { Learner } from '../model/learner.ts';
 import { Stopped, type StageContext } from './context.ts';
 import type { Prompt, Questions } from './questions.ts';
-import { withReferenceAtStart } from './reference.ts';
+import type { LiveReference } from '../reference/live.ts';
+import { withReferenceAtStart } from './reference-at-start.ts';
 
 const sampleOf = z.custom<Sample>((value) => typeof value === 'object' && value !== null);
 const storedSchema = z.object({ key: z.string(), samples: z.array(sampleOf) });
 
 /**
- * Both models answer the same prompts, greedily: first the policy with the present weights, which are set again at the
- * end, then the reference. Done once; a restarted run reads it back.
+ * Both models answer the same prompts, greedily: first the policy, then the reference (`live`, where it is in memory).
+ * Done once; a restarted run reads it back.
  */
-function compareWithReference(context: StageContext, asked: Questions): Sample[] {
+function compareWithReference(context: StageContext, asked: Questions, live: LiveReference | undefined): Sample[] {
   const { run, learner, plan, fence, report } = context;
   const { prompts, tokenizer } = asked;
   if (prompts.length === 0) return [];
-  const weights = new Map(learner.weights().map(({ name, read }) => [name, read()]));
-  const key = keyOf([plan, asked.maxNewTokens], prompts, weights);
+  const key = keyOf([plan, asked.maxNewTokens], prompts, digestOf(context));
   const file = join(run.paths.checkpoints, 'comparison.json');
   const stored = storedSchema.safeParse(readSealed(file));
   if (stored.success && stored.data.key === key) return stored.data.samples;
   report.info(`both models answer ${prompts.length} prompts`);
-  const { pairs, ofReference } = askBoth(context, asked, weights);
+  const { pairs, ofReference } = askBoth(context, asked, live);
   const ofPolicy = scored(context, pairs, learner);
   const samples = prompts.map((prompt, i) => {
     const [pair, own, other] = [pairs[i], ofPolicy[i], ofReference[i]] as [AnswerPair, PairLogProbs, PairLogProbs];
@@ -42,9 +42,9 @@ function compareWithReference(context: StageContext, asked: Questions): Sample[]
 }
 
 /** The comparison, or none with a warning where it fails by itself: the model is trained, and worth more than its report. */
-export function compareOrWarn(context: StageContext, asked: Questions): Sample[] {
+export function compareOrWarn(context: StageContext, asked: Questions, live: LiveReference | undefined): Sample[] {
   try {
-    return compareWithReference(context, asked);
+    return compareWithReference(context, asked, live);
   } catch (error) {
     if (error instanceof Stopped || error instanceof TrainerError) throw error;
     const message = `the comparison with the reference failed and is left out: ${(error as Error).message}`;
@@ -53,23 +53,25 @@ export function compareOrWarn(context: StageContext, asked: Questions): Sample[]
   }
 }
 
-/** Both models' answers, and what the reference makes of them; the learner has `weights` again, whatever happens. */
+/** Both models' answers, and what the reference makes of them. */
 function askBoth(
   context: StageContext,
   asked: Questions,
-  weights: ReadonlyMap<string, Float32Array>,
+  live: LiveReference | undefined,
 ): { pairs: AnswerPair[]; ofReference: PairLogProbs[] } {
   const answer = answering(context, asked);
   const policy = answer(context.learner);
-  try {
-    return withReferenceAtStart(context, (reference) => {
-      const pairs = pairsOf(asked.prompts, policy, answer(reference));
-      return { pairs, ofReference: scored(context, pairs, reference) };
-    });
-  } finally {
-    context.learner.restoreWeights((name) => weights.get(name) as Float32Array);
-  }
+  const askReference = (reference: Learner) => {
+    const pairs = pairsOf(asked.prompts, policy, answer(reference));
+    return { pairs, ofReference: scored(context, pairs, reference) };
+  };
+  return withReferenceAtStart(context, live, askReference, beating(context));
 }
+
+const beating =
+  ({ report }: StageContext) =>
+  (): void =>
+    report.beat({ stage: 'Comparing' });
 
 /** The policy's answer as `chosen`, the reference's as `rejected`. */
 interface AnswerPair extends Pair {
@@ -91,14 +93,19 @@ const ratios = (policy: PairLogProbs, reference: PairLogProbs): PairLogProbs => 
   rejected: policy.rejected - reference.rejected,
 });
 
-function keyOf(
-  settings: readonly unknown[],
-  prompts: readonly Prompt[],
-  weights: ReadonlyMap<string, Float32Array>,
-): string {
+function keyOf(settings: readonly unknown[], prompts: readonly Prompt[], weights: string): string {
   const hash = createHash('sha256').update(JSON.stringify(settings));
   for (const { tokens } of prompts) hash.update(tokens).update('|');
-  for (const data of weights.values()) hash.update(data);
+  return hash.update(weights).digest('hex');
+}
+
+/** sha256 of the policy's weights, read one by one with a beat after each. */
+function digestOf(context: StageContext): string {
+  const [hash, beat] = [createHash('sha256'), beating(context)];
+  for (const { read } of context.learner.weights()) {
+    hash.update(read());
+    beat();
+  }
   return hash.digest('hex');
 }
 
@@ -116,10 +123,10 @@ function answering({ run, report }: StageContext, { prompts, maxNewTokens, stop 
     );
 }
 
-function scored({ run, report }: StageContext, pairs: readonly AnswerPair[], model: Learner): PairLogProbs[] {
-  return splitPairs(pairs, run.job.spec.training.microBatchTokens).flatMap((batch) => {
+function scored(context: StageContext, pairs: readonly AnswerPair[], model: Learner): PairLogProbs[] {
+  return splitPairs(pairs, context.run.job.spec.training.microBatchTokens).flatMap((batch) => {
     const scores = model.tokenLogProbs(batch).map((tokens) => sumTokens(tokens));
-    report.beat({ stage: 'Comparing' });
+    beating(context)();
     return scores;
   });
 }

@@ -12,7 +12,7 @@ import { createGates, passGates, type DataReport } from './quality.ts';
 /** All that a run trains and evaluates on. */
 export interface RunData {
   train: Rows<Pair>;
-  heldOut: readonly Pair[];
+  heldOut: Rows<Pair>;
   examples: Rows<Example>;
   dropped: DroppedCounts;
   quality: DataReport;
@@ -55,7 +55,7 @@ export async function loadData(run: Run, report: Reporter): Promise<RunData> {
   const dropped = { ...pairs.dropped, ...tuning.dropped };
   const loaded = { train: pairs.train, heldOut: pairs.heldOut, examples: tuning.examples, dropped };
   const passed = passGates(run, gates, loaded);
-  const data = evaluation === undefined ? passed : { ...passed, heldOut: [...evaluation.train] };
+  const data = evaluation === undefined ? passed : { ...passed, heldOut: evaluation.train };
   checkHeldOut(data.heldOut, job.spec.evaluation);
   return data;
 }
@@ -85,7 +85,7 @@ const tuningOptions = ({ sft, dataset, training }: Run['job']['spec']) => ({
 });
 
 /** Throws InvalidData when no pair is held out and the run is to be judged by such pairs. */
-function checkHeldOut(heldOut: readonly Pair[], { earlyStopping, loadBestModelAtEnd }: DPOJobSpec['evaluation']): void {
+function checkHeldOut(heldOut: Rows<Pair>, { earlyStopping, loadBestModelAtEnd }: DPOJobSpec['evaluation']): void {
   if (heldOut.length > 0 || (earlyStopping === undefined && loadBestModelAtEnd !== true)) return;
   const message = 'evaluation.earlyStopping and loadBestModelAtEnd need held-out pairs and there is none';
   throw new TrainerError('InvalidData', `${message}: raise dataset.holdout or set dataset.evalSource`);

@@ -33,7 +33,7 @@ export class Evaluation {
   /** Evaluates the present weights, which are those after `step` steps; does nothing when that has been done. */
   at(step: number): void {
     const { report, learner } = this.context;
-    if (this.heldOut.batches.length === 0 || this.figures['evaluatedStep'] === step) return;
+    if (this.heldOut.pairs.length === 0 || this.figures['evaluatedStep'] === step) return;
     const started = performance.now();
     const where = { stage: 'Evaluating', step, totalSteps: this.totalSteps } as const;
     const metrics = evaluate(learner, this.heldOut, () => report.beat(where));

@@ -11,7 +11,7 @@ import { rowChecks } from '../data/quality/row-checks.ts';
 import type { Rows } from '../data/token-rows.ts';
 import { percent } from '../data/quality/share.ts';
 import { TrainerError } from '../errors.ts';
-import type { PairLogProbs } from '../loss/scores.ts';
+import type { PairSums } from '../reference/sums.ts';
 import type { StageContext } from './context.ts';
 import type { RunData } from './data.ts';
 
@@ -57,9 +57,9 @@ interface Passed<T> {
 export function passGates(run: Run, gates: Gates, data: Loaded): Loaded & { quality: DataReport } {
   const { dataset, sft } = run.job.spec;
   const dropped = { ...data.dropped };
+  const checks = droppingChecks(dataset.quality);
   const pass = <T extends { row: number }>(name: Finding['dataset'], sets: Rows<T>[]): Passed<T> => {
     const verdict = gates[name].conclude(gates.evaluation);
-    const checks = droppingChecks(dataset.quality);
     const stays = ({ row }: T): boolean => {
       const flaw = verdict.flawOf(row, checks);
       if (flaw === undefined) return true;
@@ -67,14 +67,14 @@ export function passGates(run: Run, gates: Gates, data: Loaded): Loaded & { qual
       dropped[reason] = (dropped[reason] ?? 0) + 1;
       return false;
     };
-    const kept = sets.map((set) => set.filter(stays));
+    const kept = checks.length === 0 ? sets : sets.map((set) => set.filter(stays));
     return { kept, rows: verdict.rows, findings: findingsOf(name, verdict, dataset.quality.thresholds) };
   };
   const pairs = pass('preference', [data.train, data.heldOut]);
   const tuning = sft === undefined ? undefined : pass('sft', [data.examples]);
   const [train = [], heldOut = []] = pairs.kept;
   const [examples = []] = tuning?.kept ?? [];
-  const left = { train, heldOut: [...heldOut], examples, dropped, quality: dataReport(run, dropped, pairs, tuning) };
+  const left = { train, heldOut, examples, dropped, quality: dataReport(run, dropped, pairs, tuning) };
   if (train.length === 0 || (sft !== undefined && examples.length === 0)) throw nothingLeft(dropped);
   return left;
 }
@@ -153,13 +153,13 @@ function failure({ files }: DataReport, beyond: readonly Finding[], report: stri
 
 const isShare = (check: keyof Thresholds): boolean => !['promptDiversity', 'ngramDiversity'].includes(check);
 
-/** Judges the preferences by the reference's margins per token; `reference` in the order of the training pairs. */
-export function judgeLabels(place: Place, data: RunData, reference: readonly PairLogProbs[]): void {
-  const margins = new Float64Array(reference.length);
-  const rows = new Uint32Array(reference.length);
+/** Judges the preferences by the reference's margins per token; `reference` has the training pairs first. */
+export function judgeLabels(place: Place, data: RunData, reference: PairSums): void {
+  const margins = new Float64Array(data.train.length);
+  const rows = new Uint32Array(data.train.length);
   let i = 0;
   for (const pair of data.train) {
-    const { chosen, rejected } = reference[i] as PairLogProbs;
+    const { chosen, rejected } = reference.at(i);
     margins[i] = chosen / pair.chosen.length - rejected / pair.rejected.length;
     rows[i] = pair.row;
     i += 1;

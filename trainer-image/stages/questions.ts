@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Run } from '../config.ts';
 import type { Pair } from '../data/pair.ts';
+import { first, type Rows } from '../data/token-rows.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import { TrainerError } from '../errors.ts';
 import type { Sample } from '../metrics/samples.ts';
@@ -51,12 +52,12 @@ function encode(tokenizer: Tokenizer, content: string, at: number): Int32Array {
  * Held-out prompts as they are, and the job's texts; made before anything is computed, so that one that cannot be used is
  * known at once. `positions`: what the model has learned, if it has learned positions.
  */
-export function questionsOf({ job, paths }: Run, heldOut: readonly Pair[], positions = Infinity): Questions {
+export function questionsOf({ job, paths }: Run, heldOut: Rows<Pair>, positions = Infinity): Questions {
   const { compare } = job.spec.evaluation;
   const tokenizer = loadTokenizer(paths.model, job.spec.model.chatTemplate);
   const { maxNewTokens } = compare;
   const room = roomFor(positions, { maxLength: job.spec.training.maxLength, maxNewTokens });
-  const own = heldOut.slice(0, compare.fromHeldOut).map(({ prompt }): Prompt => {
+  const own = first(heldOut, compare.fromHeldOut).map(({ prompt }): Prompt => {
     return { source: 'heldOut', tokens: prompt, text: tokenizer.decode([...prompt]) };
   });
   const given = compare.prompts.map((text, i): Prompt => {

@@ -3,7 +3,7 @@ import { stepBatch, stepsPerEpoch } from '../data/order.ts';
 import { packBlocks } from '../data/packing.ts';
 import type { Example, Pair } from '../data/pair.ts';
 import type { Rows } from '../data/token-rows.ts';
-import { exampleTokens, splitExamples } from '../model/groups.ts';
+import { eachExampleBatch, exampleTokens, splitExamples } from '../model/groups.ts';
 import { learningRateAt } from '../optimizer/schedule.ts';
 import type { StageContext } from './context.ts';
 import { checkFinite, runSteps } from './steps.ts';
@@ -32,16 +32,20 @@ const answerTokens = (examples: readonly Example[]): number =>
   examples.reduce((sum, { completion }) => sum + completion.length, 0);
 
 /** Cross-entropy of the held-out pairs' chosen answers, mean over their tokens; undefined when there are none. */
-function heldOutLoss(context: StageContext, heldOut: readonly Pair[], steps: number): number | undefined {
+function heldOutLoss(context: StageContext, heldOut: Rows<Pair>, steps: number): number | undefined {
   const { learner, report, run } = context;
-  const examples = heldOut.map(({ row, prompt, chosen }): Example => ({ row, prompt, completion: chosen }));
-  if (examples.length === 0) return undefined;
-  let sum = 0;
-  for (const part of splitExamples(examples, run.job.spec.training.microBatchTokens)) {
+  if (heldOut.length === 0) return undefined;
+  let [sum, tokens] = [0, 0];
+  for (const part of eachExampleBatch(chosenOf(heldOut), run.job.spec.training.microBatchTokens)) {
     sum -= learner.exampleLogProb(part);
+    tokens += answerTokens(part);
     report.beat({ stage: 'SFT', stageStep: steps });
   }
-  return sum / answerTokens(examples);
+  return sum / tokens;
+}
+
+function* chosenOf(pairs: Iterable<Pair>): Generator<Example> {
+  for (const { row, prompt, chosen } of pairs) yield { row, prompt, completion: chosen };
 }
 
 /** Adds the gradient of a step's examples; returns their loss, mean over the answers' tokens. */
@@ -58,7 +62,7 @@ function accumulate({ learner, report, run }: StageContext, batch: readonly Exam
 /** Supervised fine-tuning on the answers' tokens alone; schedule and warm-up are training's unless `sft` has its own. */
 export function fineTune(
   context: StageContext,
-  { examples, heldOut }: { examples: Rows<Example>; heldOut: readonly Pair[] },
+  { examples, heldOut }: { examples: Rows<Example>; heldOut: Rows<Pair> },
   from: number,
 ): void {
   const { learner, report, run } = context;

@@ -11,7 +11,7 @@ export const startStore = ({ store }: StageContext): CheckpointStore => store.wi
 export function tuneOrRestoreStart(context: StageContext, data: RunData, saved: Checkpoint | undefined): void {
   const { learner, run } = context;
   if (run.job.spec.sft === undefined) return;
-  if (restoreTuned(context)) return;
+  if (restoreTuned(context, () => context.report.beat())) return;
   learner.startStage();
   if (saved?.stage === 'SFT') learner.restore(saved.read);
   fineTune(context, data, saved?.stage === 'SFT' ? saved.step : 0);
@@ -22,12 +22,12 @@ export function tuneOrRestoreStart(context: StageContext, data: RunData, saved: 
 
 /**
  * Sets the weights to those at the start of the preference stage, which are the reference's. Throws InternalError when what
- * the SFT stage left has been damaged meanwhile.
+ * the SFT stage left has been damaged meanwhile; `beat` after each weight.
  */
-export function loadStart(context: StageContext): void {
+export function loadStart(context: StageContext, beat: () => void): void {
   const { learner, run } = context;
-  if (run.job.spec.sft === undefined) return learner.network.load(run.paths.model);
-  if (restoreTuned(context)) return;
+  if (run.job.spec.sft === undefined) return learner.network.load(run.paths.model, beat);
+  if (restoreTuned(context, beat)) return;
   const message = 'the weights that fine-tuning left are damaged: a restarted run makes them anew';
   throw new TrainerError('InternalError', message);
 }
@@ -42,11 +42,17 @@ export function startDigests(context: StageContext): string[] {
 }
 
 /** Sets the weights to what the SFT stage left, if it has been done. */
-function restoreTuned(context: StageContext): boolean {
+function restoreTuned(context: StageContext, beat: () => void): boolean {
   const { plan, learner } = context;
   const finished = startStore(context).newest(plan);
   if (finished === undefined) return false;
-  learner.restoreWeights(finished.read);
-  finished.close();
+  try {
+    learner.restoreWeights((name, shape) => {
+      beat();
+      return finished.read(name, shape);
+    });
+  } finally {
+    finished.close();
+  }
   return true;
 }

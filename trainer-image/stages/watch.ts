@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Metrics } from '../../crds/progress.ts';
 import type { Pair } from '../data/pair.ts';
+import type { Rows } from '../data/token-rows.ts';
+import { batchTotals } from '../loss/objective.ts';
 import { History, type Entry } from '../metrics/history.ts';
 import { Signals, type Signal } from '../metrics/signals.ts';
 import type { ProgressPart, StageContext } from './context.ts';
@@ -16,10 +18,11 @@ export class Watch {
   private signals: Signals;
   private readonly told = new Set<string>();
 
-  constructor({ run, report }: Pick<StageContext, 'run' | 'report'>, heldOut: readonly Pair[]) {
+  constructor({ run, report }: Pick<StageContext, 'run' | 'report'>, heldOut: Rows<Pair>) {
     this.history = new History(join(run.paths.checkpoints, 'history.jsonl'));
     this.report = report;
-    this.chosenTokens = heldOut.reduce((sum, { chosen }) => sum + chosen.length, 0) / heldOut.length;
+    const { chosenTokens, pairs } = batchTotals(heldOut);
+    this.chosenTokens = chosenTokens / pairs;
     this.signals = new Signals(this.chosenTokens);
   }
 

@@ -14,7 +14,7 @@ const magnitudes = adapterCases['qwen3, DoRA'] as LoraCase;
 const oneOfTwo = adapterCases['gpt2, one of two layers of a name'] as LoraCase;
 
 const begin = (known: LoraCase, settings: LoraSettings, folder = adapterFolder(known)): Learner =>
-  new Learner(modelOf(known), trainingOf({ lora: settings }), folder);
+  new Learner(modelOf(known), trainingOf({ lora: settings }), { adapter: folder });
 
 test('loading the model again takes an adapter that was trained back to where it began', () => {
   const learner = begin(everywhere, settingsOf(everywhere));
@@ -101,7 +101,7 @@ describe('a folder that cannot be begun with is refused before anything is compu
 
   test('an adapter of another model', () => {
     const ofLlama = settingsOf(everywhere);
-    expect(() => new Learner(modelOf(everywhere), trainingOf({ lora: ofLlama }), adapterFolder(oneOfTwo))).toThrow(
+    expect(() => begin(everywhere, ofLlama, adapterFolder(oneOfTwo))).toThrow(
       "it holds base_model.model.transformer.h.0.attn.c_proj.lora_A.weight, which is no adapter of a dense layer in this model's blocks",
     );
   });

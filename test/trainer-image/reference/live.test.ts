@@ -21,7 +21,7 @@ test('a synced reference takes its share of the policy every so many steps, and 
 
 test('a reference that is released leaves no tensor behind', () => {
   const before = liveTensors();
-  const reference = loadReference(`${goldenFolder}/tiny`, trainingOf());
+  const reference = loadReference(`${goldenFolder}/tiny`, trainingOf(), () => {});
   reference.tokenLogProbs(goldenPairs.slice(0, 1));
   expect(liveTensors()).toBeGreaterThan(before);
   release(reference);

@@ -1,5 +1,5 @@
 import type { Text } from '../messages.ts';
-import { Column } from './column.ts';
+import { Column } from '../column.ts';
 import { promptKey, rowKey } from './fingerprint.ts';
 import { LengthCounter, type LengthBias } from './length-bias.ts';
 import { distinctShare, PromptSample } from './prompt-diversity.ts';

@@ -4,7 +4,7 @@ type Values = Float64Array | Uint32Array | Uint8Array;
 export class Column<T extends Values> {
   private readonly make: new (length: number) => T;
   private values: T;
-  private length = 0;
+  length = 0;
 
   constructor(make: new (length: number) => T) {
     this.make = make;
@@ -18,6 +18,10 @@ export class Column<T extends Values> {
       this.values = larger;
     }
     this.values[this.length++] = value;
+  }
+
+  at(index: number): number {
+    return this.values[index] as number;
   }
 
   /** What was appended so far, without copying. */
