@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
+import { acceleratorRules, acceleratorSchema } from './accelerator.ts';
 import { columnsSchema, datasetRules, datasetSource, mixture, sourceRules, split } from './dataset.ts';
 import { adapterRules, loraRules, loraSchema, outputFormats } from './lora.ts';
 import { lossFields, lossRules } from './losses.ts';
@@ -110,13 +111,6 @@ const checkpointSchema = z
   })
   .default({ everySteps: 100, everySeconds: 600, keep: 2, gracePeriodSeconds: 120 });
 
-const acceleratorSchema = z
-  .object({
-    resource: z.string().min(1).max(253).default('nvidia.com/gpu'),
-    count: z.int().min(0).max(1).default(1).describe('0 trains on CPU'),
-  })
-  .default({ resource: 'nvidia.com/gpu', count: 1 });
-
 /** A Kubernetes quantity: 2, "500m", "16Gi". */
 const quantity = z.union([z.int(), z.string()]).meta({ 'x-kubernetes-int-or-string': true });
 const quantities = z.record(z.string(), quantity);
@@ -170,7 +164,14 @@ const specFields = z.object({
     ),
   ttlSecondsAfterFinished: seconds(0).optional().describe('The DPOJob is deleted so long after it finished'),
 });
-export const specSchema = withRules(specFields, [...sftRules, ...evaluationRules, ...loraRules, ...referenceRules]);
+
+export const specSchema = withRules(specFields, [
+  ...acceleratorRules,
+  ...sftRules,
+  ...evaluationRules,
+  ...loraRules,
+  ...referenceRules,
+]);
 /** A DPOJob's spec with its defaults filled in. */
 export type DPOJobSpec = z.output<typeof specSchema>;
 /** A DPOJob's spec as a user writes it. */

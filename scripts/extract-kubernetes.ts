@@ -12,7 +12,20 @@ import { goFor } from '../test/cluster/go-program.ts';
 const file = join('crds', 'kubernetes', 'definitions.json');
 const goMod = readFileSync('test/cluster/kubeall/go.mod', 'utf8');
 const version = /k8s\.io\/kubernetes (v[\d.]+)/.exec(goMod)?.[1] as string;
-const wanted = ['LocalObjectReference', 'Toleration', 'Affinity', 'EnvVar', 'PodSecurityContext'];
+const wanted = [
+  'LocalObjectReference',
+  'Toleration',
+  'Affinity',
+  'TopologySpreadConstraint',
+  'EnvVar',
+  'EnvFromSource',
+  'PodSecurityContext',
+  'PodResourceClaim',
+  'Volume',
+  'VolumeMount',
+];
+/** A quantity may be written as a number, too. */
+const quantity = '#/definitions/io.k8s.apimachinery.pkg.api.resource.Quantity';
 
 type Schema = Record<string, unknown>;
 /** The OpenAPI document as Kubernetes ships it. */
@@ -34,6 +47,7 @@ function inline(schema: unknown, definitions: Record<string, Schema>): unknown {
   if (Array.isArray(schema)) return schema.map((one) => inline(one, definitions));
   if (typeof schema !== 'object' || schema === null) return schema;
   const { $ref: reference, description: _, ...rest } = schema as Schema;
+  if (reference === quantity) return { type: 'string', format: 'int-or-string' };
   if (typeof reference === 'string') return inline(definitions[reference.replace('#/definitions/', '')], definitions);
   return Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, inline(value, definitions)]));
 }

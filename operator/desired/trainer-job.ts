@@ -59,6 +59,8 @@ const passedOn = [
   'nodeSelector',
   'tolerations',
   'affinity',
+  'topologySpreadConstraints',
+  'resourceClaims',
   'priorityClassName',
   'runtimeClassName',
   'schedulerName',
@@ -90,7 +92,7 @@ function podSpec(job: DPOJob, attempt: number, images: TrainerImages): V1PodSpec
 
 function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1VolumeMount[]): V1Container {
   const fieldRef = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
-  const envFrom = secrets(spec);
+  const envFrom = [...((spec.pod.envFrom ?? []) as NonNullable<V1Container['envFrom']>), ...secrets(spec)];
   return {
     name: trainerContainer,
     image: trainerImage(spec, images),
@@ -128,15 +130,18 @@ function secrets({ dataset, sft, reference, model }: DPOJobSpec): NonNullable<V1
   });
 }
 
-/** The job's resources with its accelerator among the limits. */
+/** The job's resources, its accelerator among the limits or the claims, of which the container gets all. */
 function resources(spec: DPOJobSpec): V1ResourceRequirements {
   const quantities = (given: Record<string, string | number> = {}): [string, string][] =>
     Object.entries(given).map(([name, quantity]) => [name, String(quantity)]);
-  const { resource, count } = spec.accelerator;
-  const limits = [...quantities(spec.resources.limits), ...(count > 0 ? [[resource, String(count)]] : [])];
+  const { resource, count, resourceClaim } = spec.accelerator;
+  const asked = count > 0 && resourceClaim === undefined ? [[resource, String(count)]] : [];
+  const limits = [...quantities(spec.resources.limits), ...asked];
+  const claims = spec.pod.resourceClaims?.map(({ name }) => ({ name: String(name) })) ?? [];
   const requests = quantities(spec.resources.requests);
   return {
     ...(limits.length > 0 ? { limits: Object.fromEntries(limits) as Record<string, string> } : {}),
     ...(requests.length > 0 ? { requests: Object.fromEntries(requests) } : {}),
+    ...(claims.length > 0 ? { claims } : {}),
   };
 }

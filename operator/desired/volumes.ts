@@ -97,6 +97,10 @@ export function podVolumes(
         { name: 'scratch', mountPath: scratchPath },
       ],
     },
+    {
+      volumes: (spec.pod.volumes ?? []) as unknown as V1Volume[],
+      volumeMounts: (spec.pod.volumeMounts ?? []) as unknown as V1VolumeMount[],
+    },
   ];
   return {
     volumes: parts.flatMap(({ volumes }) => volumes),

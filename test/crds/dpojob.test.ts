@@ -1,6 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { acceleratorRules } from '../../crds/accelerator.ts';
+import { podRules } from '../../crds/pod.ts';
 import { lossRules, lossTypes, type LossType } from '../../crds/losses.ts';
 import { specSchema, type DPOJob } from '../../crds/dpojob.ts';
 import { optimizerRules } from '../../crds/optimizer.ts';
@@ -100,7 +102,14 @@ describe('every rule between fields', () => {
   const messagesOf = (text: string): string[] =>
     (specSchema.safeParse((parse(text) as DPOJob).spec).error?.issues ?? []).map(({ message }) => message);
 
-  const rules: { message: string }[] = [...lossRules, ...optimizerRules, ...sftRules, ...referenceRules];
+  const rules: { message: string }[] = [
+    ...lossRules,
+    ...optimizerRules,
+    ...sftRules,
+    ...referenceRules,
+    ...acceleratorRules,
+    ...podRules,
+  ];
   test.each(rules)('has an example that zod refuses with its message: $message', ({ message }) => {
     const examples = refused.filter((text) => messagesOf(text).includes(message));
     expect(examples.map((text) => message.includes(/^# refused: (.*)$/m.exec(text)?.[1] as string))).toEqual([true]);

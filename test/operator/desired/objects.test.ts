@@ -1,13 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
-import type { DPOJobSpecInput } from '../../../crds/dpojob.ts';
 import { permanentExitCodes } from '../../../crds/exit-codes.ts';
 import { podSchema } from '../../../crds/pod.ts';
 import { runConfigSchema } from '../../../crds/run-config.ts';
 import { runConfigMap } from '../../../operator/desired/run-config.ts';
 import { trainerImage, trainerJob } from '../../../operator/desired/trainer-job.ts';
 import { podVolumes } from '../../../operator/desired/volumes.ts';
+import { everything } from '../everything.ts';
 import { aJob, images } from '../observed.ts';
 
 /** Compares with a golden file; `UPDATE_GOLDEN=1` rewrites it, to be read in review. */
@@ -20,34 +20,6 @@ function golden(name: string, object: unknown): void {
   expect(JSON.parse(JSON.stringify(object))).toEqual(parse(readFileSync(file, 'utf8')));
 }
 
-const everything: Partial<DPOJobSpecInput> = {
-  dataset: { configMapRef: { name: 'pairs' } },
-  accelerator: { count: 1 },
-  resources: { limits: { memory: '16Gi' }, requests: { cpu: '4' } },
-  pod: {
-    image: 'mine:1',
-    imagePullPolicy: 'Always',
-    nodeSelector: { zone: 'a' },
-    tolerations: [{ key: 'gpu', operator: 'Exists' }],
-    affinity: {
-      podAntiAffinity: {
-        requiredDuringSchedulingIgnoredDuringExecution: [
-          { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { team: 'x' } } },
-        ],
-      },
-    },
-    serviceAccountName: 'trainer',
-    imagePullSecrets: [{ name: 'registry' }],
-    runtimeClassName: 'nvidia',
-    schedulerName: 'volcano',
-    priorityClassName: 'low',
-    env: [{ name: 'A', value: 'b' }],
-    securityContext: { runAsUser: 2000, fsGroup: 2000 },
-    labels: { team: 'x' },
-    annotations: { note: 'y' },
-  },
-};
-
 describe('objects of an attempt', () => {
   test('the quickstart example: ConfigMap and Job', () => {
     golden('quickstart-configmap', runConfigMap(aJob(), 1));
@@ -58,7 +30,7 @@ describe('objects of an attempt', () => {
     expect(Object.keys(everything.pod ?? {}).toSorted()).toEqual(Object.keys(podSchema.shape).toSorted());
   });
 
-  test('every field of spec.pod, an accelerator and a queue', () => {
+  test('every field of spec.pod, an accelerator by a claim, extended resources and a queue', () => {
     const job = aJob(everything);
     job.metadata.labels = { 'kueue.x-k8s.io/queue-name': 'main', private: 'stays' };
     golden('everything-job', trainerJob(job, 3, images));
