@@ -18,7 +18,7 @@ export type ConditionType = (typeof conditionTypes)[number];
 /** Reasons for which Accepted is False (also QuotaExceeded, below), and what they mean. */
 export const refusalReasons = {
   NameTaken: 'something else has the name of the Job or ConfigMap',
-  JobRefused: 'the API server refuses the Job (spec.pod and spec.resources may be changed while spec.suspend is true)',
+  JobRefused: 'the API server refuses the Job; spec.pod and spec.resources may be changed while spec.suspend is true',
 } as const;
 
 /** Reasons that the operator itself gives for Failed (others are names of exit-codes.ts). */
@@ -50,14 +50,14 @@ export const waitReasons = {
   PodSecurityViolated: { state: 'Pending', says: 'the namespace enforces a Pod Security standard that the pod breaks' },
   ServiceAccountMissing: { state: 'Pending', says: 'the ServiceAccount of pod.serviceAccountName is not there' },
   PodRefused: { state: 'Pending', says: "the API server refuses the trainer's pod" },
-  ClaimMissing: { state: 'Pending', says: 'a PersistentVolumeClaim that the job names is not there: make it' },
+  ClaimMissing: { state: 'Pending', says: 'a PersistentVolumeClaim that the job names is not there' },
   ClaimUnbound: { state: 'Pending', says: 'a PersistentVolumeClaim that the job names has no volume yet' },
   Unschedulable: { state: 'Pending', says: 'no node can take the pod' },
   ImagePullFailed: { state: 'Starting', says: "the trainer's image cannot be pulled" },
-  SecretMissing: { state: 'Starting', says: 'a Secret, or a key of it, that the job names is not there: make it' },
+  SecretMissing: { state: 'Starting', says: 'a Secret, or a key of it, that the job names is not there' },
   ConfigMapMissing: {
     state: 'Starting',
-    says: 'a ConfigMap, or a key of it, that the job names is not there: make it',
+    says: 'a ConfigMap, or a key of it, that the job names is not there',
   },
   ContainerNotCreated: { state: 'Starting', says: "the node cannot make the trainer's container" },
   VolumeNotMounted: { state: 'Starting', says: 'the node cannot mount a volume of the pod' },

@@ -23,6 +23,7 @@ export interface ControlPlaneOptions {
   /** Address of the API server; it must be this machine's (or this network namespace's). */
   address?: string;
   apiServer?: readonly string[];
+  controllerManager?: readonly string[];
 }
 
 const clock = new Int32Array(new SharedArrayBuffer(4));
@@ -88,7 +89,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 
   makePki(folder);
   const [api = 0, client = 0, peer = 0, manager = 0, scheduler = 0] = await freePorts(5);
-  const { address = '127.0.0.1', apiServer: extra = [] } = options;
+  const { address = '127.0.0.1', apiServer: extra = [], controllerManager = [] } = options;
   const server = `https://${address}:${api}`;
   const kubeconfig = writeKubeconfig(folder, server, 'admin');
   const kubectl: ControlPlane['kubectl'] = (args, input = '') => {
@@ -110,7 +111,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await waitFor('kube-apiserver', folder, apiServer, () => kubectl(['get', '--raw', '/readyz']).output === 'ok');
     // Not before /readyz: it would be refused before RBAC is there, and back off for a minute.
     const config = writeKubeconfig(folder, server, 'controller-manager');
-    const controllers = start('kube-controller-manager', controllerManagerFlags(folder, config, manager));
+    const flags = [...controllerManagerFlags(folder, config, manager), ...controllerManager];
+    const controllers = start('kube-controller-manager', flags);
     start('kube-scheduler', schedulerFlags(writeKubeconfig(folder, server, 'scheduler'), scheduler));
     await waitFor(
       'kube-controller-manager',

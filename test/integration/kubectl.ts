@@ -3,21 +3,26 @@ import type { ControlPlane } from '../cluster/control-plane.ts';
 /** kubectl on a control plane, as admin. */
 export class Kubectl {
   readonly #plane: ControlPlane;
+  readonly #namespace: string;
 
-  constructor(plane: ControlPlane) {
+  constructor(plane: ControlPlane, namespace = 'default') {
     this.#plane = plane;
+    this.#namespace = namespace;
   }
 
   /** An object or list as JSON, or undefined when it is not there. */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- JSON of the API server: the caller knows its kind
   get<T>(...args: string[]): T | undefined {
-    const { code, output } = this.#plane.kubectl(['get', ...args, '-o', 'json']);
+    const { code, output } = this.#plane.kubectl(['-n', this.#namespace, 'get', ...args, '-o', 'json']);
     return code === 0 ? (JSON.parse(output) as T) : undefined;
   }
 
   /** What kubectl printed; throws when it failed. */
   run(args: string[], input?: unknown): string {
-    const { code, output } = this.#plane.kubectl(args, input === undefined ? '' : JSON.stringify(input));
+    const { code, output } = this.#plane.kubectl(
+      ['-n', this.#namespace, ...args],
+      input === undefined ? '' : JSON.stringify(input),
+    );
     if (code !== 0) {
       throw new Error(`kubectl ${args.join(' ')}: ${output}`);
     }

@@ -3,10 +3,10 @@ import { createServer, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
 import type { ConditionType } from '../../crds/conditions.ts';
-import type { Condition, DPOJob } from '../../crds/dpojob.ts';
+import type { Condition, DPOJob, DPOJobSpecInput } from '../../crds/dpojob.ts';
 import type { Progress } from '../../crds/progress.ts';
 import { trainerPort } from '../../crds/run-config.ts';
-import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
+import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../cluster/control-plane.ts';
 import { Kubectl } from './kubectl.ts';
 import { startOperator, type OperatorProcess } from './operator-process.ts';
 
@@ -22,13 +22,16 @@ export class Workplace {
   readonly kubectl: Kubectl;
   #operators: OperatorProcess[] = [];
 
-  private constructor(plane: ControlPlane) {
+  readonly #namespace: string;
+
+  private constructor(plane: ControlPlane, namespace = 'default') {
     this.plane = plane;
-    this.kubectl = new Kubectl(plane);
+    this.#namespace = namespace;
+    this.kubectl = new Kubectl(plane, namespace);
   }
 
-  static async open(): Promise<Workplace> {
-    const place = new Workplace(await startControlPlane());
+  static async open(options: ControlPlaneOptions = {}): Promise<Workplace> {
+    const place = new Workplace(await startControlPlane(options));
     try {
       place.kubectl.applyCrd();
       return place;
@@ -36,6 +39,16 @@ export class Workplace {
       place.plane.stop();
       throw error;
     }
+  }
+
+  /** The same place seen from a namespace, which is made with these labels. */
+  within(namespace: string, labels: Record<string, string> = {}): Workplace {
+    this.kubectl.run(['create', '-f', '-'], {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: namespace, labels },
+    });
+    return new Workplace(this.plane, namespace);
   }
 
   async start(name: string, environment: Record<string, string> = {}): Promise<OperatorProcess> {
@@ -84,8 +97,8 @@ export class Workplace {
   }
 
   /** Applies the quickstart example under a name, with changes. */
-  apply(name: string, changes: Partial<DPOJob['spec']> = {}): void {
-    const job = { ...example, metadata: { name }, spec: { ...example.spec, ...changes } };
+  apply(name: string, changes: Partial<DPOJobSpecInput> = {}, labels: Record<string, string> = {}): void {
+    const job = { ...example, metadata: { name, labels }, spec: { ...example.spec, ...changes } };
     this.kubectl.run(['apply', '--server-side', '-f', '-'], job);
   }
 
@@ -107,14 +120,46 @@ export class Workplace {
     return this.podsOf(name).at(-1) as Pod;
   }
 
-  /** Plays the scheduler, which has no node here, and the kubelet: the trainer of a pod runs, at an address if given. */
-  run({ metadata: { name } }: Pod, podIP?: string): void {
-    const target = { kind: 'Node', name: 'node' };
+  /** A node that the real scheduler takes; nobody is there to run what it is given. */
+  node(name: string, allocatable: Record<string, string> = {}): void {
+    const room = { cpu: '64', memory: '256Gi', pods: '110', 'ephemeral-storage': '1Ti', ...allocatable };
+    const lastHeartbeatTime = new Date().toISOString();
+    const conditions = [{ type: 'Ready', status: 'True', reason: 'KubeletReady', lastHeartbeatTime }];
+    const status = { capacity: room, allocatable: room, conditions };
+    this.kubectl.run(['create', '-f', '-'], { apiVersion: 'v1', kind: 'Node', metadata: { name }, status });
+  }
+
+  /** Claims that are bound to volumes of their own. */
+  claims(...names: string[]): void {
+    for (const name of names) {
+      const size = { storage: '1Gi' };
+      const both = { accessModes: ['ReadWriteMany'], storageClassName: '' };
+      const claimRef = { namespace: this.#namespace, name };
+      const volume = { ...both, capacity: size, hostPath: { path: '/none' }, claimRef };
+      const metadata = { name: `${this.#namespace}-${name}` };
+      this.kubectl.run(['create', '-f', '-'], { apiVersion: 'v1', kind: 'PersistentVolume', metadata, spec: volume });
+      const claim = { ...both, resources: { requests: size }, volumeName: metadata.name };
+      const object = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name }, spec: claim };
+      this.kubectl.run(['create', '-f', '-'], object);
+    }
+  }
+
+  /** Plays the scheduler: puts a pod on a node, unless the real one has done so. */
+  bind(name: string, node = 'node'): void {
+    if (this.kubectl.get<{ spec: { nodeName?: string } }>('pod', name)?.spec.nodeName !== undefined) return;
+    const target = { kind: 'Node', name: node };
     const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name }, target };
-    this.kubectl.run(['create', '--raw', `/api/v1/namespaces/default/pods/${name}/binding`, '-f', '-'], binding);
+    const path = `/api/v1/namespaces/${this.#namespace}/pods/${name}/binding`;
+    this.kubectl.run(['create', '--raw', path, '-f', '-'], binding);
+  }
+
+  /** Plays scheduler and kubelet: the trainer of a pod runs, at an address if given. */
+  run({ metadata: { name } }: Pod, podIP?: string): void {
+    this.bind(name);
     const address = podIP === undefined ? {} : { podIP, podIPs: [{ ip: podIP }] };
     const state = { running: { startedAt: new Date().toISOString() } };
-    this.#setPod(name, { phase: 'Running', ...address, containerStatuses: container(state) });
+    const conditions = ['Ready', 'ContainersReady'].map((type) => ({ type, status: 'True' }));
+    this.set(name, { phase: 'Running', ...address, conditions, containerStatuses: container(state) });
   }
 
   /** Plays the kubelet: the trainer of a pod ended with an exit code and a termination message. */
@@ -123,7 +168,9 @@ export class Workplace {
     const reason = exitCode === 0 ? 'Completed' : 'Error';
     const terminated = { exitCode, reason, message, startedAt: time, finishedAt: time };
     const phase = exitCode === 0 ? 'Succeeded' : 'Failed';
-    this.#setPod(name, { phase, containerStatuses: container({ terminated }), ...(conditions[0] && { conditions }) });
+    const unready = ['Ready', 'ContainersReady'].map((type) => ({ type, status: 'False', reason: 'PodFailed' }));
+    const all = [...unready, ...conditions];
+    this.set(name, { phase, conditions: all, containerStatuses: container({ terminated }) });
   }
 
   /** Plays the kubelet: a pod that was told to go is gone. */
@@ -131,12 +178,21 @@ export class Workplace {
     this.kubectl.run(['delete', 'pod', name, '--force', '--grace-period=0', '--ignore-not-found']);
   }
 
-  #setPod(name: string, status: object): void {
-    this.kubectl.run(['patch', 'pod', name, '--subresource=status', '--type=merge', '-p', JSON.stringify({ status })]);
+  /** Plays the kubelet: merges into the status of a pod, its conditions by their type. */
+  set(name: string, status: object): void {
+    this.kubectl.run([
+      'patch',
+      'pod',
+      name,
+      '--subresource=status',
+      '--type=strategic',
+      '-p',
+      JSON.stringify({ status }),
+    ]);
   }
 }
 
-const container = (state: object): object[] => [
+export const container = (state: object): object[] => [
   { name: 'trainer', image: 'i', imageID: '', ready: false, restartCount: 0, state },
 ];
 

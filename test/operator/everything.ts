@@ -21,7 +21,14 @@ export const everything: Partial<DPOJobSpecInput> = {
       },
     },
     topologySpreadConstraints: [
-      { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', minDomains: 2, matchLabelKeys: ['team'] },
+      {
+        maxSkew: 1,
+        topologyKey: 'zone',
+        whenUnsatisfiable: 'DoNotSchedule',
+        minDomains: 2,
+        labelSelector: { matchExpressions: [{ key: 'app', operator: 'Exists' }] },
+        matchLabelKeys: ['team'],
+      },
     ],
     serviceAccountName: 'trainer',
     imagePullSecrets: [{ name: 'registry' }],
