@@ -3,7 +3,8 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, wri
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { faults, mutated, type Fault } from './list.ts';
+import { mutated, type Fault } from './fault.ts';
+import { faults } from './list.ts';
 
 /**
  * `npm run faults [-- --only TEXT]`: puts each fault of list.ts into a copy of the project, one at a time, runs the

@@ -125,3 +125,12 @@ export function play(job: DPOJob, looks: [seconds: number, seen: Partial<Observa
 
 export const conditionOf = (status: DPOJobStatus, type: ConditionType): Condition | undefined =>
   status.conditions?.find((one) => one.type === type);
+
+/** A trainer's record with figures that status does not keep as they are. */
+export const roughRecord = (step: number): ReturnType<typeof aRecord> =>
+  aRecord('a', step, { epoch: 0.123456789, metrics: { loss: 0.693147181, beta: 0.1, rewardMargin: Number.NaN } });
+
+/** The status of a job whose first attempt began at `start`. */
+export const begun = (job: DPOJob = aJob()): DPOJobStatus => decide(observed(job), start).status;
+export const condition = (status: DPOJobStatus, type: ConditionType): Condition['status'] | undefined =>
+  conditionOf(status, type)?.status;

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { faults, mutated } from '../faults/list.ts';
+import { mutated } from '../faults/fault.ts';
+import { faults } from '../faults/list.ts';
 
 /** Whether tests catch them takes minutes: npm run faults. */
 describe('the faults that `npm run faults` puts in', () => {

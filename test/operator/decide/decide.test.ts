@@ -1,16 +1,22 @@
 import { describe, expect, test } from '@jest/globals';
-import { array, assert, constantFrom, property } from 'fast-check';
 import { conditionTypes } from '../../../crds/conditions.ts';
 import { statusSchema } from '../../../crds/dpojob.ts';
-import type { DPOJob, DPOJobSpecInput, DPOJobStatus } from '../../../crds/dpojob.ts';
+import type { DPOJobSpecInput } from '../../../crds/dpojob.ts';
 import { decide } from '../../../operator/decide/decide.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';
-import { aChild, after, aJob, aRecord, endedChild, endedPod, observed, runningPod, start } from '../observed.ts';
-
-/** The status of a job whose first attempt began at `start`. */
-const begun = (job: DPOJob = aJob()): DPOJobStatus => decide(observed(job), start).status;
-const condition = (status: DPOJobStatus, type: string): string | undefined =>
-  status.conditions?.find((one) => one.type === type)?.status;
+import {
+  aChild,
+  after,
+  aJob,
+  begun,
+  condition,
+  endedChild,
+  endedPod,
+  observed,
+  roughRecord,
+  runningPod,
+  start,
+} from '../observed.ts';
 
 describe('a new job', () => {
   const { status, actions } = decide(observed(aJob()), start);
@@ -129,99 +135,6 @@ describe('deadlines', () => {
   });
 });
 
-/** A trainer's record with figures that status does not keep as they are. */
-const roughRecord = (step: number): ReturnType<typeof aRecord> =>
-  aRecord('a', step, { epoch: 0.123456789, metrics: { loss: 0.693147181, beta: 0.1, rewardMargin: Number.NaN } });
-
-test('figures are kept to 6 significant digits, and none that is not finite', () => {
-  const answer = { progress: roughRecord(7), heartbeatSince: start, answeredAt: after(7) };
-  const { status } = decide(
-    observed(aJob({}, begun()), { jobs: [aChild(1)], pods: [runningPod('a')], answer }),
-    after(8),
-  );
-  expect(status.metrics).toEqual({ loss: 0.693147, beta: 0.1 });
-  expect(status.progress).toMatchObject({ step: 7, epoch: 0.123457 });
-  expect(condition(status, 'Training')).toBe('True');
-});
-
-test('the best step, an early stop and the comparison stand in status, and the stop is an Event once', () => {
-  const best = { step: 4, metric: 'evalLoss' as const, value: 0.512345678, exported: true };
-  const stoppedEarly = { step: 8, message: 'evalLoss did not improve' };
-  const lengths = { tokens: 20.1234567, referenceTokens: 9 };
-  const comparison = {
-    prompts: 8,
-    differing: 3,
-    preferred: 2,
-    ...lengths,
-    repetition: 0,
-    referenceRepetition: 0,
-    kl: 0.1,
-  };
-  const report = 'pvc://models/out/report.html';
-  const answer = {
-    progress: { ...roughRecord(8), best, stoppedEarly, comparison, report },
-    heartbeatSince: start,
-    answeredAt: after(8),
-  };
-  const look = (status: DPOJobStatus): ReturnType<typeof decide> =>
-    decide(observed(aJob({}, status), { jobs: [aChild(1)], pods: [runningPod('a')], answer }), after(9));
-  const first = look(begun());
-  expect(statusSchema.parse(first.status)).toMatchObject({
-    best: { ...best, value: 0.512346 },
-    stoppedEarly,
-    comparison: { ...comparison, tokens: 20.1235 },
-    report,
-  });
-  expect(first.events).toEqual([
-    { type: 'Normal', reason: 'StoppedEarly', message: 'step 8: evalLoss did not improve' },
-  ]);
-  expect(look(first.status).events).toEqual([]);
-});
-
-describe('a warning of the trainer', () => {
-  const warned = (...warnings: { reason: string; message: string }[]): Observation['answer'] => ({
-    progress: { ...roughRecord(7), warnings },
-    heartbeatSince: start,
-    answeredAt: after(7),
-  });
-  const duplicates = { reason: 'DuplicateRows', message: '3 of 9 rows' };
-  const bias = { reason: 'LengthBias', message: 'the longer answer' };
-  const look = (status: DPOJobStatus, answer: Observation['answer']): ReturnType<typeof decide> =>
-    decide(
-      observed(aJob({}, status), { jobs: [aChild(1)], pods: [runningPod('a')], ...(answer && { answer }) }),
-      after(8),
-    );
-
-  test('becomes an Event and stands in status', () => {
-    const { events, status } = look(begun(), warned(duplicates));
-    expect(events).toEqual([{ type: 'Warning', ...duplicates }]);
-    expect(statusSchema.parse(status).warnings).toEqual([duplicates]);
-  });
-
-  test('is an Event once per reason, also when a restarted trainer says it again in other words', () => {
-    const first = look(begun(), warned(duplicates)).status;
-    expect(look(first, warned({ ...duplicates, message: '4 of 9 rows' }, bias)).events).toEqual([
-      { type: 'Warning', ...bias },
-    ]);
-    expect(look(first, undefined)).toMatchObject({ events: [], status: { warnings: [duplicates] } });
-  });
-
-  test('that only the termination message of the last pod carries is not lost', () => {
-    const record = { ...roughRecord(9), metrics: {}, warnings: [duplicates] };
-    const pods = [endedPod('a', 65, 10, JSON.stringify({ reason: 'InvalidData', message: 'no', progress: record }))];
-    const jobs = [endedChild(1, 'Failed', 'PodFailurePolicy')];
-    const { events } = decide(observed(aJob({}, begun()), { jobs, pods }), after(11));
-    expect(events.map(({ reason }) => reason)).toEqual(['DuplicateRows', 'InvalidData']);
-  });
-
-  test('beyond the sixteenth reason is left out: status stays small', () => {
-    const many = Array.from({ length: 16 }, (_, i) => ({ reason: `Reason${i}`, message: '' }));
-    const full = look(begun(), warned(...many)).status;
-    const { events, status } = look(full, warned(bias));
-    expect([events, status.warnings?.length]).toEqual([[], 16]);
-  });
-});
-
 describe('a pod that ended', () => {
   test('is counted once, with its exit code, name and words', () => {
     const said = JSON.stringify({ reason: 'InternalError', message: 'block 3 failed' });
@@ -286,66 +199,3 @@ describe('a change to a job that runs', () => {
     expect([told({ ttlSecondsAfterFinished: 5 }), told({ backoffLimit: 9 }, leaving)]).toEqual([[], []]);
   });
 });
-
-test('whatever users and pods do: at most one Job lives, terminal stays terminal, the attempt never falls', () => {
-  const step = constantFrom('suspend', 'resume', 'gone', 'lost', 'complete', 'fail', 'exit75', 'exit1', 'wait');
-  assert(
-    property(array(step, { maxLength: 40 }), (steps) => {
-      const world: Observation = observed(aJob());
-      let ended: string | undefined;
-      steps.forEach((what, index) => {
-        const before = world.job.status?.attempt ?? 0;
-        play(world, what, index);
-        const decision = decide(world, after(index * 20));
-        world.job.status = decision.status;
-        apply(world, decision.actions);
-        expect(world.jobs.filter(({ metadata }) => metadata.deletionTimestamp === undefined).length).toBeLessThan(2);
-        expect(world.jobs.length).toBeLessThan(2);
-        expect(decision.status.attempt ?? 0).toBeGreaterThanOrEqual(before);
-        if (ended !== undefined) {
-          expect(decision.status.state).toBe(ended);
-          expect(decision.actions.some(({ kind }) => kind === 'create')).toBe(false);
-        }
-        const terminal = ['Complete', 'Failed'].includes(decision.status.state ?? '');
-        ended ??= terminal ? decision.status.state : undefined;
-      });
-    }),
-    { numRuns: 500 },
-  );
-});
-
-/** What the user or the cluster does. */
-function play(world: Observation, what: string, index: number): void {
-  const child = world.jobs[0];
-  if (what === 'suspend' || what === 'resume') {
-    world.job.spec = { ...world.job.spec, suspend: what === 'suspend' };
-  } else if (what === 'lost' || (what === 'gone' && child?.metadata.deletionTimestamp !== undefined)) {
-    world.jobs = [];
-    world.pods = [];
-  } else if (child !== undefined) {
-    end(world, child, what, index);
-  }
-}
-
-/** How a Job or its pod ends. */
-function end(world: Observation, child: ObservedJob, what: string, index: number): void {
-  if (what === 'complete' || what === 'fail') {
-    child.status ??= { conditions: [{ type: what === 'fail' ? 'Failed' : 'Complete', status: 'True' }] };
-  } else if (what.startsWith('exit')) {
-    world.pods = [...world.pods, endedPod(`p${index}`, Number(what.slice(4)), index * 20 - 1)];
-  }
-}
-
-/** What the API server does with the actions. */
-function apply(world: Observation, actions: ReturnType<typeof decide>['actions']): void {
-  for (const action of actions) {
-    if (action.kind === 'create') {
-      world.jobs.push(aChild(action.attempt));
-    } else if (action.kind === 'deleteJob') {
-      const child = world.jobs.find(({ metadata }) => metadata.name === action.name);
-      if (child !== undefined) {
-        child.metadata.deletionTimestamp = start;
-      }
-    }
-  }
-}
