@@ -1,5 +1,6 @@
 import { stopFlag, stopRequested, stopSignals } from './signals.ts';
 import { writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { exitCodes, type ExitReason } from '../crds/exit-codes.ts';
@@ -21,14 +22,24 @@ import type { WorkerInput, WorkerMessage } from './worker.ts';
  *   main.ts --run-config /etc/dpo/job.json --volumes /volumes      in the pod
  *   npm run train -- -f crds/examples/quickstart.yaml              by hand
  */
-const usage = `usage: npm run train -- -f JOB.yaml [--volumes DIR] [--port N] [--eager]
-  -f, --file     a DPOJob; pvc://claim/path is DIR/claim/path
-  --volumes DIR  folder of the claims (default .dpo/volumes)
-  --port N       port of /metrics, /progress and /healthz (default ${trainerPort}; 0: any)
-  --eager        run operations one by one, for debugging
-  --betas B,...  train with each beta from one start, and show which one the held-out pairs advise
-  --keep         export the model of each beta, to the output's name with -beta-B
-  --termination-log FILE  receives the latest record and the reason of the end (default in a pod: /dev/termination-log)`;
+const usage = `usage: npm run train -- -f JOB.yaml [options]
+
+  -f, --file JOB.yaml     a DPOJob; its pvc://claim/path is the folder or file DIR/claim/path
+      --volumes DIR       folder of the claims (default .dpo/volumes)
+      --port N            port of /metrics, /progress and /healthz (default ${trainerPort}, or a free one where that is taken; 0: any)
+      --betas B,...       train with each beta from one start, and show which one the held-out pairs advise
+      --keep              with --betas: export the model of each beta, to the output's name with -beta-B
+      --eager             run operations one by one, for debugging
+      --termination-log FILE  receives the latest record and the reason of the end (default in a pod: /dev/termination-log)
+      --run-config FILE   in the place of --file: job.json, as the operator writes it for a pod
+  -h, --help              show this
+
+for example:
+
+  npm run train -- -f crds/examples/quickstart.yaml
+  npm run train -- -f crds/examples/quickstart.yaml --betas 0.05,0.1,0.5
+
+It ends with one of the codes of docs/api.md; 0 is success.`;
 
 const defaultVolumes = '.dpo/volumes';
 const display = createDisplay();
@@ -40,11 +51,12 @@ const known = {
   file: { type: 'string', short: 'f' },
   'run-config': { type: 'string' },
   volumes: { type: 'string', default: defaultVolumes },
-  port: { type: 'string', default: String(trainerPort) },
+  port: { type: 'string' },
   eager: { type: 'boolean', default: false },
   betas: { type: 'string' },
   keep: { type: 'boolean', default: false },
   'termination-log': { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
 function parseOptions() {
@@ -55,12 +67,13 @@ function parseOptions() {
   }
 }
 
-function readOptions() {
-  const options = parseOptions();
+function checkOptions(options: ReturnType<typeof parseOptions>) {
   if (options.file === undefined && options['run-config'] === undefined)
-    throw new TrainerError('InvalidConfiguration', usage);
+    throw new TrainerError('InvalidConfiguration', `-f is missing: which job?\n${usage}`);
   return { ...options, sweep: sweepOf(options) };
 }
+
+type Options = ReturnType<typeof checkOptions>;
 
 /** `--betas` and `--keep`, or undefined for an ordinary run. Throws InvalidConfiguration. */
 function sweepOf({ betas, keep }: ReturnType<typeof parseOptions>): WorkerInput['sweep'] {
@@ -69,7 +82,7 @@ function sweepOf({ betas, keep }: ReturnType<typeof parseOptions>): WorkerInput[
   return undefined;
 }
 
-async function resolve(options: ReturnType<typeof readOptions>): Promise<Run> {
+async function resolve(options: Options): Promise<Run> {
   const job =
     options['run-config'] === undefined ? readJobFile(options.file as string) : readRunConfig(options['run-config']);
   if (options.volumes === defaultVolumes) {
@@ -107,19 +120,25 @@ function writeTerminationMessage(reason: string, message: string, progress: Prog
   }
 }
 
+/** Serves on the port that was asked for; by hand without one on any where the usual one is taken: by another run, say. */
+async function serveAt(port: string | undefined, ...what: [TrainerMetrics, () => Progress | undefined]) {
+  const usual = port ?? String(trainerPort);
+  // In a pod the port is the one that the operator and Prometheus ask.
+  if (port !== undefined || process.env[environment.podUID] !== undefined) return serve(Number(usual), ...what);
+  return serve(trainerPort, ...what).catch((error: TrainerError) => {
+    if ((error.cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    display.line('info', `port ${trainerPort} is taken, by another run perhaps: a free one is used`);
+    return serve(0, ...what);
+  });
+}
+
 /** Runs training in its thread until it ends; it looks at the stop flag after every unit of work. */
-async function runWorker(
-  run: Run,
-  options: ReturnType<typeof readOptions>,
-): Promise<{ reason: ExitReason; message: string }> {
+async function runWorker(run: Run, options: Options): Promise<{ reason: ExitReason; message: string }> {
   const podUID = process.env[environment.podUID] ?? `process-${process.pid}`;
   const metrics = new TrainerMetrics({ namespace: run.job.namespace, dpojob: run.job.name });
   let latest: Progress | undefined;
-  const server = await serve(Number(options.port), metrics, () => latest);
-  const address = server.address();
-  display.line('info', `metrics on port ${typeof address === 'object' ? address?.port : options.port}`, {
-    job: run.job.name,
-  });
+  const server = await serveAt(options.port, metrics, () => latest);
+  display.line('info', `metrics on port ${(server.address() as AddressInfo).port}`, { job: run.job.name });
   const input: WorkerInput = { run, podUID, eager: options.eager, sweep: options.sweep, stop: stopFlag };
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: input });
   return new Promise((end) => {
@@ -152,7 +171,12 @@ async function main(): Promise<number> {
   for (const signal of stopSignals) process.on(signal, () => display.line('info', `${signal}: saving and stopping`));
   let end: { reason: ExitReason; message: string };
   try {
-    const options = readOptions();
+    const given = parseOptions();
+    if (given.help) {
+      console.log(usage);
+      return exitCodes.Complete;
+    }
+    const options = checkOptions(given);
     terminationLog = options['termination-log'] ?? defaultTerminationLog;
     const run = await resolve(options);
     if (await stopRequested()) throw new TrainerError('Terminated', 'stopped on request before training began');

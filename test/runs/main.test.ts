@@ -1,8 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { exitCodes } from '../../crds/exit-codes.ts';
+import { trainerPort } from '../../crds/run-config.ts';
 import { SafetensorsFile } from '../../trainer-image/model/safetensors.ts';
 import { relativeDistance } from '../trainer-image/golden.ts';
 import { prepareTiny } from '../trainer-image/in-process.ts';
@@ -93,6 +95,36 @@ describe('the trainer', () => {
     },
     60_000,
   );
+
+  test.each(['--help', '-h'])('tells with %s how it is used, each option and an example, and ends well', (flag) => {
+    const { status, stdout } = spawnSync('sh', ['scripts/node', 'trainer-image/main.ts', flag], { encoding: 'utf8' });
+    expect(status).toBe(0);
+    const known = /const known = [{](.*?)[}] as const/s.exec(readFileSync('trainer-image/main.ts', 'utf8'))?.[1] ?? '';
+    const names = [...known.matchAll(/^ {2}'?([a-z-]+)'?: /gm)].map(([, name]) => `--${name}`);
+    expect(names.length).toBeGreaterThan(8);
+    for (const name of names) expect(stdout).toContain(name);
+    expect(stdout).toContain('npm run train -- -f crds/examples/quickstart.yaml --betas 0.05,0.1,0.5');
+  });
+
+  test('by hand takes a free port where the usual one is taken and none was asked for, and says which; in a pod it ends', async () => {
+    const holder = createServer().listen(trainerPort);
+    // Where another program of this machine has the port already, that one holds it.
+    await new Promise((resolve) => holder.once('listening', resolve).once('error', resolve));
+    const byHand = await trainer(prepareTiny().folder, undefined, { port: [] });
+    const { folder } = prepareTiny();
+    const more = ['--termination-log', join(folder, 'termination-log')];
+    const inPod = await trainer(folder, undefined, { port: [], more, env: { POD_UID: 'a-pod' } });
+    holder.close();
+    expect([byHand.code, byHand.output]).toEqual([
+      0,
+      expect.stringMatching(/port 8080 is taken.*metrics on port \d+/s),
+    ]);
+    expect(byHand.output).not.toContain('metrics on port 8080"');
+    expect([inPod.code, inPod.output]).toEqual([
+      exitCodes.InvalidConfiguration,
+      expect.stringContaining('--port 8080 cannot be opened (EADDRINUSE)'),
+    ]);
+  }, 60_000);
 
   test('is refused on a port that another program has', async () => {
     const other = createServer().listen(0);

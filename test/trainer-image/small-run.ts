@@ -94,6 +94,8 @@ export interface Surroundings {
   /** Added to the environment, and to the arguments. */
   env?: Record<string, string>;
   more?: readonly string[];
+  /** By default any free one. */
+  port?: readonly string[];
   /** The longest file that may be written: beyond it a write fails as on a full disk. */
   fileKilobytes?: number;
 }
@@ -102,12 +104,12 @@ export interface Surroundings {
 export function trainer(
   folder: string,
   watch: Watch = () => {},
-  { env = {}, more = [], fileKilobytes }: Surroundings = {},
+  { env = {}, more = [], port = ['--port', '0'], fileKilobytes }: Surroundings = {},
 ): Promise<Ended> {
   // The shell counts in blocks of 512 bytes.
   const limit = fileKilobytes === undefined ? 'unlimited' : String(2 * fileKilobytes);
   const program = ['scripts/node', 'trainer-image/main.ts', '-f', join(folder, 'job.yaml')];
-  const args = [...program, '--volumes', folder, '--port', '0', ...more];
+  const args = [...program, '--volumes', folder, ...port, ...more];
   // A test that loads TensorFlow itself has set its threads in this process: the trainer chooses its own.
   const { TF_NUM_INTRAOP_THREADS: _, ...inherited } = process.env;
   const child = spawn('sh', ['-c', 'ulimit -f "$0" && exec sh "$@"', limit, ...args], {

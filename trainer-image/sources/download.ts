@@ -2,7 +2,7 @@ import { createHash, randomUUID, type Hash } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { commit, writing } from '../checkpoint/durable.ts';
 import { TrainerError } from '../errors.ts';
-import { attempts, get, secondsBefore, shownUrl, unavailable, wireError, type Answer, type Asker } from './http.ts';
+import { attempts, get, pauseBefore, shownUrl, unavailable, wireError, type Answer, type Asker } from './http.ts';
 import type { RemoteFile } from './listing.ts';
 
 /** A file that is being written: what has arrived so far and its running digests. */
@@ -114,14 +114,16 @@ async function receive(file: RemoteFile, partial: Partial, asker: Asker, onBytes
 async function receiveWhole(file: RemoteFile, partial: Partial, asker: Asker, onBytes: OnBytes): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const before = partial.bytes;
+    let why: string;
     try {
       return await receive(file, partial, asker, onBytes);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       if (partial.bytes > before) attempt = 1;
-      if (attempt === attempts) throw unavailable(asker, file.ask.url, error.message);
+      why = error.message;
+      if (attempt === attempts) throw unavailable(asker, file.ask.url, why);
     }
-    await asker.pause(secondsBefore(attempt));
+    await pauseBefore(asker, file.ask.url, { number: attempt, why });
   }
 }
 

@@ -187,6 +187,7 @@ async function fetchSource(input: Input & { source: string }, pin: Pin | undefin
     credentials,
     job: run.job.uid,
     beat: () => report.beat(),
+    tell: (message) => report.info(message),
     pause,
   };
   const environment = sourceEnvironment(env, secretPrefixes[input.secretOf]);

@@ -21,6 +21,8 @@ export interface Asker {
   job: string;
   /** Called while waiting; it may throw to stop. */
   beat: () => void;
+  /** Tells what is waited for. */
+  tell: (message: string) => void;
   /** Waits so many seconds before another attempt. */
   pause: (seconds: number) => Promise<void>;
 }
@@ -72,6 +74,18 @@ function refusal(
 export function unavailable({ field }: Asker, url: string, why: string): TrainerError {
   const message = `${field}: ${shownUrl(url)} could not be fetched in ${attempts} attempts (${why})`;
   return new TrainerError('SourceUnavailable', message);
+}
+
+/** Says why nothing comes and that it goes on, then waits before attempt `number` + 1. */
+export async function pauseBefore(asker: Asker, url: string, { number, why, refused }: Failed): Promise<void> {
+  const seconds = secondsBefore(number, refused);
+  const again = `trying again in ${seconds} s, attempt ${number + 1} of ${attempts}`;
+  asker.tell(`${asker.field}: cannot read ${shownUrl(url)}: ${why}; ${again}`);
+  await asker.pause(seconds);
+}
+interface Failed extends Failure {
+  /** Of the attempt that failed, from 1. */
+  number: number;
 }
 
 /** What went wrong on the wire; fetch itself says only "fetch failed". */
@@ -161,7 +175,7 @@ export async function get(
     const { why, refused } = result;
     if (refused !== undefined && !passes(refused.status)) throw refusal(asker, ask.url, refused);
     if (number === attempts) throw unavailable(asker, ask.url, why);
-    await asker.pause(secondsBefore(number, refused));
+    await pauseBefore(asker, ask.url, { number, ...result });
   }
 }
 
@@ -172,8 +186,9 @@ export async function getText(ask: Ask, asker: Asker): Promise<string> {
     try {
       return await response.text();
     } catch (error) {
-      if (number === attempts) throw unavailable(asker, ask.url, wireError(error));
-      await asker.pause(secondsBefore(number, undefined));
+      const why = wireError(error);
+      if (number === attempts) throw unavailable(asker, ask.url, why);
+      await pauseBefore(asker, ask.url, { number, why });
     }
   }
 }
