@@ -104,6 +104,18 @@ export function readBetas(text: string): number[] {
   return betas;
 }
 
+/**
+ * The part of a sweep that all betas share: beside the job's own checkpoints, so that the job can then be run with the beta
+ * that the sweep advises. Nothing of it depends on beta, so that a sweep goes on when the manifest's beta was changed.
+ */
+export function sweepRun({ job, paths }: Run): Run {
+  const training = { ...job.spec.training, beta: 1 };
+  return {
+    job: { ...job, spec: { ...job.spec, training } },
+    paths: { ...paths, checkpoints: join(paths.checkpoints, 'sweep') },
+  };
+}
+
 /** `pvc://claim/path` -> the claim's name and the path in it. */
 function claimOf(source: string): { claim: string; path: string } {
   const [claim = '', ...rest] = source.slice('pvc://'.length).split('/');

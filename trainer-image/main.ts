@@ -8,7 +8,7 @@ import type { Progress } from '../crds/progress.ts';
 import { environment, trainerPort } from '../crds/run-config.ts';
 import { storedComputePlan } from './checkpoint/compute-plan.ts';
 import { createDisplay } from './console.ts';
-import { readBetas, readJobFile, readRunConfig, resolveRun, type Run } from './config.ts';
+import { readBetas, readJobFile, readRunConfig, resolveRun, sweepRun, type Run } from './config.ts';
 import { prepareEnvironment } from './engine/environment.ts';
 import { TrainerError } from './errors.ts';
 import { TrainerMetrics } from './metrics/registry.ts';
@@ -90,7 +90,8 @@ async function resolve(options: Options): Promise<Run> {
     const { prepareExamples } = await import('../examples/prepare.ts');
     prepareExamples(options.volumes);
   }
-  const run = resolveRun(job, options.volumes);
+  const own = resolveRun(job, options.volumes);
+  const run = options.sweep === undefined ? own : sweepRun(own);
   // A run that goes on keeps its threads: with others the last bits of its sums would differ.
   prepareEnvironment(storedComputePlan(run.paths.checkpoints)?.threads);
   await checkAccelerator(job.spec.accelerator.count);

@@ -1,5 +1,17 @@
 import { maxProgressBytes, maxTerminationBytes, type Progress } from '../crds/progress.ts';
 
+type Counted = Pick<Progress, 'stage' | 'stageStep' | 'stageTotal'>;
+
+/**
+ * A part of a record, with its counter in order: a new stage begins at 0, and a total that was only estimated (a download
+ * without a size, answers of unknown length) grows with what is done.
+ */
+export function counted<T extends Partial<Counted>>(before: Counted, part: T): T & Partial<Counted> {
+  const begins = part.stage !== undefined && part.stage !== before.stage;
+  const { stageStep, stageTotal } = { ...(begins ? { stageStep: 0, stageTotal: 0 } : before), ...part };
+  return { ...part, stageStep, stageTotal: stageTotal > 0 ? Math.max(stageTotal, stageStep) : 0 };
+}
+
 /** Letters per warning and newest warnings kept, from the fullest record to the leanest. */
 const trims = [
   [Infinity, Infinity],

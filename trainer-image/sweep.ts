@@ -21,9 +21,9 @@ export interface SweepOptions {
 }
 
 /**
- * Trains with each beta from the same start. The data is read, the model fine-tuned and the reference computed once, as in
- * an ordinary run of the job and beside its checkpoints. Each beta has checkpoints of its own, and its result is kept: a
- * sweep that was interrupted goes on where it was. Throws as `train` does.
+ * Trains with each beta from the same start. The data is read, the model fine-tuned and the reference computed once. `run`
+ * is that of `sweepRun` (config.ts). Each beta has checkpoints of its own, and its result is kept: a sweep that was
+ * interrupted goes on where it was. Throws as `train` does.
  */
 export async function sweepBetas(
   run: Run,
@@ -62,15 +62,25 @@ export async function sweepBetas(
   return { results, choice: chooseBeta(results, pairs) };
 }
 
+/** How a sweep ends, in words: what is there now and how its advice is followed. */
+export function sweepEnd(output: string, { choice }: Sweep, { betas, keep }: SweepOptions): string {
+  const kept = keep ? `the models are in ${betas.map((beta) => besideOutput(output, beta)).join(', ')}` : '';
+  const nothing = 'no model was exported (--keep does)';
+  const next = `to go on with beta ${choice.beta}, set spec.training.beta to it and run the job without --betas`;
+  return `${betas.length} betas are compared; ${keep ? kept : nothing}; ${next}`;
+}
+
 const nameOf = (beta: number): string => `beta-${beta}`;
 
 /** Folders below a job's checkpoints that a sweep keeps its own in. */
 export const sweepFolders = ({ betas }: SweepOptions): string[] => betas.map(nameOf);
 
+const besideOutput = (place: string, beta: number): string => `${place.replace(/\/$/, '')}-${nameOf(beta)}`;
+
 /** The job with this beta, and with an output and a folder for checkpoints of its own. */
 function runOf({ job, paths }: Run, beta: number): Run {
   const [name, { spec }] = [nameOf(beta), job];
-  const beside = (place: string): string => `${place.replace(/\/$/, '')}-${name}`;
+  const beside = (place: string): string => besideOutput(place, beta);
   const output = { ...spec.output, source: beside(spec.output.source) };
   return {
     job: { ...job, spec: { ...spec, output, training: { ...spec.training, beta } } },

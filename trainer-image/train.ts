@@ -24,14 +24,17 @@ import { Watch } from './stages/watch.ts';
 /**
  * One run from its start, or from where an earlier one stopped, to the exported model:
  * fetch and load -> data -> fine-tuning -> reference log-probabilities -> preference optimization -> evaluation -> comparison -> export.
- * Throws Stopped when asked to stop (with a checkpoint saved), else a TrainerError with its reason.
+ * Returns what has been done, in words. Throws Stopped when asked to stop (with a checkpoint saved), else a TrainerError with
+ * its reason.
  */
-export async function train(run: Run, holder: string, report: Reporter): Promise<void> {
+export async function train(run: Run, holder: string, report: Reporter): Promise<string> {
   const started = performance.now();
   checkOutputOwner(run);
   const loaded = await load(run, holder, report);
   const questions = questionsOf(loaded.context.run, loaded.data.heldOut, loaded.context.positions);
   const prepared = prepare(loaded);
+  const complete = trainedBefore(prepared);
+  if (complete !== undefined) report.info(complete);
   const at = prefer(prepared);
   const samples = compareOrWarn(prepared.context, questions, prepared.reference?.live);
   writeReport(prepared.context, prepared.data, samples);
@@ -39,6 +42,15 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   tellRecordings(started, report);
   // The model is there: a stop that comes now comes too late.
   note(report, { stage: 'Done', ...at, output });
+  return complete ?? 'training, evaluation and export are done';
+}
+
+/** That nothing is left to train, in words; undefined where something is. */
+function trainedBefore({ context, data, saved }: Prepared): string | undefined {
+  if (saved?.stage !== 'Training') return undefined;
+  const last = saved.figures['stoppedStep'] ?? preferenceSteps(context, data.train.length);
+  if (saved.step < last) return undefined;
+  return `training was complete already, at step ${saved.step}: its result is exported to ${context.run.job.spec.output.source}`;
 }
 
 /** A run with its model and data, and the checkpoint from which it goes on. */

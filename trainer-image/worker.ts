@@ -7,9 +7,10 @@ import { setEager } from './engine/engine.ts';
 import { TrainerError } from './errors.ts';
 import type { Sweep } from './metrics/choose-beta.ts';
 import type { Work } from './metrics/names.ts';
+import { counted } from './records.ts';
 import { GraceWatch } from './stages/grace.ts';
 import { Stopped, type ProgressPart, type Reporter } from './stages/context.ts';
-import { sweepBetas, sweepFolders, type SweepOptions } from './sweep.ts';
+import { sweepBetas, sweepEnd, sweepFolders, type SweepOptions } from './sweep.ts';
 import { train } from './train.ts';
 
 /** What the main thread hands the training thread. */
@@ -51,7 +52,8 @@ function createReporter(): Reporter {
     stageTotal: 0,
     epoch: 0,
     percent: 0,
-    metrics: { beta: run.job.spec.training.beta },
+    // Of a sweep each beta tells its own.
+    metrics: sweep === undefined ? { beta: run.job.spec.training.beta } : {},
     warnings: [],
   };
   const first = { percent: -1, at: started };
@@ -68,7 +70,14 @@ function createReporter(): Reporter {
       const metrics = { ...progress.metrics, ...finite(part.metrics ?? {}) };
       const time = new Date().toISOString();
       const memoryBytes = process.resourceUsage().maxRSS * 1024;
-      progress = { ...progress, ...part, metrics, time, memoryBytes, heartbeat: progress.heartbeat + 1 };
+      progress = {
+        ...progress,
+        ...counted(progress, part),
+        metrics,
+        time,
+        memoryBytes,
+        heartbeat: progress.heartbeat + 1,
+      };
       progress.percent = Math.max(progress.percent, percentOf(progress));
       const eta = etaOf(progress, first);
       if (eta !== undefined) progress.etaSeconds = eta;
@@ -119,12 +128,18 @@ function etaOf(progress: Progress, first: { percent: number; at: number }): numb
   return Math.round(((performance.now() - first.at) / 1000 / done) * (100 - progress.percent));
 }
 
+/** Returns what has been done, and what is to do, in words. */
+async function compareBetas(reporter: Reporter, options: SweepOptions): Promise<string> {
+  const done = await sweepBetas(run, podUID, reporter, options);
+  post({ kind: 'sweep', sweep: done });
+  return sweepEnd(run.job.spec.output.source, done, options);
+}
+
 try {
   setEager(eager);
   const reporter = createReporter();
-  if (sweep === undefined) await train(run, podUID, reporter);
-  else post({ kind: 'sweep', sweep: await sweepBetas(run, podUID, reporter, sweep) });
-  post({ kind: 'end', reason: 'Complete', message: 'training, evaluation and export are done' });
+  const message = sweep === undefined ? await train(run, podUID, reporter) : await compareBetas(reporter, sweep);
+  post({ kind: 'end', reason: 'Complete', message });
 } catch (error) {
   if (error instanceof Stopped) {
     const folders = ['.', ...(sweep === undefined ? [] : sweepFolders(sweep))];

@@ -18,7 +18,7 @@ test('a run that goes on keeps its threads, and says when the rest of the machin
     asked = child.kill('SIGTERM');
   };
   const stopped = await trainer(folder, stop, { env: { TF_NUM_INTRAOP_THREADS: '1' } });
-  expect(stopped.output).toContain(', 1 threads, blocks eager');
+  expect(stopped.output).toContain(', 1 threads, operation by operation');
   expect(stopped.code).toBe(75);
 
   const job = join(folder, 'models', '.dpo');
@@ -33,10 +33,10 @@ test('a run that goes on keeps its threads, and says when the rest of the machin
 
   const resumed = await trainer(folder);
   expect(resumed.code).toBe(0);
-  expect(resumed.output).toContain(', 1 threads, blocks recorded');
+  expect(resumed.output).toContain(', 1 threads, blocks compiled');
   expect(resumed.output).toMatch(/ComputePlanChanged/);
   expect(resumed.output).toMatch(/instructionSet .*, before another: it ends numerically close/);
-  expect(resumed.output).toMatch(/\d+ functions were recorded in [\d.]+ s, [\d.]+ % of the run/);
+  expect(resumed.output).toMatch(/compiling \d+ functions took [\d.]+ s, [\d.]+ % of the run/);
 }, 60_000);
 
 /** A Llama of so many layers with random weights, in the place of the small run's own. */
@@ -58,7 +58,7 @@ function deepen(folder: string, layers: number): void {
 test('blocks of a deep model are recorded, and a run of it that was stopped ends with the same weights bit for bit', async () => {
   const [calm, disturbed] = [prepare(), prepare()];
   for (const folder of [calm, disturbed]) deepen(folder, 8);
-  expect((await trainer(calm)).output).toContain('blocks recorded');
+  expect((await trainer(calm)).output).toContain('blocks compiled');
   let asked = false;
   const stopped = await trainer(disturbed, (output, child) => {
     if (asked || !/checkpoint saved at step \d of stage Training/.test(output)) return;

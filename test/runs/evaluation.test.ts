@@ -59,6 +59,13 @@ describe('a run with early stopping', () => {
     expect(lastOf(all, 'step')).toBe(best + 4);
   });
 
+  test('tells no accuracy before the first step, when no pair is won or lost, and then with every evaluation', () => {
+    const told = all.beats.flatMap(({ step, metrics }) => (metrics?.evalLoss === undefined ? [] : [{ step, metrics }]));
+    expect(told[0]).toMatchObject({ step: 0, metrics: { evalLoss: expect.closeTo(Math.LN2, 4) } });
+    for (const { step, metrics } of told)
+      expect([step, metrics.evalRewardAccuracy !== undefined]).toEqual([step, step !== 0]);
+  });
+
   test('keeps the weights of the best step besides the newest checkpoints', () => {
     const [uid] = readdirSync(join(calm.folder, 'models', '.dpo')) as [string];
     const kept = readdirSync(join(calm.folder, 'models', '.dpo', uid));

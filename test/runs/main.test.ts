@@ -56,6 +56,8 @@ describe('the trainer', () => {
       results: [{ beta: 0.05 }, { beta: 0.5 }],
       choice: { beta: expect.any(Number), reason: expect.any(String) },
     });
+    expect(ended.output).toMatch(/no model was exported \(--keep does\); to go on with beta/);
+    expect(ended.output).not.toContain('export are done');
   }, 60_000);
 
   test.each([

@@ -35,6 +35,19 @@ test('a job goes on in its own output, and another job is refused there before i
   expect(weights(folder)).toBe(exported);
 }, 30_000);
 
+test('a job that is complete exports its result to another output when that is all that changed, and says so', async () => {
+  const { folder, run } = prepareTiny(short);
+  expect(await train(run, 'test', listen())).toBe('training, evaluation and export are done');
+  const heard = listen();
+  const told = await train(tinyRun(folder, short.replace('models/out', 'models/second')), 'test', heard);
+  expect(told).toBe('training was complete already, at step 2: its result is exported to pvc://models/second');
+  expect(heard.infos).toContain(told);
+  expect(heard.beats.at(-1)).toMatchObject({ stage: 'Done', output: { source: 'pvc://models/second' } });
+  expect(heard.beats.map(({ stage }) => stage)).not.toContain('Training');
+  const second = readFileSync(join(folder, 'models', 'second', 'model.safetensors')).toString('base64');
+  expect(second).toBe(weights(folder));
+}, 30_000);
+
 test('a model that no job has made is not written over, nor by a beta of a sweep', async () => {
   const { folder, run } = prepareTiny(short);
   writeTinyModel(join(folder, 'models', 'out'), 5);

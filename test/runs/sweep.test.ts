@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { readBetas } from '../../trainer-image/config.ts';
+import { readBetas, sweepRun } from '../../trainer-image/config.ts';
 import { sweepTable } from '../../trainer-image/console.ts';
 import type { Sweep } from '../../trainer-image/metrics/choose-beta.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
-import { sweepBetas } from '../../trainer-image/sweep.ts';
+import { sweepBetas, sweepEnd } from '../../trainer-image/sweep.ts';
 import { train } from '../../trainer-image/train.ts';
-import { distinctBeats, listen, prepareTiny, tinyJob, type Heard } from '../trainer-image/in-process.ts';
+import { distinctBeats, listen, prepareTiny, tinyJob, tinyRun, type Heard } from '../trainer-image/in-process.ts';
 
 const betas = [0.05, 0.5];
 const withoutSft = tinyJob.replace('  sft: { batchSize: 6, learningRate: 1e-2 }\n', '');
@@ -138,6 +138,34 @@ test('a sweep that is stopped ends, when it goes on, with the same figures and t
   }
   expect(differing).toEqual([]);
 }, 120_000);
+
+test('the beta that a sweep advises is set in the same manifest, which then trains as without a sweep, and may sweep again', async () => {
+  const withBeta = (beta: number): string => tinyJob.replace('training: {', `training: { beta: ${beta},`);
+  const { folder, run } = prepareTiny(withBeta(0.1));
+  const sweep = await sweepBetas(sweepRun(run), 'test', listen(), { betas, keep: false });
+  await train(tinyRun(folder, withBeta(0.5)), 'test', listen());
+  const alone = prepareTiny(withBeta(0.5));
+  await train(alone.run, 'test', listen());
+  expect(weightsOf(folder, 'out')).toBe(weightsOf(alone.folder, 'out'));
+  const again = listen();
+  const more = await sweepBetas(sweepRun(tinyRun(folder, withBeta(0.5))), 'test', again, {
+    betas: [...betas, 0.1],
+    keep: false,
+  });
+  expect(more.results.slice(0, 2)).toEqual(sweep.results);
+  expect(again.infos.filter((info) => info.endsWith('is done already'))).toHaveLength(2);
+}, 30_000);
+
+test('a sweep ends with what was exported, and with how its advice is followed', () => {
+  const sweep = { results: [], choice: { beta: 0.5, reason: '' } };
+  const next = 'to go on with beta 0.5, set spec.training.beta to it and run the job without --betas';
+  expect(sweepEnd('pvc://models/out', sweep, { betas, keep: false })).toBe(
+    `2 betas are compared; no model was exported (--keep does); ${next}`,
+  );
+  expect(sweepEnd('pvc://models/out/', sweep, { betas, keep: true })).toBe(
+    `2 betas are compared; the models are in pvc://models/out-beta-0.05, pvc://models/out-beta-0.5; ${next}`,
+  );
+});
 
 test('a sweep without --keep exports nothing and leaves no checkpoint of a beta', async () => {
   const { folder, run } = prepareTiny();

@@ -9,7 +9,7 @@ import {
   terminationMessageSchema,
   type Progress,
 } from '../../crds/progress.ts';
-import { progressBody, terminationBody } from '../../trainer-image/records.ts';
+import { counted, progressBody, terminationBody } from '../../trainer-image/records.ts';
 
 /** A record with every figure, and as many warnings as there may be, as long as they may be, of the given letter. */
 const fullest = (letter: string, warnings = maxWarnings): Progress => ({
@@ -58,4 +58,16 @@ test('a record that fits is told whole', () => {
   const progress = fullest('x', 2);
   expect(JSON.parse(progressBody(progress))).toEqual(progress);
   expect(JSON.parse(terminationBody('Running', '', progress))).toEqual({ reason: 'Running', message: '', progress });
+});
+
+test.each([
+  ['goes on in its stage', { stageStep: 5 }, [5, 48]],
+  ['begins at 0 in a stage that tells none', { stage: 'Exporting' as const }, [0, 0]],
+  ['begins where a new stage says', { stage: 'Training' as const, stageStep: 3, stageTotal: 6 }, [3, 6]],
+  ['keeps an unknown total unknown', { stage: 'Data' as const, stageStep: 50, stageTotal: 0 }, [50, 0]],
+  ['never passes its total', { stageStep: 50 }, [50, 50]],
+  ['stays where nothing is told of it', {}, [4, 48]],
+])('the counter of a record %s', (_, part, expected) => {
+  const { stageStep, stageTotal } = counted({ stage: 'Comparing', stageStep: 4, stageTotal: 48 }, part);
+  expect([stageStep, stageTotal]).toEqual(expected);
 });

@@ -26,6 +26,12 @@ function presentComputePlan(layers: number, before: ComputePlan | undefined): Co
   };
 }
 
+/** What a mode is, for people. */
+const modes = { eager: 'operation by operation', recorded: 'blocks compiled' } satisfies Record<
+  ComputePlan['mode'],
+  string
+>;
+
 type Settled = Pick<StageContext, 'run' | 'learner' | 'fence' | 'report'>;
 
 /** Settles how the run computes and stores it at its start; warns when a run goes on otherwise than it began. */
@@ -35,7 +41,7 @@ export function settleComputePlan({ run, learner, fence, report }: Settled): Com
   const now = presentComputePlan(learner.network.architecture.config.layers, before);
   setEager(now.mode === 'eager');
   const { tensorflow, device, instructionSet: kernels, threads, mode } = now;
-  report.info(`TensorFlow ${tensorflow} on ${device} (${kernels}), ${threads} threads, blocks ${mode}`);
+  report.info(`TensorFlow ${tensorflow} on ${device} (${kernels}), ${threads} threads, ${modes[mode]}`);
   const changes = before === undefined ? [] : planChanges(before, now);
   if (before === undefined) storeComputePlan(checkpoints, now, fence);
   if (changes.length === 0) return now;
@@ -44,9 +50,10 @@ export function settleComputePlan({ run, learner, fence, report }: Settled): Com
   return now;
 }
 
-/** Says what share of the time since `started` (of performance.now()) went into recording functions. */
+/** Says what share of the time since `started` (of performance.now()) went into compiling, where anything was. */
 export function tellRecordings(started: number, report: Reporter): void {
   const { functions, milliseconds } = recordings();
+  if (functions === 0) return;
   const share = ((100 * milliseconds) / (performance.now() - started)).toFixed(1);
-  report.info(`${functions} functions were recorded in ${(milliseconds / 1000).toFixed(1)} s, ${share} % of the run`);
+  report.info(`compiling ${functions} functions took ${(milliseconds / 1000).toFixed(1)} s, ${share} % of the run`);
 }

@@ -4,6 +4,15 @@ import { evaluate, type HeldOut } from '../evaluate.ts';
 import { exportsBest, judge, type Standing } from '../metrics/best.ts';
 import { note, type StageContext } from './context.ts';
 
+/** Mean margin below which no pair is won or lost: rounding. */
+const tie = 1e-4;
+
+/** Before the first step the policy mostly is the reference: no pair is won or lost, and an accuracy of 0 would be no figure. */
+function withoutTies({ evalRewardAccuracy, ...metrics }: Metrics, step: number): Metrics {
+  const tied = step === 0 && Math.abs(metrics.evalRewardMargin ?? 0) < tie;
+  return tied || evalRewardAccuracy === undefined ? metrics : { ...metrics, evalRewardAccuracy };
+}
+
 /**
  * Held-out evaluation through the preference stage: reports the figures, keeps the weights of the best step in `best/`
  * beside the checkpoints, and says when to stop early. Its state is in the checkpoint's figures, so that a resumed run
@@ -36,7 +45,10 @@ export class Evaluation {
     if (this.heldOut.pairs.length === 0 || this.figures['evaluatedStep'] === step) return;
     const started = performance.now();
     const where = { stage: 'Evaluating', step, totalSteps: this.totalSteps } as const;
-    const metrics = evaluate(learner, this.heldOut, () => report.beat(where));
+    const metrics = withoutTies(
+      evaluate(learner, this.heldOut, () => report.beat(where)),
+      step,
+    );
     report.observe({ kind: 'evaluation', stage: 'Training', seconds: (performance.now() - started) / 1000 });
     // What was there before training is no candidate: it is the reference.
     if (step > 0) this.judge(step, metrics);

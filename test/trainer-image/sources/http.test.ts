@@ -12,12 +12,14 @@ import { listHttps } from '../../../trainer-image/sources/https.ts';
 
 const host = 'https://files.example.com';
 const pauses: number[] = [];
+const told: string[] = [];
 const asker: Asker = {
   field: 'spec.dataset',
   secretRef: 'spec.dataset.secretRef',
   credentials: 'HTTPS_BEARER_TOKEN',
   job: 'job-uid',
   beat: () => {},
+  tell: (message) => void told.push(message),
   pause: (seconds) => Promise.resolve(void pauses.push(seconds)),
 };
 const ask = (path: string) => ({ url: `${host}${path}`, headers: (given: Record<string, string>) => given });
@@ -29,6 +31,7 @@ afterEach(() => {
   expect(nock.pendingMocks()).toEqual([]);
   nock.cleanAll();
   pauses.length = 0;
+  told.length = 0;
 });
 
 describe('a request', () => {
@@ -72,6 +75,17 @@ describe('a request', () => {
       message: expect.stringMatching(/could not be fetched in 6 attempts \(503/),
     });
     expect(pauses).toEqual([1, 2, 4, 8, 16]);
+  });
+
+  test('tells with its first failure what cannot be read, why, and how often it will try; never a signature', async () => {
+    nock(host).get('/a').query({ sig: 'secret' }).reply(503, '').get('/a').query({ sig: 'secret' }).reply(200, 'body');
+    const before: number[] = [];
+    const pause = (): Promise<void> => Promise.resolve(void before.push(told.length));
+    await get(ask('/a?sig=secret'), { ...asker, pause });
+    expect(before).toEqual([1]);
+    expect(told).toEqual([
+      'spec.dataset: cannot read https://files.example.com/a: 503 Service Unavailable; trying again in 1 s, attempt 2 of 6',
+    ]);
   });
 
   test('that is redirected from https to http is refused', async () => {

@@ -11,6 +11,7 @@ const asker: Asker = {
   credentials: 'keys',
   job: 'uid',
   beat: () => {},
+  tell: () => {},
   pause: () => Promise.resolve(),
 };
 const contents = (key: string): string =>
