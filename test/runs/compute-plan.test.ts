@@ -8,9 +8,10 @@ import { readConfig } from '../../trainer-image/model/config.ts';
 import { architectureOf } from '../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { weightShapes } from '../../trainer-image/model/weight-shapes.ts';
+import { kernelSetsHere } from '../trainer-image/kernel-sets.ts';
 import { exported, prepare, trainer } from '../trainer-image/small-run.ts';
 
-test('a run that goes on keeps its threads, and says when the rest of the machine is another', async () => {
+test('a run that goes on keeps its threads and kernels, and says when the rest of the machine is another', async () => {
   const folder = prepare();
   let asked = false;
   const stop = (output: string, child: ChildProcess): void => {
@@ -18,7 +19,8 @@ test('a run that goes on keeps its threads, and says when the rest of the machin
     asked = child.kill('SIGTERM');
   };
   const stopped = await trainer(folder, stop, { env: { TF_NUM_INTRAOP_THREADS: '1' } });
-  expect(stopped.output).toContain(', 1 threads, operation by operation');
+  const best = kernelSetsHere[0];
+  expect(stopped.output).toContain(`, 1 threads, own kernels ${best}, operation by operation`);
   expect(stopped.code).toBe(75);
 
   const job = join(folder, 'models', '.dpo');
@@ -27,13 +29,13 @@ test('a run that goes on keeps its threads, and says when the rest of the machin
   if (plan === undefined) throw new Error('no plan was stored');
   storeComputePlan(
     checkpoints,
-    { ...plan, instructionSet: 'another', mode: 'recorded' },
+    { ...plan, instructionSet: 'another', mode: 'recorded', kernels: 'none' },
     takeFence(checkpoints, 'test'),
   );
 
   const resumed = await trainer(folder);
   expect(resumed.code).toBe(0);
-  expect(resumed.output).toContain(', 1 threads, blocks compiled');
+  expect(resumed.output).toContain(', 1 threads, own kernels none, blocks compiled');
   expect(resumed.output).toMatch(/ComputePlanChanged/);
   expect(resumed.output).toMatch(/instructionSet .*, before another: it ends numerically close/);
   expect(resumed.output).toMatch(/compiling \d+ functions took [\d.]+ s, [\d.]+ % of the run/);

@@ -4,15 +4,13 @@ import { dirname, join } from 'node:path';
 
 const require = createRequire(import.meta.url);
 
+const folder = (): string => join(dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'lib', 'napi-v8');
+
 /** Where `npm run engine` puts the binding. */
-export function bindingPath(): string {
-  return join(
-    dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')),
-    'lib',
-    'napi-v8',
-    'tfjs_binding.node',
-  );
-}
+export const bindingPath = (): string => join(folder(), 'tfjs_binding.node');
+
+/** Where it puts the kernels for an instruction set. */
+export const kernelsPath = (set: string): string => join(folder(), `kernels-${set}.node`);
 
 /** Whether the engine has been built. */
 export const engineIsBuilt = (): boolean => existsSync(bindingPath());

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { binding } from './binding.ts';
+import { kernelSet } from './kernels.ts';
 import { adopt, scope, whileRecording, type Tensor } from './tensor.ts';
 
 interface CompiledFunction {
@@ -29,7 +30,7 @@ export const recordings = (): Readonly<typeof recorded> => recorded;
 export const compiledFunctions = (): string[] => [...functions.values()].map(({ name }) => name);
 
 const signature = (key: string, inputs: readonly Tensor[]): string =>
-  `${key}|${inputs.map((input) => `${input.dtype}${input.shape.join('x')}`).join()}`;
+  `${key}|${kernelSet()}|${inputs.map((input) => `${input.dtype}${input.shape.join('x')}`).join()}`;
 
 function record(key: string, f: (inputs: Tensor[]) => Tensor[], inputs: readonly Tensor[]): CompiledFunction {
   const name = `f${instance}_${sequence++}_${key.replaceAll(/[^A-Za-z0-9]/g, '_').slice(0, 64)}`;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { kernelSets } from './kernel-sets.ts';
 
 /**
  * What the last bits of a result depend on besides the job: on a CPU two runs on the same plan end with the same
@@ -15,6 +16,8 @@ export const computePlanSchema = z.object({
   tensorFloat32: z.boolean(),
   /** Blocks recorded into TensorFlow functions, or run operation by operation: TensorFlow rewrites what is recorded. */
   mode: z.enum(['recorded', 'eager']),
+  /** Kernels of our own (native/kernels) by the instruction set they are compiled for. */
+  kernels: z.enum(kernelSets),
 });
 export type ComputePlan = z.infer<typeof computePlanSchema>;
 
@@ -26,9 +29,12 @@ export const chooseMode = (layers: number): ComputePlan['mode'] => (layers < 8 ?
 
 const extensions = 'avx avx2 fma avx512f avx512_vnni avx512_bf16 amx_tile amx_bf16 asimd sve bf16'.split(' ');
 
-/** The kernels' choice from the text of /proc/cpuinfo: the known extensions that the processor has. */
-export function instructionSet(cpuInfo: string): string {
-  const flags = new Set((/^(?:flags|Features)\s*:(.*)$/m.exec(cpuInfo)?.[1] ?? '').trim().split(/\s+/));
+/** What the processor can, from the text of /proc/cpuinfo. */
+export const processorFlags = (cpuInfo: string): ReadonlySet<string> =>
+  new Set((/^(?:flags|Features)\s*:(.*)$/m.exec(cpuInfo)?.[1] ?? '').trim().split(/\s+/));
+
+/** The extensions among them by which kernels are chosen. */
+export function instructionSet(flags: ReadonlySet<string>): string {
   return extensions.filter((extension) => flags.has(extension)).join(' ') || 'baseline';
 }
 

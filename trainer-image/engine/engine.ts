@@ -1,4 +1,5 @@
 export { compile, compiledFunctions, eager, recordings, setEager } from './compile.ts';
+export { kernels, kernelSet, setKernels, type Kernels } from './kernels.ts';
 export { ops } from './ops.ts';
 export {
   constant,

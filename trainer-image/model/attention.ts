@@ -1,5 +1,6 @@
 import type { Segments } from '../data/layout.ts';
-import { ops, type Tensor } from '../engine/engine.ts';
+import { kernels, ops, type Kernels, type Tensor } from '../engine/engine.ts';
+import { rope, type Rotation } from './primitives.ts';
 import type { Tape } from './tape.ts';
 
 export interface Heads {
@@ -14,15 +15,25 @@ export interface AttentionOptions {
   window?: number | undefined;
   /** Factor of the scores; 1 / sqrt(head size) if undefined. */
   scale?: number | undefined;
+  /** How queries and keys are rotated first; not at all if undefined. */
+  rotation?: Rotation | undefined;
+}
+
+export interface QueriesKeysValues {
+  q: Tensor;
+  k: Tensor;
+  v: Tensor;
 }
 
 /** Queries [n, query heads * size] attend to keys and values [n, key heads * size] -> [n, query heads * size]. */
-export type Attend = (
-  tape: Tape,
-  qkv: { q: Tensor; k: Tensor; v: Tensor },
-  heads: Heads,
-  options?: AttentionOptions,
-) => Tensor;
+export type Attend = (tape: Tape, qkv: QueriesKeysValues, heads: Heads, options?: AttentionOptions) => Tensor;
+
+/** Queries and keys rotated, values as they are. */
+export const rotated = (tape: Tape, { q, k, v }: QueriesKeysValues, heads: Heads, rotation?: Rotation) => ({
+  q: rope(tape, q, heads.query, rotation),
+  k: rope(tape, k, heads.keyValue, rotation),
+  v,
+});
 
 /** One run of queries and what it may see: itself up to each position, and for an answer the whole prompt before it. */
 interface Span {
@@ -80,9 +91,30 @@ function masked(scores: Tensor, prompt: number, length: number, seen: number): T
  * Causal scaled dot-product attention (Vaswani et al. 2017, eq. 1) within the groups of a micro-batch, each answer after
  * its prompt. Only here do a micro-batch's pairs know of each other's bounds.
  */
-export const attention =
+export function attention(segments: readonly Segments[]): Attend {
+  const fused = kernels();
+  return fused === undefined ? attentionOfOperations(segments) : fusedAttention(fused, segments);
+}
+
+/** One kernel forward and one backward: scores exist for some queries of a head at a time. */
+const fusedAttention =
+  (fused: Kernels, segments: readonly Segments[]): Attend =>
+  (tape, { q, k, v }, heads, { window = 0, scale = 1 / Math.sqrt(heads.size), rotation } = {}) => {
+    const parts = segments.flatMap(({ prompt, completions }) => [prompt, completions.length, ...completions]);
+    const how = () => ({ rotation, layout: [heads.query, heads.keyValue, window, ...parts], scale });
+    return tape.run({
+      inputs: [q, k, v],
+      needs: [q, k, v],
+      costly: true,
+      compute: () => fused.attention([q, k, v], how()),
+      backward: (dy) => fused.attentionGradient([q, k, v], how(), dy),
+    });
+  };
+
+const attentionOfOperations =
   (segments: readonly Segments[]): Attend =>
-  (tape, { q, k, v }, heads, options = {}) => {
+  (tape, qkv, heads, options = {}) => {
+    const { q, k, v } = rotated(tape, qkv, heads, options.rotation);
     const { sizes, spans } = spansOf(segments);
     const scale = (): Tensor => ops.scalar(options.scale ?? 1 / Math.sqrt(heads.size));
     const parts = (): { q: Tensor[]; k: Tensor[]; v: Tensor[] } => ({

@@ -1,4 +1,4 @@
-import { compile, type Tensor } from '../engine/engine.ts';
+import { compile, kernelSet, type Tensor } from '../engine/engine.ts';
 import type { Segments } from '../data/layout.ts';
 import {
   givenShapes,
@@ -48,7 +48,8 @@ export interface Place {
  */
 export function blockFor(architecture: Architecture, kind: LayerKind, { segments, rotation }: Place): Block {
   const [given, trained] = [givenShapes(architecture), trainedShapes(architecture)];
-  const own = `${architecture.id} ${kind.name}`;
+  // With other kernels other steps are kept.
+  const own = `${architecture.id} ${kind.name} ${kernelSet()}`;
   const layout = segments.map((group) => [group.prompt, ...group.completions].join('+')).join(' ');
   const tables = rotation === undefined ? [] : [rotation.cos, rotation.sin];
   const contextOf = ([cos, sin]: readonly Tensor[]): Context => ({

@@ -1,6 +1,6 @@
 import { compile, ops, tensor, type Tensor } from '../engine/engine.ts';
 import type { Architecture, Context, LayerKind } from './architecture.ts';
-import { attention, type Attend } from './attention.ts';
+import { attention, rotated, type Attend } from './attention.ts';
 import { inferBlock } from './block.ts';
 import type { Rotation } from './primitives.ts';
 
@@ -42,9 +42,12 @@ export function prefillBlock(
   const run = ([x, ...list]: Tensor[]): Tensor[] => {
     let seen: Tensor[] = [];
     const within = attention(lengths.map((prompt) => ({ prompt, completions: [] })));
-    const attend: Attend = (tape, qkv, heads, options) => {
-      seen = [qkv.k, qkv.v].map((each) => ops.reshape(each, [each.shape[0] as number, heads.keyValue, heads.size]));
-      return within(tape, qkv, heads, options);
+    const attend: Attend = (tape, qkv, heads, { rotation, ...options } = {}) => {
+      const turned = rotated(tape, qkv, heads, rotation);
+      seen = [turned.k, turned.v].map((each) =>
+        ops.reshape(each, [each.shape[0] as number, heads.keyValue, heads.size]),
+      );
+      return within(tape, turned, heads, options);
     };
     const { context, parameters } = contextOf(kind, list, attend);
     return [inferBlock(architecture, x as Tensor, parameters, context), ...seen];
@@ -65,7 +68,8 @@ export function decodeBlock(
 ): { output: Tensor; cache: LayerCache } {
   const run = ([x, oldKeys, oldValues, at, mask, ...list]: Tensor[]): Tensor[] => {
     let cache: Tensor[] = [];
-    const attend: Attend = (_tape, { q, k, v }, heads, options) => {
+    const attend: Attend = (tape, qkv, heads, options) => {
+      const { q, k, v } = rotated(tape, qkv, heads, options?.rotation);
       const [p, group] = [q.shape[0] as number, heads.query / heads.keyValue];
       const put = (into: Tensor | undefined, own: Tensor): Tensor =>
         ops.add(into as Tensor, ops.mul(at as Tensor, ops.reshape(own, [p, heads.keyValue, 1, heads.size])));

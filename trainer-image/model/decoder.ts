@@ -4,7 +4,7 @@ import type { Context, Family, LayerKind, Parameters, Shapes } from './architect
 import type { AttentionOptions, Heads } from './attention.ts';
 import { fixed, positive, refusal, size } from './config.ts';
 import { dense, weight } from './dense.ts';
-import { add, gatedSilu, reshape, rmsNorm, rope } from './primitives.ts';
+import { add, gatedSilu, reshape, rmsNorm } from './primitives.ts';
 import type { Rope } from './rope.ts';
 import { ropeSettings } from './rope-config.ts';
 import type { Tape } from './tape.ts';
@@ -87,17 +87,11 @@ export function selfAttention(
   p: Parameters,
   { heads, norm, context, ...options }: AttentionOptions & { heads: Heads; norm: Norm; context: Context },
 ): Tensor {
-  const part = (name: string, count: number): Tensor => {
-    const projected = dense(tape, x, p, `self_attn.${name}_proj`);
-    const normed = normHeads(tape, projected, p[`self_attn.${name}_norm.weight`], norm);
-    return rope(tape, normed, count, context.rotation);
-  };
-  const qkv = {
-    q: part('q', heads.query),
-    k: part('k', heads.keyValue),
-    v: dense(tape, x, p, 'self_attn.v_proj'),
-  };
-  const attended = context.attend(tape, qkv, heads, { window: context.kind.window, ...options });
+  const part = (name: string): Tensor =>
+    normHeads(tape, dense(tape, x, p, `self_attn.${name}_proj`), p[`self_attn.${name}_norm.weight`], norm);
+  const qkv = { q: part('q'), k: part('k'), v: dense(tape, x, p, 'self_attn.v_proj') };
+  const { kind, rotation } = context;
+  const attended = context.attend(tape, qkv, heads, { window: kind.window, rotation, ...options });
   return dense(tape, attended, p, 'self_attn.o_proj');
 }
 

@@ -3,7 +3,7 @@ import type { Family } from './architecture.ts';
 import { fixed, ignored, positive, refusal, settingsOf, size, type RawConfig } from './config.ts';
 import * as decoders from './decoder.ts';
 import { dense, weight } from './dense.ts';
-import { add, gelu, mul, plusOne, rmsNorm } from './primitives.ts';
+import { add, gatedGelu, plusOne, rmsNorm } from './primitives.ts';
 import type { Rope } from './rope.ts';
 import { ropeFrom } from './rope-config.ts';
 
@@ -77,7 +77,7 @@ export function gemma3(raw: RawConfig): Family {
       const attended = decoders.selfAttention(tape, by('input', x), p, { heads, norm, context, scale });
       const middle = add(tape, x, by('post_attention', attended));
       const h = by('pre_feedforward', middle);
-      const gated = mul(tape, gelu(tape, dense(tape, h, p, 'mlp.gate_proj')), dense(tape, h, p, 'mlp.up_proj'));
+      const gated = gatedGelu(tape, dense(tape, h, p, 'mlp.gate_proj'), dense(tape, h, p, 'mlp.up_proj'));
       return add(tape, middle, by('post_feedforward', dense(tape, gated, p, 'mlp.down_proj')));
     },
   };

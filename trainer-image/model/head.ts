@@ -1,5 +1,5 @@
 import type { HeadRows } from '../data/layout.ts';
-import { compile, ops, read, tensor, type Tensor } from '../engine/engine.ts';
+import { compile, kernels, ops, read, tensor, type Tensor } from '../engine/engine.ts';
 import { named, type Architecture } from './architecture.ts';
 import { Tape } from './tape.ts';
 
@@ -49,7 +49,8 @@ export function headForward(head: HeadRows, x: Tensor, weights: HeadWeights, squ
     const { hidden } = normed(new Tape(), architecture, inputs);
     const logits = ops.matmul(hidden, table as Tensor, false, true);
     const sums = squares ? [ops.log(ops.sum(ops.square(ops.softmax(logits)), 1, false))] : [];
-    return [...ops.crossEntropy(logits, labels as Tensor), ...sums];
+    const crossEntropy = kernels()?.crossEntropy ?? ops.crossEntropy;
+    return [...crossEntropy(logits, labels as Tensor), ...sums];
   };
   const inputs = [x, rowsOf(head), labelsOf(head), projection, ...norm];
   const key = `${architecture.id} head forward${squares ? ' with squares' : ''}`;

@@ -4,7 +4,7 @@ import type { Heads } from './attention.ts';
 import { fixed, ignored, positive, settingsOf, size, type RawConfig } from './config.ts';
 import { decoder, decoderSettings, denseShapes, headsOf, plainNorm } from './decoder.ts';
 import { dense, weight } from './dense.ts';
-import { add, columns, gatedSilu, rope } from './primitives.ts';
+import { add, columns, gatedSilu } from './primitives.ts';
 import { ropeOf } from './rope-config.ts';
 import type { Tape } from './tape.ts';
 
@@ -29,11 +29,12 @@ function fusedAttention(tape: Tape, x: Tensor, p: Parameters, [heads, context]: 
   const fused = dense(tape, x, p, 'self_attn.qkv_proj');
   const [queries, keys] = [heads.query * heads.size, heads.keyValue * heads.size];
   const qkv = {
-    q: rope(tape, columns(tape, fused, 0, queries), heads.query, context.rotation),
-    k: rope(tape, columns(tape, fused, queries, keys), heads.keyValue, context.rotation),
+    q: columns(tape, fused, 0, queries),
+    k: columns(tape, fused, queries, keys),
     v: columns(tape, fused, queries + keys, keys),
   };
-  const attended = context.attend(tape, qkv, heads, { window: context.kind.window });
+  const { kind, rotation } = context;
+  const attended = context.attend(tape, qkv, heads, { window: kind.window, rotation });
   return dense(tape, attended, p, 'self_attn.o_proj');
 }
 

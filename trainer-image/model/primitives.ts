@@ -1,4 +1,4 @@
-import { ops, type Tensor } from '../engine/engine.ts';
+import { kernels, ops, type Tensor } from '../engine/engine.ts';
 import type { Tape } from './tape.ts';
 
 /**
@@ -98,8 +98,10 @@ export function rmsNorm(tape: Tape, x: Tensor, weight: Tensor, epsilon: number):
     inputs: [x, weight],
     needs: [x],
     costly: false,
-    compute: () => ops.mul(ops.mul(x, scale()), weight),
+    compute: () => kernels()?.rmsNorm(x, weight, epsilon) ?? ops.mul(ops.mul(x, scale()), weight),
     backward: (dy) => {
+      const fused = kernels();
+      if (fused !== undefined) return fused.rmsNormGradient([x, weight], epsilon, dy);
       const r = scale();
       const normed = ops.mul(x, r);
       const dNormed = ops.mul(dy, weight);
@@ -158,13 +160,28 @@ export function gatedSilu(tape: Tape, gate: Tensor, up: Tensor): Tensor {
     inputs: [gate, up],
     needs: [gate, up],
     costly: false,
-    compute: () => ops.mul(ops.mul(gate, ops.sigmoid(gate)), up),
+    compute: () => kernels()?.gatedSilu(gate, up) ?? ops.mul(ops.mul(gate, ops.sigmoid(gate)), up),
     backward: (dy) => {
+      const fused = kernels();
+      if (fused !== undefined) return fused.gatedSiluGradient(gate, up, dy);
       const s = ops.sigmoid(gate);
       const silu = ops.mul(gate, s);
       const slope = ops.add(s, ops.mul(silu, ops.sub(ops.scalar(1), s)));
       return [ops.mul(ops.mul(dy, up), slope), ops.mul(dy, silu)];
     },
+  });
+}
+
+/** Gated activation of GeGLU (Shazeer 2020, eq. 6): gelu(gate) * up by tanh, all [n, d]. */
+export function gatedGelu(tape: Tape, gate: Tensor, up: Tensor): Tensor {
+  const fused = kernels();
+  if (fused === undefined) return mul(tape, gelu(tape, gate), up);
+  return tape.run({
+    inputs: [gate, up],
+    needs: [gate, up],
+    costly: false,
+    compute: () => fused.gatedGelu(gate, up),
+    backward: (dy) => fused.gatedGeluGradient(gate, up, dy),
   });
 }
 

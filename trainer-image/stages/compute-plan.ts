@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { storeComputePlan, storedComputePlan } from '../checkpoint/compute-plan.ts';
-import { chooseMode, instructionSet, planChanges, type ComputePlan } from '../engine/compute-plan.ts';
-import { eager, recordings, setEager, tensorFlowVersion, usesGpu } from '../engine/engine.ts';
+import { chooseMode, instructionSet, planChanges, processorFlags, type ComputePlan } from '../engine/compute-plan.ts';
+import { eager, recordings, setEager, setKernels, tensorFlowVersion, usesGpu } from '../engine/engine.ts';
 import { threadLimit } from '../engine/environment.ts';
+import { chooseKernels } from '../engine/kernel-sets.ts';
 import type { Reporter, StageContext } from './context.ts';
 
 function readCpuInfo(): string {
@@ -15,14 +16,16 @@ function readCpuInfo(): string {
 
 /** The plan of this process for a model of so many layers; `before` chose for a run that goes on, `--eager` for any. */
 function presentComputePlan(layers: number, before: ComputePlan | undefined): ComputePlan {
+  const flags = processorFlags(readCpuInfo());
   return {
     mode: eager() ? 'eager' : (before?.mode ?? chooseMode(layers)),
     tensorflow: tensorFlowVersion(),
     device: usesGpu() ? 'GPU' : 'CPU',
-    instructionSet: instructionSet(readCpuInfo()),
+    instructionSet: instructionSet(flags),
     threads: Number(process.env['TF_NUM_INTRAOP_THREADS'] ?? threadLimit()),
     tensorFloat32: usesGpu() && process.env['NVIDIA_TF32_OVERRIDE'] !== '0',
     oneDNN: process.env['TF_ENABLE_ONEDNN_OPTS'] !== '0',
+    kernels: usesGpu() ? 'none' : chooseKernels(flags, before?.kernels),
   };
 }
 
@@ -40,8 +43,10 @@ export function settleComputePlan({ run, learner, fence, report }: Settled): Com
   const before = storedComputePlan(checkpoints);
   const now = presentComputePlan(learner.network.architecture.config.layers, before);
   setEager(now.mode === 'eager');
-  const { tensorflow, device, instructionSet: kernels, threads, mode } = now;
-  report.info(`TensorFlow ${tensorflow} on ${device} (${kernels}), ${threads} threads, ${modes[mode]}`);
+  setKernels(now.kernels);
+  const { tensorflow, device, instructionSet: extensions, threads, mode, kernels } = now;
+  const how = `${threads} threads, own kernels ${kernels}, ${modes[mode]}`;
+  report.info(`TensorFlow ${tensorflow} on ${device} (${extensions}), ${how}`);
   const changes = before === undefined ? [] : planChanges(before, now);
   if (before === undefined) storeComputePlan(checkpoints, now, fence);
   if (changes.length === 0) return now;

@@ -1,5 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { instructionSet, planChanges, type ComputePlan } from '../../../trainer-image/engine/compute-plan.ts';
+import {
+  instructionSet,
+  planChanges,
+  processorFlags,
+  type ComputePlan,
+} from '../../../trainer-image/engine/compute-plan.ts';
 
 test.each([
   ['processor\t: 0\nflags\t\t: fpu sse2 avx avx2 fma\n', 'avx avx2 fma'],
@@ -8,7 +13,7 @@ test.each([
   ['flags : sse2', 'baseline'],
   ['', 'baseline'],
 ])('of /proc/cpuinfo %j the kernels choose by: %s', (text, expected) => {
-  expect(instructionSet(text)).toBe(expected);
+  expect(instructionSet(processorFlags(text))).toBe(expected);
 });
 
 test('another machine is told by what differs, the same one by nothing', () => {
@@ -20,6 +25,7 @@ test('another machine is told by what differs, the same one by nothing', () => {
     oneDNN: true,
     tensorFloat32: false,
     mode: 'recorded',
+    kernels: 'none',
   };
   expect(planChanges(plan, plan)).toEqual([]);
   const other = { ...plan, instructionSet: 'avx512f', threads: 4 };

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { setKernels } from '../../../trainer-image/engine/engine.ts';
 import { checkLengths } from '../../../trainer-image/model/embedding.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
 import { architectureOf } from '../../../trainer-image/model/models.ts';
@@ -7,13 +8,18 @@ import { writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
 import { requireWithin } from '../../parity/compared.ts';
 import { tinyModel } from '../../parity/models.ts';
 import { trainingOf } from '../golden.ts';
+import { kernelSetsHere } from '../kernel-sets.ts';
 import { checkpoint, pair, reference, type Case } from '../tiny-models.ts';
 
 const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
 
 describe('what transformers computes with a tiny model, and its gradient by every weight:', () => {
-  test.each(Object.entries(reference.cases))('%s', (_, known) => requireWithin(tinyModel(known)));
+  describe.each(kernelSetsHere)('(kernels: %s)', (set) => {
+    beforeAll(() => setKernels(set));
+    afterAll(() => setKernels('none'));
+    test.each(Object.entries(reference.cases))('%s', (_, known) => requireWithin(tinyModel(known)));
+  });
 
   /** Settings that do not matter at these lengths. */
   const alike = [

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { compiledFunctions, liveTensors, setEager } from '../../../trainer-image/engine/engine.ts';
+import { compiledFunctions, liveTensors, setEager, setKernels } from '../../../trainer-image/engine/engine.ts';
 import type { PairLogProbs } from '../../../trainer-image/loss/scores.ts';
 import { splitPairs } from '../../../trainer-image/model/groups.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
@@ -15,6 +15,7 @@ import {
   relativeDistance,
   trainingOf,
 } from '../golden.ts';
+import { kernelSetsHere } from '../kernel-sets.ts';
 
 describe("against TRL's own numbers, the tiny Llama", () => {
   let policy: Learner;
@@ -26,12 +27,17 @@ describe("against TRL's own numbers, the tiny Llama", () => {
   });
   afterEach(() => {
     setEager(false);
+    setKernels('none');
     policy.dropGradients();
   });
 
-  test('gives the log-probabilities, the loss, the rewards and the gradient of every weight', () => {
-    requireWithin(fixedBatch());
-  });
+  test.each(kernelSetsHere)(
+    'gives the log-probabilities, the loss, the rewards and every gradient (kernels: %s)',
+    (set) => {
+      setKernels(set);
+      requireWithin(fixedBatch());
+    },
+  );
 
   test.each([0.01, 0.5])('gives the loss with beta %d', (beta) => {
     const learner = new Learner(`${goldenFolder}/tiny-policy`, trainingOf({ beta }));

@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-node-gpu';
-import { describe, expect, test } from '@jest/globals';
-import { ops, read, scope, tensor, type Tensor } from '../../../trainer-image/engine/engine.ts';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { ops, read, scope, setKernels, tensor, type Tensor } from '../../../trainer-image/engine/engine.ts';
 import { attention, type AttentionOptions } from '../../../trainer-image/model/attention.ts';
 import {
   add,
   addBias,
   columns,
+  gatedGelu,
   gatedSilu,
   gelu,
   layerNorm,
@@ -18,6 +19,7 @@ import {
 } from '../../../trainer-image/model/primitives.ts';
 import { Tape } from '../../../trainer-image/model/tape.ts';
 import { relativeDistance } from '../golden.ts';
+import { kernelSetsHere } from '../kernel-sets.ts';
 
 /** Each primitive's own backward against tfjs's automatic differentiation of the same formula. */
 interface Case {
@@ -176,6 +178,14 @@ const cases: Record<string, Case> = {
     ours: (tape, [gate, up]) => gatedSilu(tape, gate as Tensor, up as Tensor),
     oracle: ([gate, up]) => tf.mul(tf.mul(gate as tf.Tensor, tf.sigmoid(gate as tf.Tensor)), up as tf.Tensor),
   },
+  'gated GELU': {
+    shapes: [
+      [5, 4],
+      [5, 4],
+    ],
+    ours: (tape, [gate, up]) => gatedGelu(tape, gate as Tensor, up as Tensor),
+    oracle: ([gate, up]) => tf.mul((cases['GELU'] as Case).oracle([gate as tf.Tensor]), up as tf.Tensor),
+  },
   'rotary embedding': {
     shapes: [[7, 12]],
     ours: (tape, [x]) => rope(tape, x as Tensor, 3, { cos: tensor(cos, [7, 2]), sin: tensor(sin, [7, 2]) }),
@@ -210,27 +220,33 @@ const cases: Record<string, Case> = {
   },
 };
 
-describe('a primitive and its backward, against automatic differentiation:', () => {
-  test.each(Object.keys(cases))('%s', (name) => {
-    const { shapes, ours, oracle } = cases[name] as Case;
-    const data = shapes.map(values);
-    const [output, ...gradients] = scope(() => {
-      const tape = new Tape();
-      const inputs = shapes.map((shape, i) => tensor(data[i] as Float32Array, shape));
-      const result = ours(tape, inputs);
-      const dy = tensor(values(result.shape, 5), result.shape);
-      return [result, ...tape.gradients(result, dy, inputs)].map((each) => read(ops.add(each, ops.scalar(0))));
-    }) as Float32Array[];
-    const expected = tf.tidy(() => {
-      const inputs = shapes.map((shape, i) => tf.tensor(data[i] as Float32Array, shape));
-      const result = oracle(inputs);
-      const dy = tf.tensor(values(result.shape, 5), result.shape);
-      return [result, ...tf.grads((...args: tf.Tensor[]) => oracle(args))(inputs, dy)].map((each) => each.dataSync());
-    }) as Float32Array[];
-    expect(relativeDistance(output as Float32Array, expected[0] as Float32Array)).toBeLessThan(1e-5);
-    expect(gradients).toHaveLength(shapes.length);
-    gradients.forEach((gradient, i) =>
-      expect(relativeDistance(gradient, expected[i + 1] as Float32Array)).toBeLessThan(1e-5),
-    );
-  });
-});
+describe.each(kernelSetsHere)(
+  'a primitive and its backward (kernels: %s), against automatic differentiation:',
+  (set) => {
+    beforeAll(() => setKernels(set));
+    afterAll(() => setKernels('none'));
+
+    test.each(Object.keys(cases))('%s', (name) => {
+      const { shapes, ours, oracle } = cases[name] as Case;
+      const data = shapes.map(values);
+      const [output, ...gradients] = scope(() => {
+        const tape = new Tape();
+        const inputs = shapes.map((shape, i) => tensor(data[i] as Float32Array, shape));
+        const result = ours(tape, inputs);
+        const dy = tensor(values(result.shape, 5), result.shape);
+        return [result, ...tape.gradients(result, dy, inputs)].map((each) => read(ops.add(each, ops.scalar(0))));
+      }) as Float32Array[];
+      const expected = tf.tidy(() => {
+        const inputs = shapes.map((shape, i) => tf.tensor(data[i] as Float32Array, shape));
+        const result = oracle(inputs);
+        const dy = tf.tensor(values(result.shape, 5), result.shape);
+        return [result, ...tf.grads((...args: tf.Tensor[]) => oracle(args))(inputs, dy)].map((each) => each.dataSync());
+      }) as Float32Array[];
+      expect(relativeDistance(output as Float32Array, expected[0] as Float32Array)).toBeLessThan(1e-5);
+      expect(gradients).toHaveLength(shapes.length);
+      gradients.forEach((gradient, i) =>
+        expect(relativeDistance(gradient, expected[i + 1] as Float32Array)).toBeLessThan(1e-5),
+      );
+    });
+  },
+);

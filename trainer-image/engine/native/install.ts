@@ -19,10 +19,11 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { applyHooks } from './hooks.ts';
+import { buildKernels, kernelFiles } from './kernels/build.ts';
 
 /**
  * `npm run engine [-- --gpu] [-- --prefix DIR]`: builds the binding of @tensorflow/tfjs-node-gpu, with our recorder in
- * it, against the libraries inside PyPI's TensorFlow wheel (its own download is TensorFlow 2.9 for CUDA 11.2). The
+ * it and our kernels beside it, against the libraries inside PyPI's TensorFlow wheel (its own download is TensorFlow 2.9 for CUDA 11.2). The
  * result is cached outside the project by the hash of everything it is made of, so a second run only links it.
  *
  * `--prefix DIR` copies the engine there instead of linking to the cache: an image has no cache.
@@ -75,14 +76,15 @@ function checkPlatform(): void {
 function contentHash(): string {
   const hash = createHash('sha256').update(`${process.arch} ${options.gpu}`);
   const files = [...ours, 'hooks.ts', 'install.ts'].map((name) => join(here, name));
-  for (const file of [...files, requirements, join(packageRoot, 'package.json')]) hash.update(readFileSync(file));
+  for (const file of [...files, ...kernelFiles(), requirements, join(packageRoot, 'package.json')])
+    hash.update(readFileSync(file));
   return hash.digest('hex').slice(0, 16);
 }
 
 /** Only the libraries and the headers leave the wheels: 850 MB instead of 1.3 GB. */
 const unpack = `
 import glob, sys, zipfile
-headers = tuple('tensorflow/include/' + part for part in ('tensorflow/c/', 'tensorflow/core/platform/', 'tsl/platform/', 'xla/tsl/'))
+headers = tuple('tensorflow/include/' + part for part in ('tensorflow/c/', 'tensorflow/core/platform/', 'tensorflow/core/common_runtime/next_pluggable_device/c/', 'tsl/platform/', 'xla/tsl/'))
 for wheel in glob.glob(sys.argv[1] + '/*.whl'):
     archive = zipfile.ZipFile(wheel)
     for name in archive.namelist():
@@ -128,6 +130,8 @@ function compile(target: string): void {
     '-Wl,-z,nodelete',
   ]);
   rmSync(sources, { recursive: true });
+  // Kernels are for CPUs; there are none of ours for arm64.
+  if (!options.gpu && process.arch === 'x64') buildKernels(target, napiHeaders, run);
   rmSync(join(tensorflow, 'include'), { recursive: true });
 }
 

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import { ops, read, scope, setKernels, tensor, type Tensor } from '../../../trainer-image/engine/engine.ts';
+import type { KernelSet } from '../../../trainer-image/engine/kernel-sets.ts';
+import { attention } from '../../../trainer-image/model/attention.ts';
+import { gatedSilu, rmsNorm } from '../../../trainer-image/model/primitives.ts';
+import { Tape } from '../../../trainer-image/model/tape.ts';
+
+/** Prints a digest of what the kernels compute in this process, for a test that compares numbers of threads. */
+setKernels(process.argv[2] as KernelSet);
+const hash = createHash('sha256');
+const values = (shape: number[], seed: number): Tensor => {
+  const data = Float32Array.from({ length: (shape[0] as number) * (shape[1] as number) }, (_, i) =>
+    Math.sin(seed + i * i),
+  );
+  return tensor(data, shape);
+};
+
+scope(() => {
+  const segments = [70, 40, 90].map((prompt) => ({ prompt, completions: [50, 33] }));
+  const n = segments.reduce((sum, { prompt }) => sum + prompt + 83, 0);
+  const tape = new Tape();
+  const x = values([n, 64], 1);
+  const gain = ops.reshape(values([1, 64], 2), [64]);
+  const normed = rmsNorm(tape, x, gain, 1e-5);
+  const [q, k, v] = [values([n, 64], 3), values([n, 32], 4), values([n, 32], 5)];
+  const attended = attention(segments)(tape, { q, k, v }, { query: 4, keyValue: 2, size: 16 });
+  const result = gatedSilu(tape, normed, attended);
+  const gradients = tape.gradients(result, values([n, 64], 6), [x, gain, q, k, v]);
+  for (const each of [result, ...gradients]) hash.update(read(each));
+});
+console.log(hash.digest('hex'));

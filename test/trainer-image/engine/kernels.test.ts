@@ -1,0 +1,205 @@
+import { spawnSync } from 'node:child_process';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { Segments } from '../../../trainer-image/data/layout.ts';
+import { chooseKernels } from '../../../trainer-image/engine/kernel-sets.ts';
+import {
+  compile,
+  kernels,
+  ops,
+  read,
+  scope,
+  setKernels,
+  tensor,
+  type Tensor,
+} from '../../../trainer-image/engine/engine.ts';
+import { attention, type AttentionOptions, type Heads } from '../../../trainer-image/model/attention.ts';
+import { gatedGelu, gatedSilu, rmsNorm } from '../../../trainer-image/model/primitives.ts';
+import { Tape } from '../../../trainer-image/model/tape.ts';
+import { kernelSetsHere } from '../kernel-sets.ts';
+
+/** Our kernels against TensorFlow's own operations, which the other tests hold against other oracles. */
+const sets = kernelSetsHere.filter((set) => set !== 'none');
+
+afterEach(() => setKernels('none'));
+
+/** Values between -2 and 2, the same at every run. */
+const values = (shape: readonly number[], seed: number): Float32Array =>
+  Float32Array.from(
+    { length: shape.reduce((a, b) => a * b, 1) },
+    (_, i) => 2 * Math.sin(1.7 * i + seed + 0.001 * i * i),
+  );
+const made = (shape: readonly number[], seed: number): Tensor => tensor(values(shape, seed), shape);
+
+/** A result and its gradients by every input. */
+type Computed = Float32Array[];
+function compute(shapes: number[][], f: (tape: Tape, inputs: Tensor[]) => Tensor): Computed {
+  return scope(() => {
+    const tape = new Tape();
+    const inputs = shapes.map((shape, i) => made(shape, i));
+    const result = f(tape, inputs);
+    const dy = made(result.shape, 9);
+    return [result, ...tape.gradients(result, dy, inputs)].map((each) => read(each) as Float32Array);
+  });
+}
+
+/** `half`: half of the dimensions that turn. */
+type Options = AttentionOptions & { half?: number };
+
+/** Largest difference, against the largest value or 1: some gradients are rounding errors around zero. */
+function apart(found: Float32Array, expected: Float32Array): number {
+  const most = (list: Float32Array): number => list.reduce((m, x) => (Math.abs(x) > m ? Math.abs(x) : m), 0);
+  return found.every(Number.isFinite)
+    ? most(found.map((x, i) => x - (expected[i] as number))) / Math.max(1, most(expected))
+    : Infinity;
+}
+
+function expectSame(
+  shapes: number[][],
+  f: (tape: Tape, inputs: Tensor[]) => Tensor,
+  set: (typeof sets)[number],
+  within = 4e-6,
+): void {
+  const expected = compute(shapes, f);
+  setKernels(set);
+  const found = compute(shapes, f);
+  expect(found.map(({ length }) => length)).toEqual(expected.map(({ length }) => length));
+  found.forEach((each, i) => expect(apart(each, expected[i] as Float32Array)).toBeLessThan(within));
+}
+
+describe.each(sets)('kernels for %s give what the standard operations give:', (set) => {
+  const heads = (query: number, keyValue: number, size: number): Heads => ({ query, keyValue, size });
+  const one: Segments[] = [{ prompt: 5, completions: [7, 3] }];
+  const cases: [what: string, segments: Segments[], how: Heads, options?: Options][] = [
+    ['several groups', [...one, { prompt: 2, completions: [4] }], heads(4, 2, 8)],
+    ['a prompt of one token', [{ prompt: 1, completions: [1, 2] }], heads(2, 2, 16)],
+    ['answers and prompts longer than a block of queries', [{ prompt: 70, completions: [100, 33] }], heads(6, 2, 64)],
+    ['many answers', [{ prompt: 17, completions: [3, 16, 1, 15, 32] }], heads(3, 1, 16)],
+    ['no answer', [{ prompt: 40, completions: [] }], heads(2, 1, 8)],
+    ['heads of sizes that fill no register', one, heads(3, 3, 10), { half: 5 }],
+    ['larger heads', [{ prompt: 20, completions: [40, 9] }], heads(2, 1, 128), { half: 64 }],
+    ['a rotation of whole heads', [{ prompt: 33, completions: [20, 40] }], heads(4, 2, 16), { half: 8 }],
+    ['a rotation of a part of each head', one, heads(4, 1, 24), { half: 4 }],
+    ['a window within the answer', [{ prompt: 50, completions: [40, 35] }], heads(4, 2, 16), { window: 9 }],
+    [
+      'a window back into the prompt',
+      [{ prompt: 50, completions: [40, 35] }],
+      heads(4, 2, 16),
+      { window: 60, half: 8 },
+    ],
+    ['a window of one', one, heads(2, 1, 8), { window: 1 }],
+    ['another scale', one, heads(2, 1, 8), { scale: 1.7 }],
+    ['scores that differ by hundreds', one, heads(2, 1, 8), { scale: 20 }],
+  ];
+  test.each(cases)('attention with %s', (_, segments, how, { half = 0, ...options } = {}) => {
+    const n = segments.reduce((sum, { prompt, completions }) => sum + completions.reduce((a, b) => a + b, prompt), 0);
+    const rotation = (): AttentionOptions => {
+      const angles = values([n, half], 4);
+      const table = (f: (angle: number) => number): Tensor => tensor(angles.map(f), [n, half]);
+      return half === 0 ? {} : { rotation: { cos: table(Math.cos), sin: table(Math.sin) } };
+    };
+    const shapes = [how.query, how.keyValue, how.keyValue].map((count) => [n, count * how.size]);
+    expectSame(
+      shapes,
+      (tape, [q, k, v]) =>
+        attention(segments)(tape, { q: q as Tensor, k: k as Tensor, v: v as Tensor }, how, {
+          ...options,
+          ...rotation(),
+        }),
+      set,
+      // The rounding of scores grows with them, and is multiplied once more on its way to the queries.
+      4e-6 * Math.max(1, options.scale ?? 1) ** 2,
+    );
+  });
+
+  test.each([
+    [1, 1],
+    [3, 16],
+    [70, 576],
+    [33, 50],
+  ])('norms of %i rows of %i', (rows, width) => {
+    expectSame([[rows, width], [width]], (tape, [x, w]) => rmsNorm(tape, x as Tensor, w as Tensor, 1e-5), set);
+  });
+
+  test.each(
+    Object.entries({ gatedSilu, gatedGelu }).flatMap(([name, f]) =>
+      [
+        [1, 3],
+        [5, 17],
+        [40, 1000],
+      ].map((shape) => [name, shape, f] as const),
+    ),
+  )('%s of %j', (_, shape, f) => {
+    expectSame([shape, shape], (tape, [gate, up]) => f(tape, gate as Tensor, up as Tensor), set);
+  });
+
+  test.each([
+    [1, 2],
+    [4, 37],
+    [3, 4096],
+  ])('cross-entropy of %i rows over %i, also where it takes the place of the logits', (rows, width) => {
+    scope(() => {
+      const labels = tensor(
+        Int32Array.from({ length: rows }, (_, i) => (7 * i + 1) % width),
+        [rows],
+      );
+      const [x, w] = [made([rows, 5], 1), made([width, 5], 2)];
+      const logits = (): Tensor => ops.sub(ops.matmul(x, w, false, true), ops.scalar(200));
+      const standard = ops.crossEntropy(logits(), labels).map((each) => read(each) as Float32Array);
+      setKernels(set);
+      const own = (inputs: Tensor[]): Tensor[] => {
+        const scores = ops.sub(ops.matmul(inputs[0] as Tensor, inputs[1] as Tensor, false, true), ops.scalar(200));
+        return kernels()?.crossEntropy(scores, inputs[2] as Tensor) ?? [];
+      };
+      const kept = logits();
+      const before = read(kept);
+      for (const found of [
+        compile(`loss ${width}`, own, [x, w, labels]),
+        kernels()?.crossEntropy(kept, labels) ?? [],
+      ]) {
+        found.forEach((each, i) =>
+          expect(apart(read(each) as Float32Array, standard[i] as Float32Array)).toBeLessThan(4e-6),
+        );
+        expect(found).toHaveLength(2);
+      }
+      expect(read(kept)).toEqual(before);
+    });
+  });
+
+  test('what is not a number stays none, so that a step is refused', () => {
+    setKernels(set);
+    scope(() => {
+      const bad = (shape: number[]): Tensor => tensor(values(shape, 1).fill(Number.NaN, 3, 4), shape);
+      const tape = new Tape();
+      const gain = made([8], 2);
+      expect(read(rmsNorm(tape, bad([1, 8]), gain, 1e-5))[0]).toBeNaN();
+      expect(read(gatedSilu(tape, bad([1, 8]), made([1, 8], 1)))[3]).toBeNaN();
+      expect(read(kernels()?.crossEntropy(bad([1, 8]), tensor(Int32Array.of(0), [1]))[0] as Tensor)[0]).toBeNaN();
+      const qkv = { q: bad([2, 8]), k: made([2, 8], 1), v: made([2, 8], 2) };
+      const options = { query: 1, keyValue: 1, size: 8 };
+      expect(read(attention([{ prompt: 2, completions: [] }])(tape, qkv, options))[0]).toBeNaN();
+    });
+  });
+
+  test('the same bits with any number of threads', () => {
+    const digest = (threads: number): string => {
+      const env = { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads) };
+      const args = ['--disable-warning=ExperimentalWarning', 'test/trainer-image/engine/kernel-bits.ts', set];
+      return spawnSync(process.execPath, args, { env, encoding: 'utf8' }).stdout.trim();
+    };
+    const alone = digest(1);
+    expect(alone).toMatch(/^[0-9a-f]{64}$/);
+    expect([digest(2), digest(5)]).toEqual([alone, alone]);
+  });
+});
+
+test.each([
+  ['the best that the processor runs', 'avx512f avx512bw avx512dq avx512vl avx2 fma', undefined, 'avx512'],
+  ['of AVX-512 all of it or none', 'avx512f avx2 fma', undefined, 'avx2'],
+  ['what a run began with, where it still runs', 'avx512f avx512bw avx512dq avx512vl avx2 fma', 'avx2', 'avx2'],
+  ['the next best where it does not', 'avx2 fma', 'avx512', 'avx2'],
+  ['none where a run began without', 'avx2 fma', 'none', 'none'],
+  ['none on other processors', 'asimd', undefined, 'none'],
+] as const)('kernels are chosen: %s', (_, flags, wanted, expected) => {
+  if (process.arch !== 'x64') return;
+  expect(chooseKernels(new Set(flags.split(' ')), wanted)).toBe(expected);
+});

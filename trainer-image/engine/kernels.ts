@@ -1,0 +1,74 @@
+import { createRequire } from 'node:module';
+import { kernelsPath } from './built.ts';
+import type { KernelSet } from './kernel-sets.ts';
+import { ops } from './ops.ts';
+import { constant, execute, type Tensor } from './tensor.ts';
+
+/**
+ * Operations of our own for CPUs (native/kernels), each of which does in one pass over memory what takes TensorFlow's
+ * several. All take and give float32, compute what the operations they stand for compute, to rounding, and give the same
+ * bits with any number of threads.
+ */
+export interface Kernels {
+  /** Causal attention of [q, k, v] as in model/attention.ts. */
+  attention: (qkv: QKV, how: AttentionLayout) => Tensor;
+  /** Gradients of q, k and v. */
+  attentionGradient: (qkv: QKV, how: AttentionLayout, dy: Tensor) => Tensor[];
+  /** x [n, d], weight [d] -> [n, d]. */
+  rmsNorm: (x: Tensor, weight: Tensor, epsilon: number) => Tensor;
+  /** Gradients of x and of weight. */
+  rmsNormGradient: (inputs: [x: Tensor, weight: Tensor], epsilon: number, dy: Tensor) => Tensor[];
+  gatedSilu: (gate: Tensor, up: Tensor) => Tensor;
+  /** Gradients of gate and of up. */
+  gatedSiluGradient: (gate: Tensor, up: Tensor, dy: Tensor) => Tensor[];
+  gatedGelu: (gate: Tensor, up: Tensor) => Tensor;
+  gatedGeluGradient: (gate: Tensor, up: Tensor, dy: Tensor) => Tensor[];
+  /** As ops.crossEntropy; the gradient takes the place of the logits where nothing else needs them. */
+  crossEntropy: (logits: Tensor, labels: Tensor) => [Tensor, Tensor];
+}
+
+type QKV = readonly [q: Tensor, k: Tensor, v: Tensor];
+
+/** What attention needs besides its inputs. */
+export interface AttentionLayout {
+  rotation: { cos: Tensor; sin: Tensor } | undefined;
+  /** Query heads, key heads, window (0: none), then of each group its prompt, how many answers, and their lengths. */
+  layout: readonly number[];
+  scale: number;
+}
+
+function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
+  createRequire(import.meta.url)(kernelsPath(set));
+  const run = (name: string, inputs: readonly Tensor[], outputs = 1): Tensor[] =>
+    execute(`Dpo${name}_${set}`, [], inputs, outputs);
+  const one = (name: string, inputs: readonly Tensor[]): Tensor => run(name, inputs)[0] as Tensor;
+  const attentionInputs = (qkv: QKV, { rotation, layout, scale }: AttentionLayout): Tensor[] => {
+    const still = (): Tensor => constant([], [0, 0], 'float32');
+    const { cos, sin } = rotation ?? { cos: still(), sin: still() };
+    return [...qkv, cos, sin, constant(layout, [layout.length], 'int32'), ops.scalar(scale)];
+  };
+  return {
+    attention: (qkv, how) => one('Attention', attentionInputs(qkv, how)),
+    attentionGradient: (qkv, how, dy) => run('AttentionGradient', [...attentionInputs(qkv, how), dy], 3),
+    rmsNorm: (x, weight, epsilon) => one('RmsNorm', [x, weight, ops.scalar(epsilon)]),
+    rmsNormGradient: (inputs, epsilon, dy) => run('RmsNormGradient', [...inputs, ops.scalar(epsilon), dy], 2),
+    gatedSilu: (gate, up) => one('GatedSilu', [gate, up]),
+    gatedSiluGradient: (gate, up, dy) => run('GatedSiluGradient', [gate, up, dy], 2),
+    gatedGelu: (gate, up) => one('GatedGelu', [gate, up]),
+    gatedGeluGradient: (gate, up, dy) => run('GatedGeluGradient', [gate, up, dy], 2),
+    crossEntropy: (logits, labels) => run('CrossEntropy', [logits, labels], 2) as [Tensor, Tensor],
+  };
+}
+
+let chosen: KernelSet = 'none';
+const made = new Map<KernelSet, Kernels>();
+
+/** Uses these kernels from now on. */
+export function setKernels(set: KernelSet): void {
+  if (set !== 'none' && !made.has(set)) made.set(set, createKernels(set));
+  chosen = set;
+}
+export const kernelSet = (): KernelSet => chosen;
+
+/** The kernels in use, or undefined where TensorFlow's own operations are. */
+export const kernels = (): Kernels | undefined => made.get(chosen);

@@ -1,0 +1,72 @@
+#include "op.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#ifndef INSTRUCTION_SET
+#error "INSTRUCTION_SET names what this is compiled for"
+#endif
+
+namespace kernels {
+
+TF_Tensor *Call::Tensor(int index) {
+  if (inputs_.size() <= static_cast<size_t>(index)) inputs_.resize(index + 1, nullptr);
+  if (inputs_[index] == nullptr) {
+    TF_GetInput(context_, index, &inputs_[index], status_);
+    held_.push_back(inputs_[index]);
+  }
+  return inputs_[index];
+}
+
+std::vector<int64_t> Call::Shape(int input) {
+  std::vector<int64_t> shape(TF_NumDims(Tensor(input)));
+  for (size_t i = 0; i < shape.size(); i++) shape[i] = TF_Dim(Tensor(input), i);
+  return shape;
+}
+
+float *Call::Like(int output, int input) {
+  const std::vector<int64_t> shape = Shape(input);
+  const size_t bytes = Elements(input) * sizeof(float);
+  held_.push_back(TF_AllocateOutput(context_, output, TF_FLOAT, shape.data(), shape.size(), bytes, status_));
+  return static_cast<float *>(TF_TensorData(held_.back()));
+}
+
+float *Call::InPlaceOf(int output, int input) {
+  const std::vector<int64_t> shape = Shape(input);
+  // Held by us it could not be taken.
+  held_.erase(std::find(held_.begin(), held_.end(), inputs_[input]));
+  TF_DeleteTensor(inputs_[input]);
+  inputs_[input] = nullptr;
+  int taken = -1;
+  held_.push_back(TF_ForwardInputOrAllocateOutput(context_, &input, 1, output, shape.data(), shape.size(), &taken, status_));
+  float *data = static_cast<float *>(TF_TensorData(held_.back()));
+  if (taken < 0) std::memcpy(data, Floats(input), Elements(input) * sizeof(float));
+  return data;
+}
+
+namespace {
+
+void Report(const std::string &name, TF_Status *status) {
+  if (TF_GetCode(status) != TF_OK) std::fprintf(stderr, "kernel %s: %s\n", name.c_str(), TF_Message(status));
+}
+
+}  // namespace
+
+void Register(const char *name, std::initializer_list<const char *> inputs, std::initializer_list<const char *> outputs,
+              void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), void (*compute)(void *, TF_OpKernelContext *)) {
+  const std::string full = std::string("Dpo") + name + "_" + INSTRUCTION_SET;
+  TF_Status *status = TF_NewStatus();
+  TF_OpDefinitionBuilder *definition = TF_NewOpDefinitionBuilder(full.c_str());
+  for (const char *input : inputs) TF_OpDefinitionBuilderAddInput(definition, input);
+  for (const char *output : outputs) TF_OpDefinitionBuilderAddOutput(definition, output);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, shapes);
+  TF_RegisterOpDefinition(definition, status);
+  Report(full, status);
+  TF_RegisterKernelBuilder(full.c_str(), TF_NewKernelBuilder(full.c_str(), "CPU", nullptr, compute, nullptr), status);
+  Report(full, status);
+  TF_DeleteStatus(status);
+}
+
+}  // namespace kernels
