@@ -10,7 +10,7 @@ import { Learner } from '../../trainer-image/model/learner.ts';
 import { targetLayers } from '../../trainer-image/model/lora.ts';
 import { Network } from '../../trainer-image/model/network.ts';
 import { pythonPackages } from '../python/install.ts';
-import { trainingOf } from '../trainer-image/golden.ts';
+import { apart, trainingOf } from '../trainer-image/golden.ts';
 import { exported, prepare, trainer } from '../trainer-image/small-run.ts';
 import { checkpoint, pair, reference, type Case } from '../trainer-image/tiny-models.ts';
 
@@ -147,8 +147,6 @@ describe('an exported model, opened by transformers', () => {
     (name) => {
       const [own, theirs] = ['merged', 'adapter'].map((kind) => answers.get(`${name}, ${kind}`)?.logits.flat() ?? []);
       const { values } = ownLogits(asked.get(`${name}, merged`) as Question);
-      const apart = (a: ArrayLike<number>, b: readonly number[]): number =>
-        Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
       expect(own?.length).toBe(theirs?.length);
       expect(apart(own as number[], theirs as number[])).toBeLessThan(1e-4);
       expect(apart(values, theirs as number[])).toBeLessThan(1e-4);

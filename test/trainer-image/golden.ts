@@ -62,6 +62,10 @@ export const outcomesOf = (
 ): PairOutcome[] =>
   pairOutcomes(learner.training, { scores: learner.scorePairs(pairs), reference, totals: batchTotals(pairs) });
 
+/** Largest difference between two lists at the same place; NaN where the second is shorter. */
+export const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
+
 /** Relative L2 distance |a - b| / |b|. */
 export function relativeDistance(a: Float32Array, b: Float32Array): number {
   let [difference, size] = [0, 0];

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { generate, type GenerationOptions } from '../../../trainer-image/model/generate.ts';
 import { liveTensors } from '../../../trainer-image/engine/engine.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
-import { trainingOf } from '../golden.ts';
+import { apart, trainingOf } from '../golden.ts';
 import { checkpoint, pair, reference } from '../tiny-models.ts';
 
 const options = (change: Partial<GenerationOptions> = {}): GenerationOptions => ({
@@ -12,9 +12,6 @@ const options = (change: Partial<GenerationOptions> = {}): GenerationOptions => 
   beat: () => {},
   ...change,
 });
-const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
-
 function logSoftmax(logits: Float32Array): number[] {
   const top = Math.max(...logits);
   const rest = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - top), 0));

@@ -14,13 +14,11 @@ import { rotationOf, sequenceLengths } from '../../../trainer-image/model/rope.t
 import { SafetensorsFile, writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
 import { adapter, adapterCases, folder, learnerOf, modelOf, settingsOf, type LoraCase } from '../../parity/adapters.ts';
 import { requireWithin } from '../../parity/compared.ts';
-import { trainingOf } from '../golden.ts';
+import { apart, trainingOf } from '../golden.ts';
 import { pair } from '../tiny-models.ts';
 
 const cases = Object.entries(adapterCases);
 
-const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
 function expectAsKnown(learner: Learner, known: LoraCase, tolerance = 1e-4): void {
   const [found] = learner.tokenLogProbs([pair]) as [PairTokens];
   expect(apart(found.chosen, known.chosen)).toBeLessThan(tolerance);

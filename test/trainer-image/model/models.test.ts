@@ -7,12 +7,9 @@ import { architectureOf } from '../../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
 import { requireWithin } from '../../parity/compared.ts';
 import { tinyModel } from '../../parity/models.ts';
-import { trainingOf } from '../golden.ts';
+import { apart, trainingOf } from '../golden.ts';
 import { kernelSetsHere } from '../kernel-sets.ts';
 import { checkpoint, pair, reference, type Case } from '../tiny-models.ts';
-
-const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Array.from(a, (value, i) => Math.abs(value - (b[i] as number))).reduce((x, y) => Math.max(x, y), 0);
 
 describe('what transformers computes with a tiny model, and its gradient by every weight:', () => {
   describe.each(kernelSetsHere)('(kernels: %s)', (set) => {
