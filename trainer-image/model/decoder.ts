@@ -2,11 +2,11 @@ import { z } from 'zod';
 import type { Tensor } from '../engine/engine.ts';
 import type { Context, Family, LayerKind, Parameters, Shapes } from './architecture.ts';
 import type { AttentionOptions, Heads } from './attention.ts';
-import { fixed, positive, refusal, size } from './config.ts';
+import { fixed, positive, refusal, size, type RawConfig } from './config.ts';
 import { dense, weight } from './dense.ts';
 import { add, gatedSilu, reshape, rmsNorm } from './primitives.ts';
 import type { Rope } from './rope.ts';
-import { ropeSettings } from './rope-config.ts';
+import { ropeOf, ropeSettings } from './rope-config.ts';
 import type { Tape } from './tape.ts';
 
 /** What the architectures of Llama's kind share: names of weights, settings, and the parts of their blocks. */
@@ -37,6 +37,16 @@ export function headsOf(c: DecoderSettings, headDim?: number | null): Heads {
     throw refusal('num_attention_heads must be a multiple of num_key_value_heads, and hidden_size of the heads');
   }
   return heads;
+}
+
+/** The heads, and their rotation with the base `theta` unless config.json has another: of a model with one of each. */
+export function headsWithRope(
+  raw: RawConfig,
+  c: DecoderSettings & { head_dim?: number | null | undefined },
+  theta: number,
+): { heads: Heads; rope: Rope } {
+  const heads = headsOf(c, c.head_dim);
+  return { heads, rope: ropeOf(raw, { headSize: heads.size, theta }) };
 }
 
 /** A dense layer's weight [out, in], and bias [out] where it has one. */

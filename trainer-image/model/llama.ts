@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import type { Family } from './architecture.ts';
 import { settingsOf, size, type RawConfig } from './config.ts';
-import { decoder, decoderSettings, headsOf } from './decoder.ts';
-import { ropeOf } from './rope-config.ts';
+import { decoder, decoderSettings, headsWithRope } from './decoder.ts';
 
 const settings = {
   ...decoderSettings,
@@ -14,8 +13,8 @@ const settings = {
 /** Llama (Touvron et al. 2023) as transformers' LlamaForCausalLM computes it. */
 export function llama(raw: RawConfig): Family {
   const c = settingsOf(raw, settings);
-  const heads = headsOf(c, c.head_dim);
-  const kind = { name: 'block', rope: ropeOf(raw, { headSize: heads.size, theta: 10_000 }), window: undefined };
+  const { heads, rope } = headsWithRope(raw, c, 10_000);
+  const kind = { name: 'block', rope, window: undefined };
   return decoder(c, {
     modelType: 'llama',
     heads,

@@ -1,7 +1,6 @@
 import type { Family } from './architecture.ts';
 import { settingsOf, size, type RawConfig } from './config.ts';
-import { decoder, decoderSettings, headsOf } from './decoder.ts';
-import { ropeOf } from './rope-config.ts';
+import { decoder, decoderSettings, headsWithRope } from './decoder.ts';
 
 const settings = {
   ...decoderSettings,
@@ -13,8 +12,7 @@ const settings = {
 /** Mistral 7B (Jiang et al. 2023) as transformers' MistralForCausalLM computes it: every layer sees a sliding window. */
 export function mistral(raw: RawConfig): Family {
   const c = settingsOf(raw, settings);
-  const heads = headsOf(c, c.head_dim);
-  const rope = ropeOf(raw, { headSize: heads.size, theta: 10_000 });
+  const { heads, rope } = headsWithRope(raw, c, 10_000);
   const kind = { name: 'block', rope, window: c.sliding_window ?? undefined };
   return decoder(c, { modelType: 'mistral', heads, kind: () => kind });
 }

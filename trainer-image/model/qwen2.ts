@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import type { Family } from './architecture.ts';
 import { settingsOf, size, type RawConfig } from './config.ts';
-import { decoder, decoderSettings, headsOf, kindsByType, layerTypes, type LayerType } from './decoder.ts';
+import { decoder, decoderSettings, headsWithRope, kindsByType, layerTypes, type LayerType } from './decoder.ts';
 import type { Rope } from './rope.ts';
-import { ropeOf } from './rope-config.ts';
 
 /** Settings of Qwen's models, also of Qwen3. */
 export const qwenSettings = {
@@ -30,7 +29,6 @@ const settings = { ...qwenSettings, head_dim: size.nullish() };
 /** Qwen2 and Qwen2.5 (Yang et al. 2024) as transformers' Qwen2ForCausalLM computes them: bias on q, k and v alone. */
 export function qwen2(raw: RawConfig): Family {
   const c = settingsOf(raw, settings);
-  const heads = headsOf(c, c.head_dim);
-  const rope = ropeOf(raw, { headSize: heads.size, theta: 10_000 });
+  const { heads, rope } = headsWithRope(raw, c, 10_000);
   return decoder(c, { modelType: 'qwen2', heads, kind: qwenKinds(c, rope), qkvBias: true });
 }

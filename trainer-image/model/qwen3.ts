@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import type { Family } from './architecture.ts';
 import { settingsOf, size, type RawConfig } from './config.ts';
-import { decoder, headsOf } from './decoder.ts';
+import { decoder, headsWithRope } from './decoder.ts';
 import { qwenKinds, qwenSettings } from './qwen2.ts';
-import { ropeOf } from './rope-config.ts';
 
 const settings = {
   ...qwenSettings,
@@ -14,8 +13,7 @@ const settings = {
 /** Qwen3 (Yang et al. 2025) as transformers' Qwen3ForCausalLM computes it: queries and keys are normed by head. */
 export function qwen3(raw: RawConfig): Family {
   const c = settingsOf(raw, settings);
-  const heads = headsOf(c, c.head_dim);
-  const rope = ropeOf(raw, { headSize: heads.size, theta: 10_000 });
+  const { heads, rope } = headsWithRope(raw, c, 10_000);
   return decoder(c, {
     modelType: 'qwen3',
     heads,

@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import type { Family } from './architecture.ts';
 import { ignored, refusal, settingsOf, size, type RawConfig } from './config.ts';
-import { decoder, decoderSettings, headsOf, kindsByType, layerTypes } from './decoder.ts';
+import { decoder, decoderSettings, headsWithRope, kindsByType, layerTypes } from './decoder.ts';
 import type { Rope } from './rope.ts';
-import { ropeOf } from './rope-config.ts';
 
 const settings = {
   ...decoderSettings,
@@ -45,8 +44,7 @@ function kindsOf(c: Settings, rope: Rope): Family['kind'] {
 /** SmolLM3 (Bakouch et al. 2025) as transformers' SmolLM3ForCausalLM computes it: some layers do not rotate. */
 export function smollm3(raw: RawConfig): Family {
   const c = settingsOf(raw, settings);
-  const heads = headsOf(c, c.head_dim);
-  const rope = ropeOf(raw, { headSize: heads.size, theta: 2_000_000 });
+  const { heads, rope } = headsWithRope(raw, c, 2_000_000);
   return decoder(c, {
     modelType: 'smollm3',
     heads,

@@ -121,6 +121,17 @@ describe('a watch', () => {
 });
 
 describe('a reflector', () => {
+  const reflectorInto = (store: Store<Stored>, warn: (message: string) => void = () => undefined): Reflector<Stored> =>
+    new Reflector<Stored>({
+      cluster: connect(),
+      resource: resources.dpojobs,
+      selection: {},
+      store,
+      keep: (one) => one,
+      beat: () => undefined,
+      warn,
+    });
+
   test('lists page by page, follows, and lists anew when its version is too old', async () => {
     const page = (items: Stored[], version: string, next?: string): object => ({
       items,
@@ -154,15 +165,7 @@ describe('a reflector', () => {
       const { name } = (after ?? before)?.metadata ?? {};
       changes.push(`${name}:${after?.metadata.resourceVersion ?? 'gone'}`);
     });
-    const reflector = new Reflector<Stored>({
-      cluster: connect(),
-      resource: resources.dpojobs,
-      selection: {},
-      store,
-      keep: (one) => one,
-      beat: () => undefined,
-      warn: () => undefined,
-    });
+    const reflector = reflectorInto(store);
     await reflector.run(stop.signal);
     await reflector.synced;
     expect(changes).toEqual(['a:1', 'b:2', 'a:11', 'b:gone', 'a:12']);
@@ -182,15 +185,7 @@ describe('a reflector', () => {
       });
     const warnings: string[] = [];
     const store = new Store<Stored>();
-    const reflector = new Reflector<Stored>({
-      cluster: connect(),
-      resource: resources.dpojobs,
-      selection: {},
-      store,
-      keep: (one) => one,
-      beat: () => undefined,
-      warn: (message) => warnings.push(message),
-    });
+    const reflector = reflectorInto(store, (message) => warnings.push(message));
     await reflector.run(stop.signal);
     expect(store.size).toBe(1);
     expect(warnings).toHaveLength(2);
