@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
 import { acceleratorRules, acceleratorSchema } from './accelerator.ts';
 import { columnsSchema, datasetRules, datasetSource, mixture, sourceRules, split } from './dataset.ts';
-import { adapterRules, loraRules, loraSchema, outputFormats } from './lora.ts';
+import { adapterRules, loraRules, loraSchema } from './lora.ts';
 import { lossFields, lossRules } from './losses.ts';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
+import { outputRules, outputSchema, workVolumeSchema } from './output.ts';
 import { podSchema } from './pod.ts';
 import {
   bestSchema,
@@ -20,7 +21,7 @@ import { qualitySchema } from './quality.ts';
 import { withRules } from './rules.ts';
 import { cacheSchema, referenceRules, referenceSchema } from './reference.ts';
 import { sftFields, sftRules } from './sft.ts';
-import { claimSource, dataSource, digest, modelSource, secretRef } from './sources.ts';
+import { dataSource, digest, modelSource, secretRef } from './sources.ts';
 
 /**
  * The DPOJob API, once: types, defaults, validation, the CRD's schema (generate.ts) and its documentation come from here.
@@ -108,6 +109,9 @@ const checkpointSchema = z
     everySeconds: seconds(1).default(600).describe('A checkpoint is saved when either interval has passed'),
     keep: z.int().min(1).max(100).default(2).describe('Newest checkpoints kept'),
     gracePeriodSeconds: seconds(1).default(120).describe("The pod's grace period, in which it saves when stopped"),
+    volume: workVolumeSchema
+      .optional()
+      .describe('The claim that is made for a job whose output is pushed; it goes with the DPOJob'),
   })
   .default({ everySteps: 100, everySeconds: 600, keep: 2, gracePeriodSeconds: 120 });
 
@@ -127,13 +131,7 @@ const specFields = z.object({
   training: trainingSchema.prefault({}),
   evaluation: evaluationSchema,
   checkpoint: checkpointSchema,
-  output: z.object({
-    source: claimSource.describe('Folder that receives the trained model: pvc://claim/path'),
-    format: z
-      .enum(outputFormats)
-      .default('model')
-      .describe("model: whole weights, adapters merged; adapter: PEFT's files alone, for the model of model.source"),
-  }),
+  output: outputSchema,
   reference: referenceSchema,
   cache: cacheSchema,
   accelerator: acceleratorSchema,
@@ -171,6 +169,7 @@ export const specSchema = withRules(specFields, [
   ...evaluationRules,
   ...loraRules,
   ...referenceRules,
+  ...outputRules,
 ]);
 /** A DPOJob's spec with its defaults filled in. */
 export type DPOJobSpec = z.output<typeof specSchema>;

@@ -23,7 +23,7 @@ const fixed = [
 /** May change while `suspend: true` is stored. */
 const whileSuspended = ['resources', 'pod'];
 /** Parts of `checkpoint` that are immutable; everySteps and keep take effect at the next attempt. */
-const fixedInCheckpoint = ['everySeconds', 'gracePeriodSeconds'];
+const fixedInCheckpoint = ['everySeconds', 'gracePeriodSeconds', 'volume'];
 /** Parts of `evaluation` that are immutable: they decide which weights are exported and how these are shown. */
 const fixedInEvaluation = ['metricForBest', 'loadBestModelAtEnd', 'earlyStopping', 'compare'];
 

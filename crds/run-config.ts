@@ -38,11 +38,22 @@ export const environment = {
  * What the keys of a source's Secret begin with in the trainer's environment. Each Secret has its own, so that credentials
  * reach only the server they were made for; a variable of pod.env has no prefix and holds for every source.
  */
-export const secretPrefixes = { model: 'MODEL_', reference: 'REFERENCE_', dataset: 'DATASET_', sft: 'SFT_' } as const;
+export const secretPrefixes = {
+  model: 'MODEL_',
+  reference: 'REFERENCE_',
+  dataset: 'DATASET_',
+  sft: 'SFT_',
+  output: 'OUTPUT_',
+} as const;
 export type SecretPrefix = (typeof secretPrefixes)[keyof typeof secretPrefixes];
 
 /** Fetched models and data, shared by the jobs that write to a claim: the folder under its root. */
 export const cacheFolder = '.dpo/cache';
+
+/** The claim that a job has of its own where its output is pushed: checkpoints, what is fetched, and the exported model. */
+export const workClaim = (name: string): string => `${name}-work`;
+/** The exported model in it. */
+export const workOutput = 'output';
 
 /** The folder for checkpoints of a job under a claim's root, relative to it. */
 export function checkpointFolder(uid: string): string {

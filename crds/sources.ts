@@ -15,6 +15,7 @@ const patterns = {
   https:
     "https://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/[-A-Za-z0-9._~!$&'()*+,;=:@/%]*([?][-A-Za-z0-9._~!$&'()*+,;=:@/?%]*)?",
   hubModel: `hf://(${name}/)?${name}(${revision})?`,
+  hubBranch: `hf://${name}/${name}(@[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?`,
   hubDataset: `hf://datasets/(${name}/)?${name}(${revision})?(/${part})*`,
 };
 
@@ -22,6 +23,7 @@ const patterns = {
 const forms: Record<keyof typeof patterns, string> = {
   pvc: 'pvc://claim/path',
   hubModel: 'hf://org/name@revision',
+  hubBranch: 'hf://org/name@branch',
   hubDataset: 'hf://datasets/org/name@revision',
   s3: 's3://bucket/key',
   https: 'https://host/path',
@@ -65,7 +67,10 @@ export const modelSource = source(['pvc', 'hubModel', 's3', 'https'], [noTricks,
 /** A data file, or a folder of them. */
 export const dataSource = source(['pvc', 'hubDataset', 's3', 'https']);
 
-/** Whether a source is on a claim, which the pod mounts; any other is fetched by the trainer. */
+/** Where a trained model goes. */
+export const outputSource = source(['pvc', 'hubBranch', 's3'], [noTricks, noData]);
+
+/** Whether a source is on a claim, which the pod mounts; any other is fetched by the trainer, or pushed to. */
 export const isClaim = (value: string): boolean => value.startsWith('pvc://');
 
 /** The name of a file that holds rows; its first group is the format. */
@@ -75,11 +80,13 @@ export const dataFile = /[.](jsonl|ndjson|json|parquet)([.](gz|zst))?$/;
 export const shownSource = (value: string): string =>
   value.startsWith('https://') ? value.replace(/[?].*$/s, '') : value;
 
-export const secretRef = z
-  .object({ name: z.string().min(1).max(253) })
-  .describe(
-    'Secret that lets the trainer read this source: HF_TOKEN, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HTTPS_BEARER_TOKEN ...',
-  );
+const secretName = z.object({ name: z.string().min(1).max(253) });
+export const secretRef = secretName.describe(
+  'Secret that lets the trainer read this source: HF_TOKEN, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HTTPS_BEARER_TOKEN ...',
+);
+export const pushSecretRef = secretName.describe(
+  'Secret that lets the trainer write there: HF_TOKEN, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION, AWS_ENDPOINT_URL_S3)',
+);
 
 export const digest = withRules(z.string().max(128), [
   matching(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 digits, each 0 to 9 or a to f'),

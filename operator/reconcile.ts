@@ -1,4 +1,4 @@
-import type { V1ConfigMap, V1Job } from '@kubernetes/client-node';
+import type { V1ConfigMap, V1Job, V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobStatus } from '../crds/dpojob.ts';
 import { isInvalid, isRefused } from './cluster/errors.ts';
 import { nameTaken, notMade, refused, type Refusal } from './decide/accepted.ts';
@@ -9,6 +9,10 @@ import { withoutPodsWord } from './decide/progress.ts';
 import { statusChange } from './decide/throttle.ts';
 import { runConfigMap } from './desired/run-config.ts';
 import { trainerJob } from './desired/trainer-job.ts';
+import { jobsOwnClaim } from './desired/work-claim.ts';
+
+/** What a DPOJob has made for it. */
+export type Child = V1ConfigMap | V1Job | V1PersistentVolumeClaim;
 
 /** What reconcile needs of the world: reads in `observe`, writes in the rest. */
 export interface World {
@@ -17,7 +21,7 @@ export interface World {
   /** Server-side apply of the status to the version that is given; answers the job as it is then. */
   applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob>;
   /** Creates a child; when the name is taken, answers the UID of the controller that owns what is there. */
-  create(child: V1ConfigMap | V1Job): Promise<{ created: true } | { created: false; ownerUID: string | undefined }>;
+  create(child: Child): Promise<{ created: true } | { created: false; ownerUID: string | undefined }>;
   /** Deletes in the foreground if the UID still matches; gone already is no error. */
   deleteJob(namespace: string, name: string, uid: string): Promise<void>;
   deleteDPOJob(namespace: string, name: string, uid: string): Promise<void>;
@@ -94,8 +98,8 @@ async function act(world: World, { job, images }: Observation, action: Action): 
   const { namespace, name } = job.metadata;
   if (action.kind === 'create') {
     const { attempt } = action;
-    const config = await createOnce(world, job, runConfigMap(job, attempt));
-    const made = config.refusal === undefined ? await createOnce(world, job, trainerJob(job, attempt, images)) : config;
+    const children = [runConfigMap(job, attempt), jobsOwnClaim(job), trainerJob(job, attempt, images)];
+    const made = await createAll(world, job, children);
     // Not before: a Job that cannot be made has not started.
     if (made.created) world.emit(job, started(attempt));
     return made.refusal;
@@ -108,12 +112,23 @@ async function act(world: World, { job, images }: Observation, action: Action): 
   return undefined;
 }
 
+interface Made {
+  created: boolean;
+  refusal?: Refusal;
+}
+
+/** Creates them in their order, up to one that something stands in the way of. Answers what became of the last. */
+async function createAll(world: World, job: DPOJob, children: readonly (Child | undefined)[]): Promise<Made> {
+  let made: Made = { created: false };
+  for (const child of children) {
+    if (made.refusal !== undefined) break;
+    if (child !== undefined) made = await createOnce(world, job, child);
+  }
+  return made;
+}
+
 /** Creates a child or finds it made already; one of the same name and another owner is never touched. */
-async function createOnce(
-  world: World,
-  job: DPOJob,
-  child: V1ConfigMap | V1Job,
-): Promise<{ created: boolean; refusal?: Refusal }> {
+async function createOnce(world: World, job: DPOJob, child: Child): Promise<Made> {
   const named = `${child.kind} ${child.metadata?.name}`;
   try {
     const answer = await world.create(child);

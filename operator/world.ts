@@ -1,4 +1,3 @@
-import type { V1ConfigMap, V1Job } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobSpec, DPOJobStatus } from '../crds/dpojob.ts';
 import { labels } from '../crds/labels.ts';
 import type { Cluster, Stored } from './cluster/cluster.ts';
@@ -14,10 +13,13 @@ import { FiguresBudget } from './loop/figures-budget.ts';
 import type { Recorder } from './loop/recorder.ts';
 import { Store } from './loop/store.ts';
 import { Answers } from './observe.ts';
-import type { World } from './reconcile.ts';
+import type { Child, World } from './reconcile.ts';
 
 const controllerOf = (references: ObservedJob['metadata']['ownerReferences']): string | undefined =>
   references?.find(({ controller }) => controller === true)?.uid;
+
+/** What is created, by its kind. */
+const children = { Job: resources.jobs, ConfigMap: resources.configMaps, PersistentVolumeClaim: resources.claims };
 
 /** The objects that the operator watches. */
 export class Stores {
@@ -107,8 +109,8 @@ export class ClusterWorld implements World {
     return written;
   }
 
-  async create(child: V1ConfigMap | V1Job): ReturnType<World['create']> {
-    const resource = child.kind === 'Job' ? resources.jobs : resources.configMaps;
+  async create(child: Child): ReturnType<World['create']> {
+    const resource = children[child.kind as keyof typeof children];
     const { namespace = '', name = '' } = child.metadata ?? {};
     try {
       const made = await this.#cluster.create(resource, namespace, child);

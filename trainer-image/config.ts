@@ -9,6 +9,8 @@ import {
   checkpointFolder,
   configMapFolders,
   runConfigSchema,
+  workClaim,
+  workOutput,
   type RunConfig,
 } from '../crds/run-config.ts';
 import { fieldsOf, type Path } from '../crds/fields.ts';
@@ -135,7 +137,8 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
   const dataset = (from: Dataset, kind: keyof typeof configMapFolders): string =>
     from.source === undefined ? join(configMapFolders[kind], from.configMapRef?.key ?? '') : fileOf(from.source);
   const sft = spec.sft?.dataset;
-  const root = join(volumes, claimOf(spec.output.source).claim);
+  const { source } = spec.output;
+  const root = join(volumes, isClaim(source) ? claimOf(source).claim : workClaim(job.name));
   const paths = {
     model: fileOf(spec.model.source),
     adapter: spec.model.adapter === undefined ? undefined : fileOf(spec.model.adapter),
@@ -149,11 +152,12 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
     })),
     evalDataset: spec.dataset.evalSource === undefined ? undefined : fileOf(spec.dataset.evalSource),
     sftDataset: sft === undefined ? undefined : dataset(sft, 'sft-dataset'),
-    output: fileOf(spec.output.source),
+    output: isClaim(source) ? fileOf(source) : join(root, workOutput),
     checkpoints: join(root, checkpointFolder(job.uid)),
     cache: spec.cache === undefined ? join(root, cacheFolder) : fileOf(spec.cache.source),
   };
   checkInputs(paths, spec);
+  checkOutput({ job, paths });
   return { job, paths };
 }
 
@@ -167,24 +171,35 @@ const modelFields: Record<Model, string> = {
   adapter: 'spec.model.adapter',
   reference: 'spec.reference.source',
 };
+const modelSources = ({ model, reference }: DPOJobSpec): Record<Model, string | undefined> => ({
+  model: model.source,
+  adapter: model.adapter,
+  reference: reference.source,
+});
+
+/** A pushed model's place in one form: without a trailing slash, with the branch. */
+const placeOf = (source: string): string =>
+  source.startsWith('hf://') && !source.includes('@') ? `${source}@main` : source.replace(/\/+$/, '');
 
 /** A model that is read is never written over. Throws InvalidConfiguration. */
-export function checkOutput(paths: Pick<Run['paths'], 'output' | Model>): void {
+export function checkOutput({ paths, job: { spec } }: Run): void {
+  const sources = modelSources(spec);
   for (const [key, field] of Object.entries(modelFields)) {
-    const folder = paths[key as Model];
-    if (folder !== undefined && realPath(paths.output) === realPath(folder))
-      throw invalid(`spec.output.source must not be the folder of ${field}`);
+    const [folder, source] = [paths[key as Model], sources[key as Model]];
+    const same = isClaim(spec.output.source)
+      ? folder !== undefined && realPath(paths.output) === realPath(folder)
+      : source !== undefined && placeOf(source) === placeOf(spec.output.source);
+    if (same) throw invalid(`spec.output.source must not be the folder of ${field}`);
   }
 }
 
 function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
-  const sources = { model: spec.model.source, adapter: spec.model.adapter, reference: spec.reference.source };
+  const sources = modelSources(spec);
   for (const [key, field] of Object.entries(modelFields)) {
     const path = paths[key as Model];
     if (path !== undefined && path !== '' && !existsSync(path))
       throw invalid(`${field}: ${sources[key as Model]} is not there (${path})`);
   }
-  checkOutput(paths);
   const inputs = {
     ...(paths.parts === undefined ? { 'spec.dataset': paths.dataset } : {}),
     ...Object.fromEntries((paths.parts ?? []).map(({ path }, i) => [`spec.dataset.sources[${i}]`, path])),

@@ -8,9 +8,11 @@ import { evaluate } from './evaluate.ts';
 import { weightsFile } from './export/export.ts';
 import { chooseBeta, type BetaResult, type Sweep } from './metrics/choose-beta.ts';
 import { tellRecordings } from './stages/compute-plan.ts';
+import { checkPush, pushOutput } from './push/push.ts';
 import { note, type ProgressPart, type Reporter } from './stages/context.ts';
 import { Watch } from './stages/watch.ts';
 import { checkOutputOwner, exportTrained } from './stages/export.ts';
+import { preferenceSteps } from './stages/preference.ts';
 import { loadStart } from './stages/start.ts';
 import { load, prefer, prepare, type Prepared } from './train.ts';
 
@@ -37,8 +39,12 @@ export async function sweepBetas(
       '--betas compares runs against one reference, and reference.syncSteps makes one of each: leave it out';
     throw new TrainerError('InvalidConfiguration', message);
   }
-  betas.forEach((beta) => checkOutput(runOf(run, beta).paths));
-  if (keep) betas.forEach((beta) => checkOutputOwner(runOf(run, beta)));
+  for (const beta of betas) {
+    checkOutput(runOf(run, beta));
+    if (!keep) continue;
+    checkOutputOwner(runOf(run, beta));
+    await checkPush(runOf(run, beta), report);
+  }
   const loaded = await load(run, holder, report);
   const pairs = loaded.data.heldOut.length;
   if (pairs === 0) {
@@ -57,6 +63,7 @@ export async function sweepBetas(
       trainBeta(own, { keep, before, begin: () => loadStart(prepared.context, () => report.beat()) })
     );
   });
+  if (keep) for (const beta of betas) await pushKept(prepared, beta);
   tellRecordings(started, report);
   note(report, { stage: 'Done' });
   return { results, choice: chooseBeta(results, pairs) };
@@ -101,6 +108,12 @@ function ofBeta(prepared: Prepared, beta: number, report: Reporter): Prepared {
     watch: new Watch({ run: own, report }, prepared.data.heldOut),
   };
   return { ...prepared, context, saved: context.store.newest(context.plan) };
+}
+
+/** Pushes a beta's model; where the output is on a claim it is there. */
+async function pushKept({ context, data }: Prepared, beta: number): Promise<void> {
+  const step = preferenceSteps(context, data.train.length);
+  await pushOutput({ ...context, run: runOf(context.run, beta) }, { step, totalSteps: step });
 }
 
 const resultSchema = z.object({

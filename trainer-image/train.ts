@@ -4,6 +4,7 @@ import type { Run } from './config.ts';
 import type { HeldOut } from './evaluate.ts';
 import { checkLengths } from './model/embedding.ts';
 import { Learner } from './model/learner.ts';
+import { checkPush, pushOutput } from './push/push.ts';
 import { checkReferenceModel } from './reference/check.ts';
 import { modelDigest } from './reference/identity.ts';
 import { fetchSources } from './sources/fetch.ts';
@@ -23,13 +24,14 @@ import { Watch } from './stages/watch.ts';
 
 /**
  * One run from its start, or from where an earlier one stopped, to the exported model:
- * fetch and load -> data -> fine-tuning -> reference log-probabilities -> preference optimization -> evaluation -> comparison -> export.
+ * fetch and load -> data -> fine-tuning -> reference log-probabilities -> preference optimization -> evaluation -> comparison -> export, and push.
  * Returns what has been done, in words. Throws Stopped when asked to stop (with a checkpoint saved), else a TrainerError with
  * its reason.
  */
 export async function train(run: Run, holder: string, report: Reporter): Promise<string> {
   const started = performance.now();
   checkOutputOwner(run);
+  await checkPush(run, report);
   const loaded = await load(run, holder, report);
   const questions = questionsOf(loaded.context.run, loaded.data.heldOut, loaded.context.positions);
   const prepared = prepare(loaded);
@@ -39,6 +41,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   const samples = compareOrWarn(prepared.context, questions, prepared.reference?.live);
   writeReport(prepared.context, prepared.data, samples);
   const output = exportTrained(prepared.context, at);
+  await pushOutput(prepared.context, at);
   tellRecordings(started, report);
   // The model is there: a stop that comes now comes too late.
   note(report, { stage: 'Done', ...at, output });

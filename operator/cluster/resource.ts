@@ -12,6 +12,7 @@ export const resources = {
   jobs: { root: '/apis/batch/v1', plural: 'jobs' },
   pods: { root: '/api/v1', plural: 'pods' },
   configMaps: { root: '/api/v1', plural: 'configmaps' },
+  claims: { root: '/api/v1', plural: 'persistentvolumeclaims' },
   events: { root: '/api/v1', plural: 'events' },
   leases: { root: '/apis/coordination.k8s.io/v1', plural: 'leases' },
 } as const satisfies Record<string, Resource>;

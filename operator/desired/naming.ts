@@ -10,22 +10,27 @@ export function childName(job: DPOJob, attempt: number): string {
 
 /** Metadata of a child: named by the attempt, labelled, and owned by the DPOJob, so that it goes with it. */
 export function childMetadata(job: DPOJob, attempt: number, extra: Record<string, string> = {}): V1ObjectMeta {
+  return owned(job, childName(job, attempt), { ...extra, ...childLabels(job, attempt) });
+}
+
+/** Metadata of what a DPOJob has over all its attempts: labelled and owned by it. */
+export function owned({ metadata }: DPOJob, name: string, labelled = jobLabels(metadata)): V1ObjectMeta {
   return {
-    name: childName(job, attempt),
-    namespace: job.metadata.namespace,
-    labels: { ...extra, ...childLabels(job, attempt) },
+    name,
+    namespace: metadata.namespace,
+    labels: labelled,
     ownerReferences: [
-      { apiVersion, kind, name: job.metadata.name, uid: job.metadata.uid, controller: true, blockOwnerDeletion: true },
+      { apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true },
     ],
   };
 }
 
 export function childLabels(job: DPOJob, attempt: number): Record<string, string> {
-  const { name, uid } = job.metadata;
-  return {
-    [labels.managedBy]: manager,
-    [labels.dpojob]: name,
-    [labels.uid]: uid,
-    [labels.attempt]: String(attempt),
-  };
+  return { ...jobLabels(job.metadata), [labels.attempt]: String(attempt) };
 }
+
+const jobLabels = ({ name, uid }: DPOJob['metadata']): Record<string, string> => ({
+  [labels.managedBy]: manager,
+  [labels.dpojob]: name,
+  [labels.uid]: uid,
+});

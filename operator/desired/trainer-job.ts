@@ -68,7 +68,7 @@ const passedOn = [
 
 function podSpec(job: DPOJob, attempt: number, images: TrainerImages): V1PodSpec {
   const { spec } = job;
-  const { volumes, volumeMounts } = podVolumes(spec, childName(job, attempt));
+  const { volumes, volumeMounts } = podVolumes(job, childName(job, attempt));
   const given = passedOn.filter((key) => spec.pod[key] !== undefined).map((key) => [key, spec.pod[key]] as const);
   return {
     ...(Object.fromEntries(given) as Partial<V1PodSpec>),
@@ -117,14 +117,15 @@ function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1Volu
 }
 
 /** Secrets of the sources, as environment, each with a prefix of its own. */
-function secrets({ dataset, sft, reference, model }: DPOJobSpec): NonNullable<V1Container['envFrom']> {
+function secrets({ dataset, sft, reference, model, output }: DPOJobSpec): NonNullable<V1Container['envFrom']> {
   const refs = {
     model: model.secretRef,
     reference: reference.secretRef,
     dataset: dataset.secretRef,
     sft: sft?.dataset?.secretRef,
+    output: output.secretRef,
   };
-  return (['model', 'reference', 'dataset', 'sft'] as const).flatMap((key) => {
+  return (['model', 'reference', 'dataset', 'sft', 'output'] as const).flatMap((key) => {
     const name = refs[key]?.name;
     return name === undefined ? [] : [{ prefix: secretPrefixes[key], secretRef: { name } }];
   });

@@ -1,7 +1,7 @@
 import type { V1Volume, V1VolumeMount } from '@kubernetes/client-node';
-import type { DPOJobSpec } from '../../crds/dpojob.ts';
+import type { DPOJob, DPOJobSpec } from '../../crds/dpojob.ts';
 import { isClaim } from '../../crds/sources.ts';
-import { configMapFolders, runConfigPath, scratchPath, volumesPath } from '../../crds/run-config.ts';
+import { configMapFolders, runConfigPath, scratchPath, volumesPath, workClaim } from '../../crds/run-config.ts';
 
 interface Claim {
   claim: string;
@@ -32,15 +32,15 @@ function inputs(spec: DPOJobSpec): Claim[] {
 const claimVolume = (claim: string): string => `claim-${claim.replaceAll('.', '-')}`.slice(0, 63).replace(/-+$/, '');
 
 /** Claims that the trainer writes to: the model and the checkpoints, and the cache that jobs share. */
-function outputs(spec: DPOJobSpec): string[] {
-  const sources = [spec.output.source, ...(spec.cache === undefined ? [] : [spec.cache.source])];
-  return [...new Set(sources.map((source) => parseClaimSource(source).claim))];
+function outputs({ metadata, spec: { output, cache } }: DPOJob): string[] {
+  const work = isClaim(output.source) ? parseClaimSource(output.source).claim : workClaim(metadata.name);
+  return [...new Set([work, ...(cache === undefined ? [] : [parseClaimSource(cache.source).claim])])];
 }
 
 /** Volumes of the claims: one per claim however often it is used; an output's root is written, inputs are read-only. */
-function claimVolumes(spec: DPOJobSpec): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
-  const written = outputs(spec);
-  const names = [...new Set([...written, ...inputs(spec).map(({ claim }) => claim)])];
+function claimVolumes(job: DPOJob): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
+  const written = outputs(job);
+  const names = [...new Set([...written, ...inputs(job.spec).map(({ claim }) => claim)])];
   // Numbered where two long claim names would be cut to the same volume name.
   const volumeName = (claim: string): string => {
     const same = names.filter((name) => claimVolume(name) === claimVolume(claim));
@@ -51,7 +51,7 @@ function claimVolumes(spec: DPOJobSpec): { volumes: V1Volume[]; volumeMounts: V1
     const mountPath = `${volumesPath}/${claim}`;
     mounts.set(mountPath, { name: volumeName(claim), mountPath });
   }
-  for (const { claim, path } of inputs(spec)) {
+  for (const { claim, path } of inputs(job.spec)) {
     const mountPath = [volumesPath, claim, path].filter((part) => part !== '').join('/');
     const subPath = path === '' ? {} : { subPath: path };
     if (!mounts.has(mountPath)) {
@@ -79,14 +79,12 @@ function configMapVolume(
 }
 
 /** All volumes of the trainer's pod and where its container sees them. `configMap` names the one with job.json. */
-export function podVolumes(
-  spec: DPOJobSpec,
-  configMap: string,
-): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
+export function podVolumes(job: DPOJob, configMap: string): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
+  const { dataset, sft, pod } = job.spec;
   const parts = [
-    claimVolumes(spec),
-    configMapVolume('dataset', spec.dataset.configMapRef),
-    configMapVolume('sft-dataset', spec.sft?.dataset?.configMapRef),
+    claimVolumes(job),
+    configMapVolume('dataset', dataset.configMapRef),
+    configMapVolume('sft-dataset', sft?.dataset?.configMapRef),
     {
       volumes: [
         { name: 'run-config', configMap: { name: configMap } },
@@ -98,8 +96,8 @@ export function podVolumes(
       ],
     },
     {
-      volumes: (spec.pod.volumes ?? []) as unknown as V1Volume[],
-      volumeMounts: (spec.pod.volumeMounts ?? []) as unknown as V1VolumeMount[],
+      volumes: (pod.volumes ?? []) as unknown as V1Volume[],
+      volumeMounts: (pod.volumeMounts ?? []) as unknown as V1VolumeMount[],
     },
   ];
   return {

@@ -104,6 +104,7 @@ test('the operator may do with each kind what it does, and nothing else', () => 
     'jobs: get list watch create delete',
     'pods: list watch',
     'configmaps: get create',
+    'persistentvolumeclaims: get create',
     'events: list create patch',
   ]);
 });

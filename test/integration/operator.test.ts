@@ -45,6 +45,30 @@ test('a job runs from apply to Complete: Job, polled figures, status, metrics, E
   expect(operator.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
+test('a job whose output is pushed has a claim of its own, the same over its attempts, which goes with it', async () => {
+  await place.start('one');
+  const claim = (): { metadata: { uid: string }; spec: { resources: object } } | undefined =>
+    place.kubectl.get('pvc', 'pushed-work');
+  const output = { source: 's3://bucket/pushed', format: 'model' } as const;
+  place.apply('pushed', { output });
+  await place.pod('pushed');
+  const first = claim();
+  expect(first?.spec.resources).toEqual({ requests: { storage: '50Gi' } });
+  place.apply('pushed', { output, suspend: true });
+  await place.until('no Job', () => {
+    place.podsOf('pushed').forEach((pod) => place.confirmGone(pod));
+    return place.jobsOf('pushed').length === 0;
+  });
+  place.apply('pushed', { output, suspend: false });
+  await place.until('the next attempt', () => place.jobsOf('pushed').includes('pushed-2'));
+  expect(claim()?.metadata.uid).toBe(first?.metadata.uid);
+  place.kubectl.run(['delete', 'dpojob', 'pushed']);
+  await place.until('no claim', () => {
+    place.podsOf('pushed').forEach((pod) => place.confirmGone(pod));
+    return claim() === undefined;
+  });
+});
+
 test('of two operators one leads; when it is killed the other takes over, makes nothing twice and shows the figures', async () => {
   const first = await place.start('first');
   await place.until('a leader', () => first.leads());

@@ -115,6 +115,18 @@ test('an event is told with the write of its status, once, although the act afte
   expect(world.events).toEqual(['Started', 'Suspended']);
 });
 
+test('a job whose output is pushed has its claim made before its Job; a claim of that name stands in the way of both', async () => {
+  const world = new OneJob(aJob({ output: { source: 's3://bucket/mine' } }));
+  world.taken.add('quickstart-work');
+  expect(await look(world)).toBe(5);
+  expect(world.created).toEqual(['quickstart-1']);
+  const message = 'PersistentVolumeClaim quickstart-work exists and belongs to something else: delete or rename it';
+  expect(conditionOf(world.job.status ?? {}, 'Accepted')).toMatchObject({ reason: 'NameTaken', message });
+  world.taken.clear();
+  await look(world);
+  expect(world.created).toEqual(['quickstart-1', 'quickstart-1', 'quickstart-work', 'quickstart-1']);
+});
+
 test('a name that something else has makes Accepted False, with the remedy, until it is free', async () => {
   const world = new OneJob(aJob());
   world.taken.add('quickstart-1');

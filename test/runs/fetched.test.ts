@@ -5,7 +5,8 @@ import { fileDigest } from '../../trainer-image/checkpoint/store.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { train } from '../../trainer-image/train.ts';
 import { listen, prepareTiny, tinyJob, tinyRun } from '../trainer-image/in-process.ts';
-import { startHub, type HubServer } from '../trainer-image/sources/hub-server.ts';
+import type { HubServer } from '../trainer-image/sources/hub-repositories.ts';
+import { startHub } from '../trainer-image/sources/hub-server.ts';
 
 const fetchedJob = tinyJob
   .replace('pvc://models/tiny', 'hf://org/tiny')

@@ -12,8 +12,10 @@ import { ReferenceStore } from '../../trainer-image/reference/store.ts';
 import { joined } from '../../trainer-image/data/token-rows.ts';
 import { startDigests } from '../../trainer-image/stages/start.ts';
 import { load } from '../../trainer-image/train.ts';
-import { Stopped, type ProgressPart, type Reporter } from '../../trainer-image/stages/context.ts';
 import { goldenFolder } from './golden.ts';
+import { listen, type Heard } from './heard.ts';
+
+export { listen, type Heard };
 
 /** Runs in the test's own process: a Llama of 68,000 parameters, 12 pairs, every stage; a second or less each. */
 export const tinyJob = `
@@ -105,29 +107,6 @@ export function distinctBeats({ beats }: Heard): number[] {
     JSON.stringify({ ...beat, stageStep: undefined, metrics: beat.metrics !== undefined }),
   );
   return texts.flatMap((text, i) => (text === texts[i - 1] ? [] : [i + 1]));
-}
-
-/** What a run told, and a reporter that stops it from its `stopAt`th beat on (counted from 1). */
-export interface Heard extends Reporter {
-  beats: ProgressPart[];
-  warnings: [reason: string, message: string][];
-  infos: string[];
-}
-
-export function listen(stopAt = Infinity): Heard {
-  const heard: Heard = {
-    beats: [],
-    warnings: [],
-    infos: [],
-    beat: (part = {}) => {
-      heard.beats.push(part);
-      if (heard.beats.length >= stopAt) throw new Stopped('stopped on request');
-    },
-    observe: () => {},
-    warn: (reason, message) => void heard.warnings.push([reason, message]),
-    info: (message) => void heard.infos.push(message),
-  };
-  return heard;
 }
 
 /** Makes the kept reference of a run another one: each chosen answer's log-probability is raised by `by`. */

@@ -6,6 +6,7 @@ import type { RawConfig } from '../model/config.ts';
 import type { StateTensor } from '../model/learner.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
 import { adapterFiles } from '../model/weights.ts';
+import { recordName } from './owner.ts';
 
 /** Files of a checkpoint folder that go with the weights unchanged. */
 const companions = [
@@ -20,8 +21,14 @@ const companions = [
 /** The weights of each `output.format`. */
 export const weightsFile = { model: 'model.safetensors', adapter: adapterFiles.weights } as const;
 
-/** All that an export of either format writes: what loads the folder may follow any of them. The weights come first. */
-const exportedFiles = [...Object.values(weightsFile), 'config.json', adapterFiles.config, ...companions];
+/** The report of the run, beside the model. */
+export const reportName = 'report.html';
+
+/** All that a model of either format is: what loads the folder may follow any of them. The weights come first. */
+const modelFiles = [...Object.values(weightsFile), 'config.json', adapterFiles.config, ...companions];
+
+/** All that a run leaves in its output; the record of whose it is comes first. */
+export const exportedFiles: readonly string[] = [recordName, ...modelFiles, reportName];
 
 /** config.json of the export: the weights are float32, whatever they were. */
 function exportedConfig(raw: RawConfig): RawConfig {
@@ -36,7 +43,7 @@ function exportedConfig(raw: RawConfig): RawConfig {
 export function putInto(folder: string, mayCommit: () => void): (name: string, write: (file: string) => void) => void {
   mkdirSync(folder, { recursive: true });
   mayCommit();
-  for (const name of exportedFiles) rmSync(join(folder, name), { force: true });
+  for (const name of modelFiles) rmSync(join(folder, name), { force: true });
   return (name, write) => {
     const temporary = join(folder, `${name}.partial`);
     try {

@@ -2,7 +2,7 @@ import { createHash, randomUUID, type Hash } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { commit, writing } from '../checkpoint/durable.ts';
 import { TrainerError } from '../errors.ts';
-import { attempts, get, pauseBefore, shownUrl, unavailable, wireError, type Answer, type Asker } from './http.ts';
+import { attempts, pauseBefore, request, shownUrl, unavailable, wireError, type Answer, type Asker } from './http.ts';
 import type { RemoteFile } from './listing.ts';
 
 /** A file that is being written: what has arrived so far and its running digests. */
@@ -97,7 +97,7 @@ async function receive(file: RemoteFile, partial: Partial, asker: Asker, onBytes
     onBytes(-partial.bytes);
     partial.restart();
   };
-  const answer = await get(file.ask, asker, { headers: headersFrom(partial.bytes, file) });
+  const answer = await request(file.ask, asker, { headers: headersFrom(partial.bytes, file) });
   await requireSame(file, answer, asker);
   if (partial.bytes > 0 && answer.response.status !== 206) beginAnew();
   for await (const piece of piecesOf(answer)) {
@@ -133,7 +133,7 @@ export type OnBytes = (bytes: number) => void;
 /**
  * Fetches a file, going on where a broken connection left it, and puts it in its place when it is whole and has the size
  * and the digest that the server told. Throws SourceUnavailable when the attempts without progress are used up, DiskFull,
- * what `get` throws and what `onBytes` throws.
+ * what `request` throws and what `onBytes` throws.
  */
 export async function download(file: RemoteFile, target: string, asker: Asker, onBytes: OnBytes): Promise<void> {
   const partial = writing(file.path, () => new Partial(target, file));

@@ -1,4 +1,13 @@
-import type { SecretPrefix } from '../../crds/run-config.ts';
+import type { SecretPrefix, secretPrefixes } from '../../crds/run-config.ts';
+
+/** The fields that name the Secrets. */
+export const secretFields = {
+  model: 'spec.model.secretRef',
+  reference: 'spec.reference.secretRef',
+  dataset: 'spec.dataset.secretRef',
+  sft: 'spec.sft.dataset.secretRef',
+  output: 'spec.output.secretRef',
+} satisfies Record<keyof typeof secretPrefixes, string>;
 
 /** What the environment (a Secret, `pod.env`) says of servers and credentials, under the names their own tools use. */
 export interface SourceEnvironment {

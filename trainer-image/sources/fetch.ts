@@ -10,7 +10,7 @@ import { TrainerError } from '../errors.ts';
 import type { Reporter } from '../stages/context.ts';
 import { checkDigest } from './digest.ts';
 import { download, isFetched } from './download.ts';
-import { sourceEnvironment, type SourceEnvironment } from './environment.ts';
+import { secretFields, sourceEnvironment, type SourceEnvironment } from './environment.ts';
 import { waitBeating, type Asker } from './http.ts';
 import { listHttps } from './https.ts';
 import { listHub, parseHubSource, type Wanted } from './hub.ts';
@@ -28,12 +28,6 @@ interface Input extends Wanted {
   digest?: string | undefined;
 }
 
-const secretFields = {
-  model: 'spec.model.secretRef',
-  reference: 'spec.reference.secretRef',
-  dataset: 'spec.dataset.secretRef',
-  sft: 'spec.sft.dataset.secretRef',
-} satisfies Record<keyof typeof secretPrefixes, string>;
 const ofModel = { type: 'model', secretOf: 'model' } as const;
 const ofDataset = { type: 'dataset', secretOf: 'dataset' } as const;
 

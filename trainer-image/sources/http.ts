@@ -3,20 +3,25 @@ import { TrainerError } from '../errors.ts';
 
 type HeaderMap = Record<string, string>;
 
-/** A GET that can be made again, and from a later byte. */
+/** A request that can be made again; a GET also from a later byte. */
 export interface Ask {
   url: string;
+  /** By default GET. */
+  method?: 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  body?: string | Uint8Array<ArrayBuffer> | Blob;
   /** All headers of a request that is to carry the given ones: with credentials, or a signature over them. */
   headers: (given: HeaderMap) => HeaderMap | Promise<HeaderMap>;
 }
 
-/** For whom something is fetched. */
+/** For whom something is fetched, or pushed. */
 export interface Asker {
   /** The field that named the source, for messages: "spec.dataset". */
   field: string;
   /** The field that names its Secret, and which keys of that would let it in. */
   secretRef: string;
   credentials: string;
+  /** Whether it is written to. */
+  writes?: boolean;
   /** The job's UID. */
   job: string;
   /** Called while waiting; it may throw to stop. */
@@ -29,8 +34,9 @@ export interface Asker {
 
 /** Attempts without a byte of progress before giving up: about a minute with the pauses between them. */
 export const attempts = 6;
-/** Seconds without a byte after which a connection is given up. */
+/** Seconds without a byte after which a connection is given up; what is sent may take longer, at so many bytes a second. */
 const patience = 60;
+const slowest = 50_000;
 
 /** A URL as it may stand in a log: without user, password, query (signatures stand there) and fragment. */
 export function shownUrl(url: string): string {
@@ -38,7 +44,9 @@ export function shownUrl(url: string): string {
   return `${protocol}//${host}${pathname}`;
 }
 
-const passes = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500;
+const storageFull = 507;
+const passes = (status: number): boolean =>
+  status === 408 || status === 425 || status === 429 || (status >= 500 && status !== storageFull);
 
 /** Seconds before the next attempt: 1, 2, 4 ... or what the server asks for, at most 30. */
 export function secondsBefore(attempt: number, response?: Response): number {
@@ -56,23 +64,27 @@ export async function waitBeating(seconds: number, beat: () => void): Promise<vo
 
 /** Why a server's answer ends the run: another attempt would be answered the same. */
 function refusal(
-  { field, secretRef, credentials }: Asker,
+  { field, secretRef, credentials, writes }: Asker,
   url: string,
-  { status, statusText }: Response,
+  { why, refused }: Refusal,
 ): TrainerError {
+  const may = writes === true ? 'write' : 'read';
   const hints: Record<number, string> = {
+    301: 'it is elsewhere: is AWS_REGION that of the bucket, and is the address right?',
     401: `set ${secretRef} to a Secret with ${credentials}`,
-    403: `there are no credentials, or they may not read it: ${secretRef} names a Secret with ${credentials}`,
-    404: 'it is not there, or only for whoever may read it: check the name, and the secretRef',
+    403: `there are no credentials, or they may not ${may} it: ${secretRef} names a Secret with ${credentials}`,
+    404: `it is not there, or only for whoever may ${may} it: check the name, and the secretRef`,
     416: 'it has changed while it was fetched',
+    [storageFull]: 'its storage is full: free or enlarge it',
   };
-  const answer = `answered ${status} ${statusText}`.trim();
-  const message = `${field}: ${shownUrl(url)} ${answer}: ${hints[status] ?? 'it cannot be read'}`;
-  return new TrainerError('InvalidConfiguration', message);
+  const otherwise = writes === true ? 'it cannot be written' : 'it cannot be read';
+  const message = `${field}: ${shownUrl(url)} answered ${why}: ${hints[refused.status] ?? otherwise}`;
+  return new TrainerError(refused.status === storageFull ? 'DiskFull' : 'InvalidConfiguration', message);
 }
 
-export function unavailable({ field }: Asker, url: string, why: string): TrainerError {
-  const message = `${field}: ${shownUrl(url)} could not be fetched in ${attempts} attempts (${why})`;
+export function unavailable({ field, writes }: Asker, url: string, why: string): TrainerError {
+  const done = writes === true ? 'written' : 'fetched';
+  const message = `${field}: ${shownUrl(url)} could not be ${done} in ${attempts} attempts (${why})`;
   return new TrainerError('SourceUnavailable', message);
 }
 
@@ -80,7 +92,7 @@ export function unavailable({ field }: Asker, url: string, why: string): Trainer
 export async function pauseBefore(asker: Asker, url: string, { number, why, refused }: Failed): Promise<void> {
   const seconds = secondsBefore(number, refused);
   const again = `trying again in ${seconds} s, attempt ${number + 1} of ${attempts}`;
-  asker.tell(`${asker.field}: cannot read ${shownUrl(url)}: ${why}; ${again}`);
+  asker.tell(`${asker.field}: cannot ${asker.writes === true ? 'write' : 'read'} ${shownUrl(url)}: ${why}; ${again}`);
   await asker.pause(seconds);
 }
 interface Failed extends Failure {
@@ -108,7 +120,9 @@ const credentialHeaders: readonly string[] = ['authorization', 'x-amz-security-t
 
 /** Where an answer sends on to; undefined for any other. Throws InvalidConfiguration when that leaves encryption. */
 function nextHop(from: string, { status, headers }: Response, ask: Ask, asker: Asker): string | undefined {
-  const location = redirects.includes(status) ? headers.get('location') : null;
+  // The others would make a GET of what is written.
+  const followed = ask.method === undefined ? redirects : [307, 308];
+  const location = followed.includes(status) ? headers.get('location') : null;
   if (location === null) return undefined;
   const to = new URL(location, from).href;
   if (!from.startsWith('https:') || to.startsWith('https:')) return to;
@@ -120,7 +134,8 @@ function nextHop(from: string, { status, headers }: Response, ask: Ask, asker: A
 async function follow(ask: Ask, asker: Asker, given: HeaderMap, signal: AbortSignal): Promise<Response> {
   let [url, headers] = [ask.url, await ask.headers(given)];
   for (let hop = 0; hop <= hops; hop++) {
-    const response = await fetch(url, { headers, signal, redirect: 'manual' });
+    const { method = 'GET', body = null } = ask;
+    const response = await fetch(url, { method, body, headers, signal, redirect: 'manual' });
     const to = nextHop(url, response, ask, asker);
     if (to === undefined) return response;
     await response.body?.cancel();
@@ -134,24 +149,51 @@ async function follow(ask: Ask, asker: Asker, given: HeaderMap, signal: AbortSig
   throw new TrainerError('InvalidConfiguration', message);
 }
 
+const sizeOf = (body: Ask['body'] = ''): number =>
+  body instanceof Blob ? body.size : typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+
 /** Makes the request once. Throws what the wire throws, and InvalidConfiguration for redirects that are not followed. */
 async function once(ask: Ask, asker: Asker, headers: HeaderMap): Promise<Answer> {
   const silence = new AbortController();
-  const timer = setTimeout(() => silence.abort(new Error(`no byte for ${patience} s`)), patience * 1000).unref();
-  const response = await follow(ask, asker, headers, silence.signal);
-  return { response, touch: () => timer.refresh() };
+  const seconds = patience + sizeOf(ask.body) / slowest;
+  const timer = setTimeout(() => silence.abort(new Error(`no byte for ${patience} s`)), seconds * 1000).unref();
+  // What is sent may take long: a stop must be noticed meanwhile, `attempt` throws it.
+  const beating = ask.body === undefined ? undefined : setInterval(() => beatOr(asker, silence), 500);
+  try {
+    const response = await follow(ask, asker, headers, silence.signal);
+    return { response, touch: () => timer.refresh() };
+  } finally {
+    clearInterval(beating);
+  }
+}
+
+function beatOr({ beat }: Asker, silence: AbortController): void {
+  try {
+    beat();
+  } catch (stopped) {
+    silence.abort(stopped);
+  }
+}
+
+/** The server's own words: S3's Message, the Hub's error. */
+async function wordsOf(response: Response): Promise<string> {
+  const text = await response.text().catch(() => '');
+  const found = /<Message>([^<]*)<|"error":\s*"((?:[^"\\]|\\.)*)"/.exec(text);
+  const words = found?.[1] ?? found?.[2];
+  return words === undefined ? '' : ` (${words.slice(0, 200)})`;
 }
 
 /** The answer, or why there is none that can be used, with the answer that said so. */
 async function attempt(ask: Ask, asker: Asker, headers: HeaderMap, also: number[]): Promise<Answer | Failure> {
   try {
     const answer = await once(ask, asker, headers);
-    const { ok, status, statusText, body } = answer.response;
+    const { ok, status, statusText } = answer.response;
     if (ok || also.includes(status)) return answer;
-    await body?.cancel();
-    return { why: `${status} ${statusText}`.trim(), refused: answer.response };
+    const words = await wordsOf(answer.response);
+    return { why: `${status} ${statusText}`.trim() + words, refused: answer.response };
   } catch (error) {
     if (error instanceof TrainerError) throw error;
+    asker.beat();
     return { why: wireError(error) };
   }
 }
@@ -159,12 +201,15 @@ interface Failure {
   why: string;
   refused?: Response;
 }
+interface Refusal extends Failure {
+  refused: Response;
+}
 
 /**
  * The server's answer, with status 2xx or one of `also`; trouble that passes is waited for and tried again. Throws
  * InvalidConfiguration for an answer that would be the same again, SourceUnavailable when the attempts are used up.
  */
-export async function get(
+export async function request(
   ask: Ask,
   asker: Asker,
   { headers = {}, also = [] }: { headers?: HeaderMap; also?: number[] } = {},
@@ -173,7 +218,7 @@ export async function get(
     const result = await attempt(ask, asker, headers, also);
     if ('response' in result) return result;
     const { why, refused } = result;
-    if (refused !== undefined && !passes(refused.status)) throw refusal(asker, ask.url, refused);
+    if (refused !== undefined && !passes(refused.status)) throw refusal(asker, ask.url, { why, refused });
     if (number === attempts) throw unavailable(asker, ask.url, why);
     await pauseBefore(asker, ask.url, { number, ...result });
   }
@@ -182,7 +227,7 @@ export async function get(
 /** The whole answer as text; a body that breaks off is asked for again. */
 export async function getText(ask: Ask, asker: Asker): Promise<string> {
   for (let number = 1; ; number++) {
-    const { response } = await get(ask, asker);
+    const { response } = await request(ask, asker);
     try {
       return await response.text();
     } catch (error) {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
 import { adapterFiles } from '../model/weights.ts';
 import type { SourceEnvironment } from './environment.ts';
-import { get, getJson, shownUrl, type Ask, type Asker } from './http.ts';
+import { request, getJson, shownUrl, type Ask, type Asker } from './http.ts';
 import { checkPath, type Listing, type RemoteFile, type SourceType } from './listing.ts';
 
 /** Files of a model's folder, by name: a plain web server cannot be asked what there is. */
@@ -26,7 +26,7 @@ function sizeOf({ headers, status }: Response): number | undefined {
 
 /** Asks for the first byte only, which works where HEAD does not, as with signed URLs. Undefined: status is in `also`. */
 async function probe(path: string, ask: Ask, asker: Asker, also: number[] = []): Promise<RemoteFile | undefined> {
-  const { response } = await get(ask, asker, { headers: { range: 'bytes=0-0' }, also });
+  const { response } = await request(ask, asker, { headers: { range: 'bytes=0-0' }, also });
   await response.body?.cancel();
   if (also.includes(response.status)) return undefined;
   const { headers } = response;

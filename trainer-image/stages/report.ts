@@ -1,14 +1,12 @@
 import { join } from 'node:path';
-import { shownSource } from '../../crds/sources.ts';
+import { isClaim, shownSource } from '../../crds/sources.ts';
 import { writeDurably, writing } from '../checkpoint/durable.ts';
 import { summariseSamples, type Sample } from '../metrics/samples.ts';
+import { reportName } from '../export/export.ts';
 import { reportHtml } from '../report/report.ts';
 import { note, type StageContext } from './context.ts';
 import type { RunData } from './data.ts';
 import { ownOutput } from './export.ts';
-
-/** Its name beside the exported model's files. */
-const reportName = 'report.html';
 
 /** Writes the run's report beside the model, and says where it is and what the comparison came to. */
 export function writeReport(
@@ -37,7 +35,7 @@ export function writeReport(
   ownOutput({ run, fence });
   writing('the report', () => writeDurably(join(run.paths.output, reportName), page, () => fence.check()));
   const source = `${output.source.replace(/\/$/, '')}/${reportName}`;
-  report.info(`report written to ${source}`);
+  report.info(`report written ${isClaim(output.source) ? 'to' : 'for'} ${source}`);
   note(report, { report: source, ...(comparison && { comparison }) });
 }
 

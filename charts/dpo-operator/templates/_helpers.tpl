@@ -39,6 +39,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: ['']
   resources: [configmaps]
   verbs: [get, create]
+# Of jobs whose output is pushed.
+- apiGroups: ['']
+  resources: [persistentvolumeclaims]
+  verbs: [get, create]
 # Listed only of a Job without a pod, or of a pod without a container: a quota or a volume is told nowhere else.
 - apiGroups: ['']
   resources: [events]

@@ -1,9 +1,10 @@
 // An S3 server in memory that checks every request's signature (version 4): prints its address, serves until killed.
 //
-//	s3 ACCESS_KEY SECRET_KEY
+//	s3 ACCESS_KEY SECRET_KEY BUCKET...
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,7 +20,13 @@ func main() {
 		panic(err)
 	}
 	keys := map[string]string{os.Args[1]: os.Args[2]}
-	server := gofakes3.New(s3mem.New(), gofakes3.WithAutoBucket(true), gofakes3.WithV4Auth(keys))
+	backend := s3mem.New()
+	for _, bucket := range os.Args[3:] {
+		if err := backend.CreateBucket(context.Background(), bucket); err != nil {
+			panic(err)
+		}
+	}
+	server := gofakes3.New(backend, gofakes3.WithV4Auth(keys))
 	fmt.Println(listener.Addr())
 	panic(http.Serve(listener, server.Server()))
 }

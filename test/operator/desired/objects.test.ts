@@ -7,6 +7,7 @@ import { runConfigSchema } from '../../../crds/run-config.ts';
 import { runConfigMap } from '../../../operator/desired/run-config.ts';
 import { trainerImage, trainerJob } from '../../../operator/desired/trainer-job.ts';
 import { podVolumes } from '../../../operator/desired/volumes.ts';
+import { jobsOwnClaim } from '../../../operator/desired/work-claim.ts';
 import { everything } from '../everything.ts';
 import { aJob, images } from '../observed.ts';
 
@@ -81,12 +82,12 @@ describe('objects of an attempt', () => {
   });
 
   test('the claim of the cache is written, and what is read from it stays read-only', () => {
-    const { spec } = aJob({
+    const job = aJob({
       model: { source: 'pvc://shared/m' },
       output: { source: 'pvc://mine/out' },
       cache: { source: 'pvc://shared/cache' },
     });
-    const mounts = podVolumes(spec, 'c').volumeMounts.filter(({ mountPath }) => /shared|mine/.test(mountPath));
+    const mounts = podVolumes(job, 'c').volumeMounts.filter(({ mountPath }) => /shared|mine/.test(mountPath));
     expect(mounts).toEqual([
       { name: 'claim-mine', mountPath: '/volumes/mine' },
       { name: 'claim-shared', mountPath: '/volumes/shared' },
@@ -94,14 +95,36 @@ describe('objects of an attempt', () => {
     ]);
   });
 
+  test('a job whose output is pushed has a claim of its own, and the Secret of the output by its prefix', () => {
+    const volume = { size: '8Gi', storageClassName: 'fast', accessMode: 'ReadWriteOncePod' } as const;
+    const job = aJob({
+      output: { source: 's3://bucket/models/mine', secretRef: { name: 'keys' } },
+      checkpoint: { volume },
+    });
+    golden('pushed-claim', jobsOwnClaim(job));
+    const { spec } = trainerJob(job, 2, images).spec?.template ?? { spec: undefined };
+    const own = { name: 'claim-quickstart-work', persistentVolumeClaim: { claimName: 'quickstart-work' } };
+    expect(spec?.volumes).toContainEqual(own);
+    const mount = { name: own.name, mountPath: '/volumes/quickstart-work' };
+    expect(spec?.containers[0]?.volumeMounts).toContainEqual(mount);
+    expect(spec?.containers[0]?.envFrom).toEqual([{ prefix: 'OUTPUT_', secretRef: { name: 'keys' } }]);
+  });
+
+  test('its size is 50Gi of the default class where the job says nothing; an output on a claim needs none', () => {
+    const pushed = jobsOwnClaim(aJob({ output: { source: 'hf://org/mine@trained' } }));
+    const requests = { storage: '50Gi' };
+    expect(pushed?.spec).toEqual({ accessModes: ['ReadWriteOnce'], resources: { requests } });
+    expect(jobsOwnClaim(aJob())).toBeUndefined();
+  });
+
   test('a claim used more than once is one volume, and no two volumes share a name', () => {
     const source = (claim: string, path: string): { source: string } => ({ source: `pvc://${claim}/${path}` });
-    const { spec } = aJob({
+    const job = aJob({
       model: source('a.b', 'in'),
       dataset: source('a-b', 'x.jsonl'),
       output: source('a.b', 'out'),
     });
-    const { volumes } = podVolumes(spec, 'c');
+    const { volumes } = podVolumes(job, 'c');
     const claims = volumes.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []);
     expect(claims.toSorted()).toEqual(['a-b', 'a.b', 'data']);
     expect(new Set(volumes.map(({ name }) => name)).size).toBe(volumes.length);

@@ -17,7 +17,8 @@ import { resolveRun, type Run } from '../../../trainer-image/config.ts';
 import { contentDigest } from '../../../trainer-image/sources/digest.ts';
 import { fetchSources } from '../../../trainer-image/sources/fetch.ts';
 import type { Reporter } from '../../../trainer-image/stages/context.ts';
-import { startHub, type HubServer, type Repository } from './hub-server.ts';
+import type { HubServer, Repository } from './hub-repositories.ts';
+import { startHub } from './hub-server.ts';
 
 const [first, second] = ['1', '2'].map((digit) => digit.repeat(40)) as [string, string];
 const weights = Buffer.alloc(300_000, 'weights');

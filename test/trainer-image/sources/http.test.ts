@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, afterAll, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { download } from '../../../trainer-image/sources/download.ts';
-import { get, getJson, type Asker } from '../../../trainer-image/sources/http.ts';
+import { request, getJson, type Asker } from '../../../trainer-image/sources/http.ts';
 import { listHttps } from '../../../trainer-image/sources/https.ts';
 
 const host = 'https://files.example.com';
@@ -47,7 +47,7 @@ describe('a request', () => {
     'answered %d is not made again; the message says field, URL without its signature, and what to do',
     async (status, message) => {
       nock(host).get('/a').query({ 'X-Amz-Signature': 'secret' }).reply(status, 'no');
-      const failing = get(ask('/a?X-Amz-Signature=secret'), asker);
+      const failing = request(ask('/a?X-Amz-Signature=secret'), asker);
       await expect(failing).rejects.toMatchObject({
         reason: 'InvalidConfiguration',
         message: expect.stringMatching(message),
@@ -63,14 +63,14 @@ describe('a request', () => {
       .get('/a')
       .replyWithError(Object.assign(new Error('reset'), { code: 'ECONNRESET' }));
     nock(host).get('/a').reply(200, 'body');
-    const { response } = await get(ask('/a'), asker);
+    const { response } = await request(ask('/a'), asker);
     expect(await response.text()).toBe('body');
     expect(pauses).toEqual([1, 2, 7, 8]);
   });
 
   test('that fails six times is given up, for the next pod to try', async () => {
     nock(host).get('/a').times(6).reply(503);
-    await expect(get(ask('/a'), asker)).rejects.toMatchObject({
+    await expect(request(ask('/a'), asker)).rejects.toMatchObject({
       reason: 'SourceUnavailable',
       message: expect.stringMatching(/could not be fetched in 6 attempts \(503/),
     });
@@ -81,7 +81,7 @@ describe('a request', () => {
     nock(host).get('/a').query({ sig: 'secret' }).reply(503, '').get('/a').query({ sig: 'secret' }).reply(200, 'body');
     const before: number[] = [];
     const pause = (): Promise<void> => Promise.resolve(void before.push(told.length));
-    await get(ask('/a?sig=secret'), { ...asker, pause });
+    await request(ask('/a?sig=secret'), { ...asker, pause });
     expect(before).toEqual([1]);
     expect(told).toEqual([
       'spec.dataset: cannot read https://files.example.com/a: 503 Service Unavailable; trying again in 1 s, attempt 2 of 6',
@@ -90,12 +90,12 @@ describe('a request', () => {
 
   test('that is redirected from https to http is refused', async () => {
     nock(host).get('/a').reply(302, '', { location: 'http://files.example.com/a' });
-    await expect(get(ask('/a'), asker)).rejects.toThrow(/redirects to http/);
+    await expect(request(ask('/a'), asker)).rejects.toThrow(/redirects to http/);
   });
 
   test('that comes back to https over http is refused too: the first hop decides where the second goes', async () => {
     nock(host).get('/a').reply(302, '', { location: 'http://hop.example.com/a' });
-    await expect(get(ask('/a'), asker)).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
+    await expect(request(ask('/a'), asker)).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
   });
 
   test('takes its credentials to no other host', async () => {
@@ -106,13 +106,13 @@ describe('a request', () => {
       .get('/c')
       .reply(206, 'body');
     const headers = (given: Record<string, string>) => ({ ...given, ...secrets });
-    const { response } = await get({ ...ask('/a'), headers }, asker, { headers: { range: 'bytes=1-' } });
+    const { response } = await request({ ...ask('/a'), headers }, asker, { headers: { range: 'bytes=1-' } });
     expect(await response.text()).toBe('body');
   });
 
   test('that is redirected in a circle is refused', async () => {
     nock(host).get('/a').times(11).reply(302, '', { location: '/a' });
-    await expect(get(ask('/a'), asker)).rejects.toThrow(/redirects more than 10 times/);
+    await expect(request(ask('/a'), asker)).rejects.toThrow(/redirects more than 10 times/);
   });
 });
 

@@ -1,34 +1,7 @@
-import { createHash } from 'node:crypto';
 import { createServer, type Server, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-
-/** A repository of the stand-in for the Hub; `lfs` files are kept by their SHA-256 and redirected to. */
-export interface Repository {
-  commit: string;
-  files: Record<string, string | Buffer>;
-  cardData?: object;
-  token?: string;
-}
-
-export interface HubServer {
-  endpoint: string;
-  /** By `api` path, as "models/org/name": replaced to move a branch. */
-  repositories: Record<string, Repository>;
-  requests: string[];
-  /** Where large files are: another origin, as the Hub's, and the credentials that came there. */
-  largeFiles: string;
-  leaked: string[];
-  /** Breaks the connection after so many bytes of the next large file. */
-  breakAfter?: number | undefined;
-  stop: () => void;
-}
-
-const isLarge = (name: string): boolean => /\.(?:safetensors|parquet)$/.test(name);
-const digest = (algorithm: string, ...parts: (string | Buffer)[]): string => {
-  const hash = createHash(algorithm);
-  for (const part of parts) hash.update(part);
-  return hash.digest('hex');
-};
+import { branchOf, digest, end, isLarge, newWrites, type HubServer, type Repository } from './hub-repositories.ts';
+import { answerWrite, takeLarge } from './hub-writes.ts';
 
 function describe({ commit, files, cardData }: Repository): object {
   const siblings = Object.entries(files).map(([rfilename, text]) => {
@@ -40,17 +13,38 @@ function describe({ commit, files, cardData }: Repository): object {
   return { id: 'x', sha: commit, siblings, ...(cardData === undefined ? {} : { cardData }) };
 }
 
+function treeOf({ files }: Repository): object[] {
+  return Object.entries(files).map(([path, text]) => {
+    const content = Buffer.from(text);
+    const oid = digest('sha1', `blob ${content.length}\0`, content);
+    const lfs = { oid: digest('sha256', content), size: content.length, pointerSize: 130 };
+    return { type: 'file', path, size: content.length, oid, ...(isLarge(path) ? { lfs } : {}) };
+  });
+}
+
 async function listen(server: Server): Promise<string> {
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** A real HTTP server that answers the Hub's file API: listing by revision, files by commit, large ones by redirect. */
+/**
+ * A real HTTP server that answers the Hub's file API: listing by revision, files by commit or branch, large ones by redirect;
+ * and what a push asks for (hub-writes.ts). test/e2e/pushed.test.ts lets huggingface_hub itself write to it and read from it.
+ */
 export async function startHub(repositories: Record<string, Repository>): Promise<HubServer> {
-  const hub: HubServer = { endpoint: '', repositories, requests: [], largeFiles: '', leaked: [], stop: () => {} };
+  const hub: HubServer = {
+    endpoint: '',
+    repositories,
+    requests: [],
+    largeFiles: '',
+    leaked: [],
+    writes: newWrites(),
+    stop: () => {},
+  };
   const cdn = createServer((request, response) => {
     if (request.headers.authorization !== undefined) hub.leaked.push(request.headers.authorization);
-    sendLarge(hub, (request.url ?? '').slice(1), request, response);
+    if (request.method === 'PUT') void takeLarge(hub, request, response);
+    else sendLarge(hub, (request.url ?? '').slice(1), request, response);
   });
   hub.largeFiles = await listen(cdn);
   const server = createServer((request, response) => answer(hub, request, response));
@@ -64,48 +58,45 @@ export async function startHub(repositories: Record<string, Repository>): Promis
   return hub;
 }
 
-const end = (response: ServerResponse, status: number, body: string | Buffer = ''): void =>
-  void response.writeHead(status).end(body);
-
 const mayRead = ({ token }: Repository, { headers }: IncomingMessage): boolean =>
   token === undefined || headers.authorization === `Bearer ${token}`;
 
-/** Which listing or file a path asks for, and of which repository. */
-function readPath(path: string): {
-  name: string;
-  revision?: string | undefined;
-  commit?: string | undefined;
-  file: string;
-} {
-  const [, listed, revision] = /^\/api\/((?:models|datasets)\/.+)\/revision\/(.+)$/.exec(path) ?? [];
-  if (listed !== undefined) return { name: listed, revision, file: '' };
-  const [, data = 'models/', owned, commit, file = ''] =
-    /^\/(datasets\/)?([^/]+\/[^/]+)\/resolve\/([0-9a-f]{40})\/(.+)$/.exec(path) ?? [];
-  return { name: `${data}${owned}`, commit, file };
+/** What a path asks for: the listing of a revision (a branch or a commit), its tree, or a file. */
+function readPath(path: string): { kind: string; name: string; revision: string; file: string } {
+  const [, listed, kind = '', of = ''] = /^\/api\/((?:models|datasets)\/.+)\/(revision|tree)\/(.+)$/.exec(path) ?? [];
+  if (listed !== undefined) return { kind, name: listed, revision: of, file: '' };
+  const [, data = 'models/', owned, revision = '', file = ''] =
+    /^\/(datasets\/)?([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(path) ?? [];
+  return { kind: 'file', name: `${data}${owned}`, revision, file };
 }
 
 function answer(hub: HubServer, request: IncomingMessage, response: ServerResponse): void {
   const path = decodeURIComponent((request.url ?? '').split('?')[0] ?? '');
   hub.requests.push(path);
-  const { name, revision, commit, file } = readPath(path);
-  const repository = hub.repositories[name];
-  if (repository === undefined || !mayRead(repository, request)) return end(response, 401, 'Repository not found');
-  if (revision === undefined) return sendFile(hub, repository, { commit, file }, response);
-  const known = revision === 'main' || revision === repository.commit;
-  end(response, known ? 200 : 404, JSON.stringify(describe(repository)));
+  if (answerWrite(hub, path, request, response)) return;
+  const { kind, name, revision, file } = readPath(path);
+  const main = hub.repositories[name];
+  if (main === undefined || !mayRead(main, request)) return end(response, 401, 'Repository not found');
+  const branches = Object.entries(hub.repositories).filter(([key]) => key.split('@')[0] === name);
+  const found = branches.find(([key, { commit }]) => key === branchOf(name, revision) || commit === revision)?.[1];
+  if (found === undefined) return end(response, 404);
+  if (kind === 'file') return sendFile(hub, found, file, response);
+  end(response, 200, JSON.stringify(kind === 'tree' ? treeOf(found) : describe(found)));
 }
 
 function sendFile(
   { largeFiles }: HubServer,
   { commit, files }: Repository,
-  asked: { commit: string | undefined; file: string },
+  file: string,
   response: ServerResponse,
 ): void {
-  const { file } = asked;
-  const content = asked.commit === commit ? files[file] : undefined;
+  const content = files[file];
   if (content === undefined) return end(response, 404);
-  if (!isLarge(file)) return end(response, 200, content);
-  response.writeHead(302, { location: `${largeFiles}/${digest('sha256', Buffer.from(content))}` }).end();
+  const bytes = Buffer.from(content);
+  const etag = `"${isLarge(file) ? digest('sha256', bytes) : digest('sha1', `blob ${bytes.length}\0`, bytes)}"`;
+  const told = { 'x-repo-commit': commit, etag, 'x-linked-etag': etag, 'x-linked-size': bytes.length };
+  if (!isLarge(file)) return void response.writeHead(200, { ...told, 'content-length': bytes.length }).end(bytes);
+  response.writeHead(302, { ...told, location: `${largeFiles}/${digest('sha256', bytes)}` }).end();
 }
 
 function sendLarge(hub: HubServer, sha256: string, request: IncomingMessage, response: ServerResponse): void {

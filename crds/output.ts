@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { outputFormats } from './lora.ts';
+import { withRules, type Rule } from './rules.ts';
+import { isClaim, outputSource, pushSecretRef } from './sources.ts';
+
+/** Where the trained model goes. */
+const outputFields = z.object({
+  source: outputSource.describe(
+    'Folder that receives the trained model: pvc://claim/path; or where it is pushed to when it is trained: hf://org/name@branch (the repository and the branch are made where missing) or s3://bucket/prefix (the bucket must be there)',
+  ),
+  secretRef: pushSecretRef.optional(),
+  private: z
+    .boolean()
+    .optional()
+    .describe(
+      "Whether a repository that is made on the Hub is private; by default as the account or organization has it, mostly public, which is huggingface_hub's default too. One that is there stays as it is",
+    ),
+  format: z
+    .enum(outputFormats)
+    .default('model')
+    .describe("model: whole weights, adapters merged; adapter: PEFT's files alone, for the model of model.source"),
+});
+
+export const outputSchema = withRules(outputFields, [
+  {
+    field: 'private',
+    cel: "!has(self.private) || self.source.startsWith('hf://')",
+    holds: ({ source, private: hidden }) => hidden === undefined || source.startsWith('hf://'),
+    message:
+      'output.private is of a repository on the Hub: leave it out, who may read a claim or a bucket is set there',
+  },
+]);
+
+/** The claim that is made for a job whose output is not on one. */
+export const workVolumeSchema = z.object({
+  size: z
+    .string()
+    .max(32)
+    .regex(/^[0-9]+([.][0-9]+)?([kMGTP]|[KMGTP]i)?$/)
+    .default('50Gi')
+    .describe(
+      'For checkpoints (with AdamW 12 bytes per trained parameter each, keep + 2 of them), what is fetched, and the exported model',
+    ),
+  storageClassName: z.string().min(1).max(253).optional().describe("By default the cluster's default class"),
+  accessMode: z.enum(['ReadWriteOnce', 'ReadWriteOncePod', 'ReadWriteMany']).default('ReadWriteOnce'),
+});
+
+interface Spec {
+  output: { source: string };
+  checkpoint: { volume?: object | undefined };
+}
+
+/** Rules between the output and the rest of the spec. */
+export const outputRules: readonly Rule<Spec>[] = [
+  {
+    field: 'checkpoint.volume',
+    cel: "!has(self.checkpoint.volume) || !self.output.source.startsWith('pvc://')",
+    holds: ({ checkpoint, output }) => checkpoint.volume === undefined || !isClaim(output.source),
+    message:
+      "checkpoint.volume is made where output.source is pushed: beside a claim's output checkpoints lie in .dpo on that claim, leave it out",
+  },
+];

@@ -1,0 +1,231 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { AwsClient } from 'aws4fetch';
+import { checkPush } from '../../trainer-image/push/push.ts';
+import { fetchSources } from '../../trainer-image/sources/fetch.ts';
+import { Stopped } from '../../trainer-image/stages/context.ts';
+import { s3Keys, startS3 } from '../cluster/s3.ts';
+import { listen } from '../trainer-image/heard.ts';
+import { exportedModel, pushAll, pushingJob, writeFolder } from '../trainer-image/push/pushing.ts';
+import { startProxy, type Proxy } from './s3-proxy.ts';
+
+jest.setTimeout(60_000);
+/** A real S3 server, which checks every request's signature; each test has a prefix. */
+let server: Awaited<ReturnType<typeof startS3>>;
+let proxy: Proxy;
+beforeAll(async () => {
+  server = await startS3();
+  proxy = await startProxy(server.endpoint);
+}, 60_000);
+afterAll(() => {
+  proxy.stop();
+  server.stop();
+});
+let number = 0;
+let source: string;
+beforeEach(() => {
+  number++;
+  source = `s3://bucket/models/my model ${number}`;
+  Object.assign(proxy, { asked: [], fails: () => undefined, loses: () => false });
+});
+
+const env = (more: NodeJS.ProcessEnv = {}): { env: NodeJS.ProcessEnv } => ({
+  env: {
+    OUTPUT_AWS_ENDPOINT_URL_S3: proxy.endpoint,
+    OUTPUT_AWS_REGION: 'eu-central-1',
+    ...Object.fromEntries(Object.entries(s3Keys).map(([name, key]) => [`OUTPUT_${name}`, key])),
+    ...more,
+  },
+});
+const client = new AwsClient({
+  accessKeyId: s3Keys.AWS_ACCESS_KEY_ID,
+  secretAccessKey: s3Keys.AWS_SECRET_ACCESS_KEY,
+  service: 's3',
+  region: 'eu-central-1',
+});
+const urlOf = (name: string): string => `${server.endpoint}/bucket/models/my%20model%20${number}/${name}`;
+const textOf = async (name: string): Promise<string | undefined> => {
+  const response = await client.fetch(urlOf(name));
+  return response.ok ? response.text() : undefined;
+};
+const put = async (name: string): Promise<unknown> => client.fetch(urlOf(name), { method: 'PUT', body: 'of someone' });
+const uploadsLeft = async (): Promise<string[]> => {
+  const text = await (await client.fetch(`${server.endpoint}/bucket?uploads=`)).text();
+  return [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = '']) => key);
+};
+/** "PUT model.safetensors", in the order they were done. */
+const writes = (): string[] =>
+  proxy.asked
+    .filter((asked) => /^(PUT|DELETE)/.test(asked) && !asked.includes('dpo-write-check'))
+    .map((asked) => asked.replace(/ .*\//, ' ').replace(/[?&]uploadId.*$/, ''));
+
+/** 20 MB: two parts of 8 MiB and one shorter. */
+const large = Buffer.alloc(20_000_000, 'a large file');
+const files = { ...exportedModel, 'model.safetensors': large };
+
+describe('a model that is pushed to S3', () => {
+  test('is there whole, a large file in parts, and config.json last', async () => {
+    await pushAll(pushingJob({ source }, { files }), env());
+    expect(writes()).toEqual([
+      'PUT dpo-job.json',
+      'PUT model.safetensors?partNumber=1',
+      'PUT model.safetensors?partNumber=2',
+      'PUT model.safetensors?partNumber=3',
+      'PUT tokenizer.json',
+      'PUT report.html',
+      'PUT config.json',
+    ]);
+    expect(await uploadsLeft()).toEqual([]);
+  });
+
+  test('can be read by a job from there', async () => {
+    await pushAll(pushingJob({ source }, { files }), env());
+    const rest = { model: { source } };
+    const reader = pushingJob({ source: 'pvc://o/o' }, { rest });
+    const keys = { ...s3Keys, AWS_ENDPOINT_URL_S3: server.endpoint, AWS_REGION: 'eu-central-1' };
+    const { paths } = await fetchSources(reader, listen(), keys);
+    expect(readFileSync(join(paths.model, 'model.safetensors')).equals(large)).toBe(true);
+    expect(readFileSync(join(paths.model, 'config.json'), 'utf8')).toBe(exportedModel['config.json']);
+  });
+
+  test('of the same job is replaced: without config.json until the new one is whole', async () => {
+    const adapter = { 'adapter_model.safetensors': 'a', 'adapter_config.json': '{}', 'tokenizer.json': '{}' };
+    await pushAll(pushingJob({ source }, { files: adapter }), env());
+    await put('notes.txt');
+    proxy.asked = [];
+    await pushAll(pushingJob({ source }), env());
+    expect(writes()).toEqual([
+      'DELETE adapter_config.json',
+      'DELETE adapter_model.safetensors',
+      'PUT model.safetensors',
+      'PUT report.html',
+      'PUT config.json',
+    ]);
+    expect(await textOf('notes.txt')).toBe('of someone');
+  });
+
+  test('again, all of it being there, sends nothing', async () => {
+    const run = pushingJob({ source });
+    await pushAll(run, env());
+    proxy.asked = [];
+    const heard = await pushAll(run, env());
+    expect(writes()).toEqual([]);
+    expect(heard.infos.at(-1)).toMatch(/: all of it was there$/);
+  });
+
+  test('again, with another report, is no model while it is sent', async () => {
+    const run = pushingJob({ source });
+    await pushAll(run, env());
+    writeFolder(run, { ...exportedModel, 'report.html': 'later' });
+    proxy.asked = [];
+    await pushAll(run, env());
+    expect(writes()).toEqual(['DELETE config.json', 'PUT report.html', 'PUT config.json']);
+  });
+});
+
+describe('a push to S3', () => {
+  test('goes on where the wire broke or the server had trouble', async () => {
+    const failures = [0, 503, 500];
+    proxy.fails = (asked) => (asked.includes('partNumber=2') ? failures.shift() : undefined);
+    await pushAll(pushingJob({ source }, { files }), env());
+    expect(failures).toEqual([]);
+    expect((await textOf('model.safetensors')) === String(large)).toBe(true);
+  });
+
+  test('whose last answer was lost finds that the upload is done', async () => {
+    let lost = 0;
+    proxy.loses = (asked) => asked.startsWith('POST') && asked.includes('uploadId') && lost++ === 0;
+    await pushAll(pushingJob({ source }, { files }), env());
+    expect(lost).toBe(2);
+    expect((await textOf('model.safetensors')) === String(large)).toBe(true);
+    expect(await textOf('config.json')).toBe(exportedModel['config.json']);
+  });
+
+  test.each<[string, number, string, RegExp]>([
+    [
+      'is refused',
+      403,
+      'InvalidConfiguration',
+      /^spec\.output: .*answered 403.*may not write it: spec\.output\.secretRef/,
+    ],
+    ['has no room', 507, 'DiskFull', /^spec\.output: .*answered 507.*its storage is full/],
+    ['has trouble that does not pass', 503, 'SourceUnavailable', /^spec\.output: .*could not be written in 6 attempts/],
+  ])('that %s midway leaves no parts and no config.json, and says why', async (_, status, reason, message) => {
+    proxy.fails = (asked) => (asked.includes('partNumber=3') ? status : undefined);
+    const run = pushingJob({ source }, { files });
+    const failing = pushAll(run, env());
+    await expect(failing).rejects.toMatchObject({ reason });
+    await expect(failing).rejects.toThrow(message);
+    expect([await uploadsLeft(), await textOf('config.json')]).toEqual([[], undefined]);
+  });
+
+  test('that is stopped leaves no parts; the next sends what is missing', async () => {
+    const run = pushingJob({ source }, { files: { ...files, 'adapter_model.safetensors': 'small' } });
+    proxy.fails = (asked) => (asked.includes('report.html') && asked.startsWith('PUT') ? 403 : undefined);
+    await expect(pushAll(run, env())).rejects.toThrow('403');
+    Object.assign(proxy, { asked: [], fails: () => undefined });
+    await pushAll(run, env());
+    expect(writes()).toEqual(['PUT report.html', 'PUT config.json']);
+  });
+
+  test('after a trainer that was killed abandons the parts that it left', async () => {
+    await client.fetch(`${urlOf('model.safetensors')}?uploads=`, { method: 'POST' });
+    await client.fetch(`${urlOf('another.bin')}?uploads=`, { method: 'POST' });
+    expect(await uploadsLeft()).toHaveLength(2);
+    await pushAll(pushingJob({ source }), env());
+    expect(await uploadsLeft()).toEqual([`models/my model ${number}/another.bin`]);
+  });
+
+  test('is stopped while a part is on its way', async () => {
+    const run = pushingJob({ source }, { files });
+    const beats = (await pushAll(run, env())).beats.findIndex(({ stageStep }) => stageStep !== undefined);
+    source = `${source} again`;
+    const again = pushingJob({ source }, { files });
+    await expect(pushAll(again, { ...env(), heard: listen(beats + 2) })).rejects.toThrow(Stopped);
+    expect((await uploadsLeft()).filter((key) => key.includes('again'))).toEqual([]);
+  });
+});
+
+describe('before training begins it is told', () => {
+  const check = (changes: NodeJS.ProcessEnv, to = source): Promise<void> =>
+    checkPush(pushingJob({ source: to }), listen(), { ...env(changes), pause: () => Promise.resolve() });
+  test.each<[string, NodeJS.ProcessEnv, string | undefined, RegExp]>([
+    [
+      'without keys',
+      { OUTPUT_AWS_ACCESS_KEY_ID: '' },
+      undefined,
+      /cannot be written without keys: set spec\.output\.secretRef to a Secret with AWS_ACCESS_KEY_ID/,
+    ],
+    [
+      'with a wrong key',
+      { OUTPUT_AWS_SECRET_ACCESS_KEY: 'wrong' },
+      undefined,
+      /answered 403 .*they may not write it: spec\.output\.secretRef/,
+    ],
+    ['without a bucket', {}, 's3://no-such-bucket/m', /no-such-bucket.*answered 404 .*check the name/],
+  ])('%s', async (_, changes, to, message) => {
+    await expect(check(changes, to)).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
+    await expect(check(changes, to)).rejects.toThrow(message);
+  });
+
+  test('where something else has written a model, and that stays', async () => {
+    await put('config.json');
+    await expect(check({})).rejects.toThrow(
+      /holds config\.json and no dpo-job\.json, so no DPOJob has made it: name another path/,
+    );
+    expect(await textOf('config.json')).toBe('of someone');
+  });
+
+  test('where another job has written its model', async () => {
+    await pushAll(pushingJob({ source }, { name: 'first' }), env());
+    await expect(check({})).rejects.toThrow(/holds the model of the DPOJob team\/first/);
+  });
+
+  test('and nothing is left there where all is well', async () => {
+    await check({});
+    expect(
+      [await uploadsLeft(), await textOf('dpo-write-check')].flat().filter((left) => left?.includes('check')),
+    ).toEqual([]);
+  });
+});

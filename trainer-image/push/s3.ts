@@ -1,0 +1,179 @@
+import { readFileSync } from 'node:fs';
+import type { RunConfig } from '../../crds/run-config.ts';
+import { TrainerError } from '../errors.ts';
+import { exportedFiles } from '../export/export.ts';
+import { recordName, type Owner } from '../export/owner.ts';
+import type { SourceEnvironment } from '../sources/environment.ts';
+import { getText, request, unavailable, type Ask, type Asker } from '../sources/http.ts';
+import { bucketUrl, createSigner, encode, encodePath, listAll, parseS3, textOf, type Signer } from '../sources/s3.ts';
+import { checkOccupied, piecesOf, type PushedFile, type Pushing, type Target } from './target.ts';
+
+/** Files without which nothing loads the folder: they go first where it is replaced, and come last. */
+const entries = ['config.json', 'adapter_config.json'];
+/** What S3 says of an object that is not there: "forbidden" to whoever may not list the bucket. */
+const absent = [403, 404];
+/** S3's bounds: parts of 5 MiB at least, 10,000 at most. */
+const leastPart = 8 << 20;
+const mostParts = 10_000;
+
+/** What is told with each object: its content's SHA-256. */
+const digestKey = 'x-amz-meta-sha256';
+
+/** Pushes to `s3://bucket/prefix`. An earlier push of the job is replaced, another's model is not. */
+export class S3Target implements Target {
+  readonly #source: string;
+  readonly #job: Owner;
+  readonly #asker: Asker;
+  readonly #bucket: string;
+  readonly #prefix: string;
+  readonly #sign: Signer;
+
+  constructor(job: RunConfig, asker: Asker, s3: SourceEnvironment['s3']) {
+    const { source } = job.spec.output;
+    const { bucket, key } = parseS3(source);
+    this.#source = source;
+    this.#job = job;
+    this.#asker = asker;
+    this.#bucket = bucketUrl(bucket, s3);
+    this.#prefix = key;
+    this.#sign = createSigner(s3);
+    if (s3.accessKeyId !== undefined && s3.secretAccessKey !== undefined) return;
+    const message = `${asker.field}: ${source} cannot be written without keys: set ${asker.secretRef} to a Secret with ${asker.credentials}`;
+    throw new TrainerError('InvalidConfiguration', message);
+  }
+
+  async check(): Promise<void> {
+    await this.#names();
+    // Asks for the same right as a push, and leaves nothing.
+    const name = 'dpo-write-check';
+    await this.#abandon(name, await this.#begin(name, {}));
+  }
+
+  async push(files: readonly PushedFile[], { mayCommit, onBytes }: Pushing): Promise<string> {
+    const there = await this.#digests();
+    const isMissing = ({ name, sha256 }: PushedFile): boolean => there.get(name) !== sha256;
+    const stale = [...there.keys()].filter((name) => !files.some((file) => file.name === name));
+    const missing = files.filter(isMissing);
+    if (missing.length + stale.length === 0) return 'all of it was there';
+    await this.#dropUnfinished();
+    for (const name of new Set([...entries.filter((each) => there.has(each)), ...stale])) {
+      mayCommit();
+      await this.#ask(name, { method: 'DELETE' });
+    }
+    const last = files.filter(({ name }) => entries.includes(name));
+    for (const file of [...missing.filter((each) => !last.includes(each)), ...last]) {
+      mayCommit();
+      await this.#put(file, onBytes);
+    }
+    return `${missing.length} of ${files.length} files were not there`;
+  }
+
+  #url(name: string, query = ''): string {
+    return `${this.#bucket}/${encodePath(`${this.#prefix}/${name}`)}${query}`;
+  }
+
+  async #ask(
+    name: string,
+    how: Parameters<Signer>[1] & { query?: string; headers?: Record<string, string>; also?: number[] },
+  ): Promise<Response> {
+    const { query, headers = {}, also = [], ...rest } = how;
+    return (await request(this.#sign(this.#url(name, query), rest), this.#asker, { headers, also })).response;
+  }
+
+  /** Names of what lies directly below the prefix. Throws InvalidConfiguration where another has made a model there. */
+  async #names(): Promise<string[]> {
+    const prefix = `${this.#prefix}/`;
+    const how = { sign: this.#sign, asker: this.#asker, more: 'delimiter=%2F&' };
+    const names = (await listAll(this.#bucket, prefix, how)).map(({ key }) => key.slice(prefix.length));
+    const read = (): Promise<string> => getText(this.#sign(this.#url(recordName)), this.#asker);
+    const record = names.includes(recordName) ? await read() : undefined;
+    checkOccupied(this.#source, { names, record }, this.#job);
+    return names;
+  }
+
+  /** The digests of what is there of the files that an export has; empty where none was told. */
+  async #digests(): Promise<Map<string, string>> {
+    const digests = new Map<string, string>();
+    for (const name of (await this.#names()).filter((each) => exportedFiles.includes(each))) {
+      const { headers } = await this.#ask(name, { method: 'HEAD', also: absent });
+      digests.set(name, headers.get(digestKey) ?? '');
+    }
+    return digests;
+  }
+
+  async #put(file: PushedFile, onBytes: Pushing['onBytes']): Promise<void> {
+    const headers = { [digestKey]: file.sha256 };
+    if (file.size > leastPart) return this.#putParts(file, headers, onBytes);
+    const response = await this.#ask(file.name, {
+      method: 'PUT',
+      body: new Uint8Array(readFileSync(file.path)),
+      headers,
+    });
+    await response.body?.cancel();
+    onBytes(file.size);
+  }
+
+  async #putParts(
+    { name, path, size, sha256 }: PushedFile,
+    headers: Record<string, string>,
+    onBytes: Pushing['onBytes'],
+  ): Promise<void> {
+    const upload = await this.#begin(name, headers);
+    try {
+      const etags: string[] = [];
+      for (const body of piecesOf(path, Math.max(leastPart, Math.ceil(size / mostParts)))) {
+        const query = `?partNumber=${etags.length + 1}&uploadId=${encode(upload)}`;
+        const response = await this.#ask(name, { method: 'PUT', body, query });
+        await response.body?.cancel();
+        etags.push(response.headers.get('etag') ?? '');
+        onBytes(body.length);
+      }
+      await this.#complete(name, upload, { etags, sha256 });
+    } catch (error) {
+      // Parts that are left behind cost their owner money, and nothing shows them.
+      await this.#abandon(name, upload).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #begin(name: string, headers: Record<string, string>): Promise<string> {
+    const response = await this.#ask(name, { method: 'POST', query: '?uploads', headers });
+    return textOf(await response.text(), 'UploadId') ?? '';
+  }
+
+  async #complete(name: string, upload: string, { etags, sha256 }: { etags: string[]; sha256: string }): Promise<void> {
+    const part = (etag: string, i: number): string =>
+      `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag.replaceAll('"', '&quot;')}</ETag></Part>`;
+    const body = `<CompleteMultipartUpload>${etags.map(part).join('')}</CompleteMultipartUpload>`;
+    const query = `?uploadId=${encode(upload)}`;
+    const response = await this.#ask(name, { method: 'POST', query, body, also: [404] });
+    // The status comes before the parts are put together: a failure is told in the body.
+    const text = await response.text();
+    if (response.ok && !text.includes('<Error>')) return;
+    // An answer that was lost, and the upload is done: its number is gone.
+    const { headers } = await this.#ask(name, { method: 'HEAD', also: absent });
+    if (headers.get(digestKey) === sha256) return;
+    throw unavailable(this.#asker, this.#url(name), textOf(text, 'Message') ?? 'the parts were not put together');
+  }
+
+  /** Once only: whoever asks for it has an error to tell, or is about to begin. */
+  async #abandon(name: string, upload: string): Promise<void> {
+    const ask: Ask = this.#sign(this.#url(name, `?uploadId=${encode(upload)}`), { method: 'DELETE' });
+    const pause = (): Promise<void> => Promise.reject(new Error('not again'));
+    await request(ask, { ...this.#asker, pause }, { also: [404] });
+  }
+
+  /** Abandons what a trainer that was killed has begun. Who may not list uploads leaves it to the bucket's own rules. */
+  async #dropUnfinished(): Promise<void> {
+    const prefix = `${this.#prefix}/`;
+    const list = this.#sign(`${this.#bucket}?prefix=${encode(prefix)}&uploads=`);
+    const text = await getText(list, this.#asker).catch((error: unknown) => {
+      if (error instanceof TrainerError) return '';
+      throw error;
+    });
+    for (const [, upload = ''] of text.matchAll(/<Upload>(.*?)<\/Upload>/gs)) {
+      const name = textOf(upload, 'Key')?.slice(prefix.length) ?? '';
+      if (exportedFiles.includes(name)) await this.#abandon(name, textOf(upload, 'UploadId') ?? '');
+    }
+  }
+}
