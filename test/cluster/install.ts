@@ -7,7 +7,7 @@ import { fetchMonitoringCrds } from './monitoring-crds.ts';
 /**
  * Builds the cluster's programs from pinned Go modules, one after another, where they are not built yet: `kubeall` (etcd,
  * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` also promtool, kwok and s3;
- * with `--node` also helm, Prometheus, promtool and the Prometheus Operator's CRDs.
+ * with `--node` also helm, Prometheus, promtool, s3 and the Prometheus Operator's CRDs.
  */
 const goMod = readFileSync(join(import.meta.dirname, 'kubeall', 'go.mod'), 'utf8');
 const version =
@@ -82,7 +82,7 @@ if (process.argv[1] === import.meta.filename) {
   buildProgram(kubeall);
   if (process.argv.includes('--tools')) [promtool, kwok, s3].forEach(buildProgram);
   if (process.argv.includes('--node')) {
-    [promtool, helm, prometheus].forEach(buildProgram);
+    [promtool, helm, prometheus, s3].forEach(buildProgram);
     fetchMonitoringCrds();
   }
   if (spawnSync('openssl', ['version']).error) fail('openssl is missing. On Debian: apt-get install openssl');
