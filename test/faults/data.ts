@@ -125,8 +125,8 @@ export const data: Fault[] = [
   {
     title: 'a pair that is swapped is no contradiction',
     file: 'data/quality/repeats.ts',
-    find: 'first.get(swapped(key))',
-    replace: 'first.get(key + 0.5)',
+    find: 'first.of(swapped(key))',
+    replace: 'first.of(key + 0.5)',
     tests: 'trainer-image/data/quality',
   },
   {

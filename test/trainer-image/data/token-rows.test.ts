@@ -70,7 +70,7 @@ describe('rows in a file are what an array would hold', () => {
   });
 });
 
-test('memory does not grow with the data set: 16 bytes a pair stay', async () => {
+test('memory does not grow with the data set: 12 bytes a pair stay', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const used = (): number => {

@@ -1,6 +1,7 @@
 import type { Text } from '../messages.ts';
 import { Column } from '../column.ts';
 import { promptKey, rowKey } from './fingerprint.ts';
+import { FirstPlaces, indexOf } from './first-places.ts';
 import { LengthCounter, type LengthBias } from './length-bias.ts';
 import { distinctShare, PromptSample } from './prompt-diversity.ts';
 import { visitRepeats } from './repeats.ts';
@@ -21,15 +22,21 @@ export interface Verdict {
 
 /** Prompts of the held-out file, with their first line: training rows are compared with them. */
 export class HeldOutPrompts {
-  private readonly lines = new Map<number, number>();
+  private readonly keys = new Column(Float64Array);
+  private readonly rows = new Column(Uint32Array);
 
   readonly see = ({ row, prompt }: { row: number; prompt: Text }): void => {
-    const key = promptKey(prompt);
-    if (!this.lines.has(key)) this.lines.set(key, row);
+    this.keys.push(promptKey(prompt));
+    this.rows.push(row);
   };
 
-  lineOf(key: number): number | undefined {
-    return this.lines.get(key);
+  /** A function that tells the first line of a prompt's key; to be asked for when all have been seen. */
+  lines(): (key: number) => number | undefined {
+    const first = new FirstPlaces(this.keys.all());
+    return (key) => {
+      const place = first.of(key);
+      return place === undefined ? undefined : this.rows.at(place);
+    };
   }
 }
 
@@ -76,8 +83,9 @@ export class QualityGate {
       const how = name === 'duplicate' ? 'the same as' : 'answers swapped against';
       this.note(name, index, { why: `${how} line ${lines[other]}` });
     });
+    const lineOf = heldOut.lines();
     prompts.forEach((key, index) => {
-      const line = heldOut.lineOf(key);
+      const line = lineOf(key);
       if (line !== undefined) this.note('leaking', index, { why: `its prompt is line ${line} of dataset.evalSource` });
     });
     const lengthBias = this.lengths.bias();
@@ -109,15 +117,4 @@ export class QualityGate {
     const flags = this.flags.all()[indexOf(this.lines.all(), row)] ?? 0;
     return checks.find((name) => (flags & (1 << rowCheckNames.indexOf(name))) !== 0);
   }
-}
-
-/** Index of a line among lines that rise. */
-function indexOf(lines: Uint32Array, row: number): number {
-  let [low, high] = [0, lines.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((lines[middle] as number) < row) low = middle + 1;
-    else high = middle;
-  }
-  return lines[low] === row ? low : -1;
 }

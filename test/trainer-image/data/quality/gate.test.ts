@@ -140,7 +140,7 @@ test('every finding is counted, and the report keeps the first twenty of equal w
 
 test('lines of empty rows between are no matter: findings name the line of the file', () => {
   const heldOut = new HeldOutPrompts();
-  expect(heldOut.lineOf(fingerprint('p'))).toBeUndefined();
+  expect(heldOut.lines()(fingerprint('p'))).toBeUndefined();
   const { found, rows } = judged(Array.from({ length: 3000 }, (_, i) => [`p ${i % 2999}`, 'a', 'b']));
   expect([rows, found.duplicate.worst]).toEqual([3000, [{ row: 3000, why: 'the same as line 1' }]]);
 });
