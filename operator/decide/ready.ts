@@ -10,6 +10,7 @@ import { isQueued } from './attempt.ts';
 /** Whether the trainer's pod is up, and if not what it waits for, in the words of whoever makes it wait. */
 export function podsReady(observation: Observation, now: string): Statement {
   const pod = livePod(observation.pods);
+  if (isQueued(observation)) return waitsFor('Queued', queueWords(observation, pod));
   return pod === undefined
     ? withoutPod(observation)
     : (nodeLost(observation, now) ?? unscheduled(pod) ?? waiting(pod) ?? untold(observation, pod) ?? up(pod));
@@ -19,14 +20,15 @@ function waitsFor(reason: string, message = ''): Statement {
   return { status: 'False', reason, message };
 }
 
-function withoutPod(observation: Observation): Statement {
-  const { job, pods, clue } = observation;
+function withoutPod({ pods, clue }: Observation): Statement {
   if (pods.some(({ status }) => status?.phase === 'Succeeded')) return waitsFor('Succeeded', 'the trainer has ended');
-  if (isQueued(observation)) {
-    const queue = job.metadata.labels?.[copiedLabels[0]];
-    return waitsFor('Queued', queue === undefined ? 'the Job is suspended' : `queue ${queue} has not admitted the Job`);
-  }
   return clue === undefined ? waitsFor('NoPod') : cause('jobController', clue.message);
+}
+
+function queueWords({ job }: Observation, pod: ObservedPod | undefined): string {
+  const queue = job.metadata.labels?.[copiedLabels[0]];
+  const held = queue === undefined ? 'the Job is suspended' : `queue ${queue} has not admitted the Job`;
+  return pod === undefined ? held : `${held}; pod ${pod.metadata.name} saves and stops`;
 }
 
 function unscheduled(pod: ObservedPod): Statement | undefined {

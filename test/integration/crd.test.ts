@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { specSchema, type DPOJob } from '../../crds/dpojob.ts';
 import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
+import { Kubectl } from './kubectl.ts';
 
 let plane: ControlPlane;
 const examples = readdirSync('crds/examples').filter((name) => name.endsWith('.yaml'));
@@ -20,10 +21,7 @@ const job = (name: string, spec: object = {}): object => ({
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  expect(plane.kubectl(['apply', '--server-side', '-f', 'crds/dpojob.yaml'])).toMatchObject({ code: 0 });
-  expect(plane.kubectl(['wait', '--for=condition=Established', 'crd/dpojobs.training.dpo-operator.io'])).toMatchObject({
-    code: 0,
-  });
+  new Kubectl(plane).applyCrd();
 }, 120_000);
 afterAll(() => plane.stop());
 

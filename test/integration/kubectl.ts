@@ -31,6 +31,10 @@ export class Kubectl {
 
   applyCrd(): void {
     this.run(['apply', '--server-side', '-f', 'crds/dpojob.yaml']);
-    this.run(['wait', '--for=condition=Established', 'crd/dpojobs.training.dpo-operator.io', '--timeout=60s']);
+    const wait = ['wait', '--for=condition=Established', 'crd/dpojobs.training.dpo-operator.io', '--timeout=60s'];
+    // Right after the creation `wait` fails at once: there are no conditions yet.
+    const deadline = Date.now() + 60_000;
+    while (this.#plane.kubectl(wait).code !== 0 && Date.now() < deadline);
+    this.run(wait);
   }
 }

@@ -65,6 +65,7 @@ describe('a Job that a queue holds back', () => {
       [1061, { jobs: held, pods: [saved] }],
       [1070, { jobs: held }],
     ];
+    expect(play(aJob(), looks.slice(0, 3)).status).toMatchObject({ state: 'Queued' });
     const evicted = play(aJob(), looks).status;
     expect(evicted).toMatchObject({
       state: 'Queued',
