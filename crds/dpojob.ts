@@ -97,7 +97,14 @@ const trainingFields = z.object({
     .describe('Tokens computed at once: bounds memory, changes no result'),
   maxLength: z.int().min(2).max(1_048_576).default(1024).describe('Tokens of prompt and answer together'),
   truncation: z.enum(['keep_start']).default('keep_start').describe('Longer answers lose their end'),
-  precision: z.enum(['auto', 'fp32']).default('auto'),
+  precision: z
+    .enum(['auto', 'bf16', 'fp32'])
+    .default('auto')
+    .describe('What matrix products multiply; auto: bf16 on a GPU, fp32 on a CPU. Weights and losses are always fp32'),
+  fullDeterminism: z
+    .boolean()
+    .default(false)
+    .describe('On a GPU use only operations that give the same bits each time, some of them slower; a CPU always does'),
   seed: z.int().min(0).max(4_294_967_295).default(42),
 });
 

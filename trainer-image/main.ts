@@ -93,7 +93,10 @@ async function resolve(options: Options): Promise<Run> {
   const own = resolveRun(job, options.volumes);
   const run = options.sweep === undefined ? own : sweepRun(own);
   // A run that goes on keeps its threads: with others the last bits of its sums would differ.
-  prepareEnvironment(storedComputePlan(run.paths.checkpoints)?.threads);
+  prepareEnvironment({
+    threads: storedComputePlan(run.paths.checkpoints)?.threads,
+    deterministic: job.spec.training.fullDeterminism,
+  });
   await checkAccelerator(job.spec.accelerator.count);
   return run;
 }

@@ -77,7 +77,8 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   checkTokens(data, architecture.config.vocabSize, beat);
   const model = modelDigest(run.paths.model, beat, run.paths.adapter);
   const reference = run.paths.reference && modelDigest(run.paths.reference, beat);
-  const plan = planDigest(run, data, { models: [model, ...(reference === undefined ? [] : [reference])], beat });
+  const models = [model, ...(reference === undefined ? [] : [reference])];
+  const plan = planDigest(run, data, { models, precision: architecture.precision, beat });
   const totalSteps = preferenceSteps({ run }, data.train.length);
   report.beat({ stage: 'Data', totalSteps, data: dataCounts(data) });
 

@@ -39,8 +39,8 @@ export function adapterFolder({ config, file }: LoraCase): string {
 }
 
 /** A learner that begins with the adapter that PEFT saved. */
-export const learnerOf = (known: LoraCase, model = modelOf(known)): Learner =>
-  new Learner(model, trainingOf({ lora: settingsOf(known) }), { adapter: adapterFolder(known) });
+export const learnerOf = (known: LoraCase, model = modelOf(known), precision = 'fp32'): Learner =>
+  new Learner(model, trainingOf({ lora: settingsOf(known), precision }), { adapter: adapterFolder(known) });
 
 /** An adapter beside PEFT: the log-probability of every token of two answers, and the gradient by its weights alone. */
 export function adapter(known: LoraCase): Parts {

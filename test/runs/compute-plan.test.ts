@@ -8,8 +8,10 @@ import { readConfig } from '../../trainer-image/model/config.ts';
 import { architectureOf } from '../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { weightShapes } from '../../trainer-image/model/weight-shapes.ts';
+import { load } from '../../trainer-image/train.ts';
+import { listen, prepareTiny, tinyJob, tinyRun } from '../trainer-image/in-process.ts';
 import { kernelSetsHere } from '../trainer-image/kernel-sets.ts';
-import { exported, prepare, trainer } from '../trainer-image/small-run.ts';
+import { exported, job, prepare, trainer } from '../trainer-image/small-run.ts';
 
 test('a run that goes on keeps its threads and kernels, and says when the rest of the machine is another', async () => {
   const folder = prepare();
@@ -70,3 +72,23 @@ test('blocks of a deep model are recorded, and a run of it that was stopped ends
   expect((await trainer(disturbed)).code).toBe(0);
   expect(exported(disturbed)).toBe(exported(calm));
 }, 120_000);
+
+test('a run in bfloat16 says so, and ends with other weights than one in float32', async () => {
+  const [whole, rounded] = [prepare(), prepare(job.replace('training: {', 'training: { precision: bf16,'))];
+  expect((await trainer(whole)).output).toContain('), fp32, ');
+  const { code, output } = await trainer(rounded);
+  expect(code).toBe(0);
+  expect(output).toContain('), bf16, ');
+  expect(exported(rounded)).not.toBe(exported(whole));
+}, 120_000);
+
+test('a checkpoint belongs to the precision that auto has become', async () => {
+  const { folder } = prepareTiny();
+  const planWith = async (precision: string): Promise<string> => {
+    const spec = tinyJob.replace('training: {', `training: { precision: ${precision},`);
+    return (await load(tinyRun(folder, spec), 'test', listen())).context.plan;
+  };
+  const [auto, fp32, bf16] = [await planWith('auto'), await planWith('fp32'), await planWith('bf16')];
+  expect(auto).toBe(fp32);
+  expect(bf16).not.toBe(fp32);
+}, 60_000);

@@ -1,3 +1,5 @@
+import type { Padding } from './padding.ts';
+
 /**
  * The layout of a micro-batch: all tokens in one [tokens, hidden] matrix without padding. Each group is a prompt followed
  * by its answers, and the prompt is computed once for all of them.
@@ -32,6 +34,8 @@ export interface Layout {
   positions: Int32Array;
   segments: readonly Segments[];
   heads: readonly HeadRows[];
+  /** Where the groups have been brought to one shape. */
+  padding?: Padding;
 }
 
 /** Tokens of a group in the layout. */
@@ -107,23 +111,33 @@ export function splitByAnswer({ lengths }: HeadRows, values: Float32Array): Floa
   return lengths.map((length) => values.subarray(at, (at += length)));
 }
 
+/** Begins to measure a micro-batch: what it returns gives the tokens of the micro-batch with one item more. */
+export type Measure<T> = () => (item: T) => number;
+
+/** Items that cost what they have, whatever stands beside them. */
+export const sumOf =
+  <T>(tokensOf: (item: T) => number): Measure<T> =>
+  () => {
+    let sum = 0;
+    return (item) => (sum += tokensOf(item));
+  };
+
 /** Splits items, in their order, into micro-batches of at most `budget` tokens, and at least one item each. */
-export function* eachMicroBatch<T>(items: Iterable<T>, tokensOf: (item: T) => number, budget: number): Generator<T[]> {
+export function* eachMicroBatch<T>(items: Iterable<T>, measure: Measure<T>, budget: number): Generator<T[]> {
   let batch: T[] = [];
-  let room = budget;
+  let tokensWith = measure();
   for (const item of items) {
-    const tokens = tokensOf(item);
-    if (batch.length > 0 && tokens > room) {
+    if (tokensWith(item) > budget && batch.length > 0) {
       yield batch;
-      [batch, room] = [[], budget];
+      [batch, tokensWith] = [[], measure()];
+      tokensWith(item);
     }
     batch.push(item);
-    room -= tokens;
   }
   if (batch.length > 0) yield batch;
 }
 
 /** All of them at once, for a batch that is in memory. */
-export const microBatches = <T>(items: readonly T[], tokensOf: (item: T) => number, budget: number): T[][] => [
-  ...eachMicroBatch(items, tokensOf, budget),
+export const microBatches = <T>(items: readonly T[], measure: Measure<T>, budget: number): T[][] => [
+  ...eachMicroBatch(items, measure, budget),
 ];

@@ -1,6 +1,7 @@
 export { compile, compiledFunctions, eager, recordings, setEager } from './compile.ts';
 export { kernels, kernelSet, setKernels, type Kernels } from './kernels.ts';
 export { ops } from './ops.ts';
+export { noteRows, paddingShare, roundedUp, roundsShapes, setRoundedShapes } from './shapes.ts';
 export {
   constant,
   free,

@@ -1,5 +1,6 @@
 import { constant, ops, type Tensor } from '../engine/engine.ts';
 import { add, linear, type WeightLayout } from './primitives.ts';
+import { multiply } from './products.ts';
 import type { AdapterUse, Tape } from './tape.ts';
 
 /** Weights of one dense layer's adapter. */
@@ -79,8 +80,8 @@ function widen(tape: Tape, x: Tensor, b: Tensor): Tensor {
     needs: [x],
     needsOnlyFor: b,
     costly: false,
-    compute: () => ops.matmul(x, b, false, true),
-    backward: (dy) => [() => ops.matmul(dy, b), () => ops.matmul(dy, x, true)],
+    compute: () => multiply(tape.precision, [x, b], false, true),
+    backward: (dy) => [() => multiply(tape.precision, [dy, b]), () => multiply(tape.precision, [dy, x], true)],
   });
 }
 

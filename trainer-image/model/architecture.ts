@@ -1,6 +1,7 @@
 import type { Tensor } from '../engine/engine.ts';
 import type { Attend } from './attention.ts';
 import type { Rotation, WeightLayout } from './primitives.ts';
+import type { Precision } from './products.ts';
 import type { Rope } from './rope.ts';
 import type { Tape } from './tape.ts';
 
@@ -69,6 +70,7 @@ export interface Adapters {
 /** One model's architecture. Two with the same `id` compute the same from the same weights. */
 export interface Architecture extends Family {
   id: string;
+  precision: Precision;
   adapters: Adapters | undefined;
 }
 

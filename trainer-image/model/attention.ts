@@ -1,6 +1,7 @@
 import type { Segments } from '../data/layout.ts';
 import { kernels, ops, type Kernels, type Tensor } from '../engine/engine.ts';
 import { rope, type Rotation } from './primitives.ts';
+import { batchProduct, product, widened } from './products.ts';
 import type { Tape } from './tape.ts';
 
 export interface Heads {
@@ -124,16 +125,17 @@ const attentionOfOperations =
     });
     const seen = (list: readonly Tensor[], { query, prompt }: Span): Tensor =>
       ops.concat(prompt === undefined ? [list[query] as Tensor] : [list[prompt] as Tensor, list[query] as Tensor], 1);
+    const { precision } = tape;
     const weights = (queries: Tensor, keys: Tensor, { query, prompt }: Span): Tensor => {
       const before = prompt === undefined ? 0 : (sizes[prompt] as number);
-      const scores = ops.mul(ops.batchMatmul(queries, keys, false, true), scale());
+      const scores = ops.mul(product(batchProduct(precision, [queries, keys], false, true)), scale());
       return ops.softmax(masked(scores, before, sizes[query] as number, options.window ?? Infinity));
     };
     const compute = (): Tensor => {
       const p = parts();
       const outputs = spans.map((span) => {
         const attended = weights(fold(p.q[span.query] as Tensor, heads), seen(p.k, span), span);
-        return unfold(ops.batchMatmul(attended, seen(p.v, span)), heads);
+        return unfold(batchProduct(precision, [attended, seen(p.v, span)]), heads);
       });
       return join(outputs);
     };
@@ -147,12 +149,12 @@ const attentionOfOperations =
         const [queries, keys, values] = [fold(p.q[span.query] as Tensor, heads), seen(p.k, span), seen(p.v, span)];
         const attended = weights(queries, keys, span);
         const dOutput = fold(dOut[span.query] as Tensor, heads);
-        const dAttended = ops.batchMatmul(dOutput, values, false, true);
+        const dAttended = product(batchProduct(precision, [dOutput, values], false, true));
         const mean = ops.sum(ops.mul(dAttended, attended), 2);
         const dScores = ops.mul(ops.mul(attended, ops.sub(dAttended, mean)), scale());
-        dq.push(unfold(ops.batchMatmul(dScores, keys), heads));
-        spread(dk, ops.batchMatmul(dScores, queries, true), span);
-        spread(dv, ops.batchMatmul(attended, dOutput, true), span);
+        dq.push(unfold(product(batchProduct(precision, [dScores, keys])), heads));
+        spread(dk, product(batchProduct(precision, [dScores, queries], true)), span);
+        spread(dv, product(batchProduct(precision, [attended, dOutput], true)), span);
       }
       return [join(dq), join(dk.map((list) => ops.addN(list))), join(dv.map((list) => ops.addN(list)))];
     };
@@ -166,5 +168,5 @@ const attentionOfOperations =
       into[prompt]?.push(before);
       into[query]?.push(own);
     };
-    return tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: true, compute, backward });
+    return widened(tape, tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: true, compute, backward }));
   };

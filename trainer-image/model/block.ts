@@ -1,5 +1,6 @@
 import { compile, kernelSet, type Tensor } from '../engine/engine.ts';
 import type { Segments } from '../data/layout.ts';
+import type { Shape } from '../data/padding.ts';
 import {
   givenShapes,
   named,
@@ -10,6 +11,7 @@ import {
   type Parameters,
 } from './architecture.ts';
 import { attention } from './attention.ts';
+import { paddedAttention } from './padded-attention.ts';
 import type { Rotation } from './primitives.ts';
 import { Tape, type AdapterUse } from './tape.ts';
 
@@ -40,23 +42,36 @@ export interface BlockWeights {
 export interface Place {
   segments: readonly Segments[];
   rotation: Rotation | undefined;
+  /** Where groups have one shape: `places` [groups, rows of a group], the position of each row, -1 for padding. */
+  padding?: { shape: Shape; places: Tensor } | undefined;
 }
+
+/** What tells a layout's functions from another's. */
+const layoutName = ({ segments, padding }: Place): string =>
+  padding === undefined
+    ? segments.map((group) => [group.prompt, ...group.completions].join('+')).join(' ')
+    : `padded ${[padding.shape.groups, padding.shape.prompt, padding.shape.answers, padding.shape.answer].join('x')}`;
 
 /**
  * The block of a kind of layer for a layout. All layers of the kind share one recording. The key holds the layout's
  * segments; shapes are added to it by the engine.
  */
-export function blockFor(architecture: Architecture, kind: LayerKind, { segments, rotation }: Place): Block {
+export function blockFor(architecture: Architecture, kind: LayerKind, place: Place): Block {
+  const { segments, rotation, padding } = place;
   const [given, trained] = [givenShapes(architecture), trainedShapes(architecture)];
   // With other kernels other steps are kept.
   const own = `${architecture.id} ${kind.name} ${kernelSet()}`;
-  const layout = segments.map((group) => [group.prompt, ...group.completions].join('+')).join(' ');
-  const tables = rotation === undefined ? [] : [rotation.cos, rotation.sin];
-  const contextOf = ([cos, sin]: readonly Tensor[]): Context => ({
-    kind,
-    rotation: cos === undefined || sin === undefined ? undefined : { cos, sin },
-    attend: attention(segments),
-  });
+  const layout = layoutName(place);
+  const turning = rotation === undefined ? [] : [rotation.cos, rotation.sin];
+  const tables = padding === undefined ? turning : [padding.places, ...turning];
+  const contextOf = (list: readonly Tensor[]): Context => {
+    const [cos, sin] = padding === undefined ? list : list.slice(1);
+    return {
+      kind,
+      rotation: cos === undefined || sin === undefined ? undefined : { cos, sin },
+      attend: padding === undefined ? attention(segments) : paddedAttention(padding.shape, list[0] as Tensor),
+    };
+  };
   /** Inputs after the block's own: rotation, weights, and the dropout's seed where there is one. */
   const take = (list: readonly Tensor[]) => {
     const count = Object.keys(given).length;
@@ -74,7 +89,7 @@ export function blockFor(architecture: Architecture, kind: LayerKind, { segments
     forward: (x, weights) => {
       const run = ([input, ...rest]: Tensor[]): Tensor[] => {
         const { context, p, adapters } = take(rest);
-        const tape = new Tape(new Map(), adapters);
+        const tape = new Tape(architecture.precision, new Map(), adapters);
         const output = architecture.block(tape, input as Tensor, p, context);
         const saved = tape.saved(wanted(input as Tensor, p));
         keptSteps.set(ofKind(weights), [...saved.keys()]);
@@ -87,7 +102,8 @@ export function blockFor(architecture: Architecture, kind: LayerKind, { segments
       const steps = keptSteps.get(ofKind(weights)) as number[];
       const run = ([gradient, input, ...list]: Tensor[]): Tensor[] => {
         const { context, p, adapters } = take(list.slice(steps.length));
-        const tape = new Tape(new Map(steps.map((step, i) => [step, list[i] as Tensor])), adapters);
+        const given = new Map(steps.map((step, i) => [step, list[i] as Tensor]));
+        const tape = new Tape(architecture.precision, given, adapters);
         const output = architecture.block(tape, input as Tensor, p, context);
         return tape.gradients(output, gradient as Tensor, wanted(input as Tensor, p));
       };
@@ -103,7 +119,7 @@ export function inferBlock(
   weights: readonly Tensor[],
   context: Context,
 ): Tensor {
-  const tape = new Tape(new Map(), adapterUse(architecture, undefined));
+  const tape = new Tape(architecture.precision, new Map(), adapterUse(architecture, undefined));
   return architecture.block(tape, x, named(givenShapes(architecture), weights), context);
 }
 

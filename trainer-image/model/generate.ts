@@ -1,9 +1,10 @@
-import { layOut, microBatches } from '../data/layout.ts';
+import { layOut, microBatches, sumOf } from '../data/layout.ts';
 import { compile, free, keep, ops, read, scope, type Tensor } from '../engine/engine.ts';
 import { named, type LayerKind } from './architecture.ts';
 import { decodeBlock, grow, prefillBlock, slotsOf, spread, type LayerCache, type Slots } from './cache.ts';
 import { once, type Network } from './network.ts';
 import type { Rotation } from './primitives.ts';
+import { multiply } from './products.ts';
 import { rotationOf, sequenceLengths, type Rope } from './rope.ts';
 import { Tape } from './tape.ts';
 
@@ -33,10 +34,10 @@ export interface Generated {
 function logitsOf(network: Network, x: Tensor): Float32Array {
   return scope(() => {
     const { architecture, norm, projection } = network.readHead();
-    const { finalNorm, id } = architecture;
+    const { finalNorm, id, precision } = architecture;
     const run = ([rows, table, ...gains]: Tensor[]): Tensor[] => {
-      const normed = finalNorm.apply(new Tape(), rows as Tensor, named(finalNorm.shapes, gains));
-      return [ops.matmul(normed, table as Tensor, false, true)];
+      const normed = finalNorm.apply(new Tape(precision), rows as Tensor, named(finalNorm.shapes, gains));
+      return [multiply(precision, [normed, table as Tensor], false, true)];
     };
     return read(compile(`${id} logits`, run, [x, projection, ...norm])[0] as Tensor) as Float32Array;
   });
@@ -97,7 +98,11 @@ class Session {
 
   /** Takes the prompts in; logits of each one's last row. */
   prefill(): Float32Array {
-    const batches = microBatches(this.prompts, ({ length }) => length, this.options.budget);
+    const batches = microBatches(
+      this.prompts,
+      sumOf(({ length }) => length),
+      this.options.budget,
+    );
     const parts = batches.map((batch) => {
       const part = scope(() => this.prefillBatch(batch));
       part.caches.forEach(({ keys, values }) => [keys, values].forEach(keep));

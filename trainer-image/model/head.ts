@@ -1,6 +1,7 @@
 import type { HeadRows } from '../data/layout.ts';
-import { compile, kernels, ops, read, tensor, type Tensor } from '../engine/engine.ts';
+import { compile, kernels, ops, read, roundedUp, tensor, type Tensor } from '../engine/engine.ts';
 import { named, type Architecture } from './architecture.ts';
+import { factor, multiply } from './products.ts';
 import { Tape } from './tape.ts';
 
 /** Weights of the last norm, in the order of its shapes, and the vocabulary projection [vocabulary, hidden]. */
@@ -26,16 +27,28 @@ function normed(tape: Tape, { finalNorm }: Architecture, { x, rows, norm }: RowI
 
 /** What the forward call of a head leaves for its backward, and for whoever chooses the rows' weights. */
 export interface HeadForward {
+  /** Rows of the head's own: where their number is rounded up, the tensors have more. */
+  rows: number;
   /** Minus the log-probability of each row's token, [rows]. */
   crossEntropy: Tensor;
-  /** Gradient of each row's cross-entropy by its logits, [rows, vocabulary]: the largest tensor of a step. */
+  /** Gradient of each row's cross-entropy by its logits, [rows, vocabulary], as products take it: the largest tensor of a step. */
   dLogits: Tensor;
   /** log sum_v p(v)^2 at each row, [rows]; only on request. */
   logSumSquares: Tensor | undefined;
 }
 
-const rowsOf = (head: HeadRows): Tensor => tensor(head.rows, [head.rows.length], 'int32');
-const labelsOf = (head: HeadRows): Tensor => tensor(head.labels, [head.labels.length], 'int32');
+/** One number for each row, and zeros where the number of rows is rounded up: the first row, token 0, slope 0. */
+function filled<T extends Int32Array | Float32Array>(values: T): T {
+  const more = roundedUp(values.length) - values.length;
+  if (more === 0) return values;
+  const result = new (values.constructor as { new (length: number): T })(values.length + more);
+  result.set(values);
+  return result;
+}
+
+const integers = (values: Int32Array): Tensor => tensor(values, [values.length], 'int32');
+const rowsOf = (head: HeadRows): Tensor => integers(filled(head.rows));
+const labelsOf = (head: HeadRows): Tensor => integers(filled(head.labels));
 
 /**
  * Forward of some whole groups from x [n, hidden]. The loss is computed from the rows' log-probabilities in between, and
@@ -44,18 +57,20 @@ const labelsOf = (head: HeadRows): Tensor => tensor(head.labels, [head.labels.le
  */
 export function headForward(head: HeadRows, x: Tensor, weights: HeadWeights, squares = false): HeadForward {
   const { architecture, projection, norm } = weights;
+  const { precision } = architecture;
   const run = ([states, rows, labels, table, ...gains]: Tensor[]): Tensor[] => {
     const inputs = { x: states, rows, norm: gains } as RowInputs;
-    const { hidden } = normed(new Tape(), architecture, inputs);
-    const logits = ops.matmul(hidden, table as Tensor, false, true);
+    const { hidden } = normed(new Tape(precision), architecture, inputs);
+    const logits = multiply(precision, [hidden, table as Tensor], false, true);
     const sums = squares ? [ops.log(ops.sum(ops.square(ops.softmax(logits)), 1, false))] : [];
     const crossEntropy = kernels()?.crossEntropy ?? ops.crossEntropy;
-    return [...crossEntropy(logits, labels as Tensor), ...sums];
+    const [losses, gradient] = crossEntropy(logits, labels as Tensor);
+    return [losses as Tensor, factor(precision, gradient as Tensor), ...sums];
   };
   const inputs = [x, rowsOf(head), labelsOf(head), projection, ...norm];
   const key = `${architecture.id} head forward${squares ? ' with squares' : ''}`;
   const [crossEntropy, dLogits, logSumSquares] = compile(key, run, inputs) as [Tensor, Tensor, Tensor | undefined];
-  return { crossEntropy, dLogits, logSumSquares };
+  return { rows: head.rows.length, crossEntropy, dLogits, logSumSquares };
 }
 
 /** What is read of each row. */
@@ -65,9 +80,10 @@ export interface RowValues {
   logSumSquares: Float32Array | undefined;
 }
 
-export function rowValues({ crossEntropy, logSumSquares }: HeadForward): RowValues {
-  const logProbs = (read(crossEntropy) as Float32Array).map((value) => -value);
-  return { logProbs, logSumSquares: logSumSquares && (read(logSumSquares) as Float32Array) };
+export function rowValues({ rows, crossEntropy, logSumSquares }: HeadForward): RowValues {
+  const own = (values: Tensor): Float32Array => (read(values) as Float32Array).subarray(0, rows);
+  const logProbs = own(crossEntropy).map((value) => -value);
+  return { logProbs, logSumSquares: logSumSquares && own(logSumSquares) };
 }
 
 /**
@@ -80,19 +96,22 @@ export function headBackward(
   { dLogits }: HeadForward,
   slopes: Float32Array,
 ): Tensor[] {
+  const { precision } = architecture;
   const run = ([states, rows, gradient, slope, table, ...gains]: Tensor[]): Tensor[] => {
     const inputs = { x: states, rows, norm: gains } as RowInputs;
-    const tape = new Tape();
+    const tape = new Tape(precision);
     const { gathered, hidden } = normed(tape, architecture, inputs);
     // Cross-entropy is minus the log-probability.
     const weight = ops.neg(slope as Tensor);
-    const dHidden = ops.mul(ops.matmul(gradient as Tensor, table as Tensor), weight);
+    const dHidden = ops.mul(multiply(precision, [gradient as Tensor, table as Tensor]), weight);
     const wanted = [gathered, ...(trained ? gains : [])];
     const [dGathered, ...dNorm] = tape.gradients(hidden, dHidden, wanted) as [Tensor, ...Tensor[]];
     const dx = ops.segmentSum(dGathered, inputs.rows, inputs.x.shape[0] as number);
-    return trained ? [dx, ops.matmul(gradient as Tensor, ops.mul(hidden, weight), true), ...dNorm] : [dx];
+    if (!trained) return [dx];
+    return [dx, multiply(precision, [gradient as Tensor, ops.mul(hidden, weight)], true), ...dNorm];
   };
-  const slope = tensor(slopes, [slopes.length, 1]);
+  const own = filled(slopes);
+  const slope = tensor(own, [own.length, 1]);
   const inputs = [x, rowsOf(head), dLogits, slope, projection, ...norm];
   return compile(`${architecture.id} head backward`, run, inputs);
 }
@@ -101,9 +120,9 @@ export function headBackward(
 export function headHidden(head: HeadRows, x: Tensor, weights: HeadWeights): Tensor {
   const { architecture, norm } = weights;
   const run = ([states, rows, ...gains]: Tensor[]): Tensor[] => [
-    normed(new Tape(), architecture, { x: states, rows, norm: gains } as RowInputs).hidden,
+    normed(new Tape(architecture.precision), architecture, { x: states, rows, norm: gains } as RowInputs).hidden,
   ];
-  return compile(`${architecture.id} head hidden`, run, [x, rowsOf(head), ...norm])[0] as Tensor;
+  return compile(`${architecture.id} head hidden`, run, [x, integers(head.rows), ...norm])[0] as Tensor;
 }
 
 /**
@@ -116,11 +135,17 @@ export function headKl(
   weights: HeadWeights,
   reference: { hidden: Tensor; projection: Tensor },
 ): Tensor {
+  const { precision, id } = weights.architecture;
   const hidden = headHidden(head, x, weights);
   const run = ([own, projection, other, otherProjection]: Tensor[]): Tensor[] => {
-    const p = ops.logSoftmax(ops.matmul(own as Tensor, projection as Tensor, false, true));
-    const q = ops.logSoftmax(ops.matmul(other as Tensor, otherProjection as Tensor, false, true));
+    const p = ops.logSoftmax(multiply(precision, [own as Tensor, projection as Tensor], false, true));
+    const q = ops.logSoftmax(multiply(precision, [other as Tensor, otherProjection as Tensor], false, true));
     return [ops.sum(ops.sum(ops.mul(ops.exp(p), ops.sub(p, q)), 1, false), 0, false)];
   };
-  return compile('head KL', run, [hidden, weights.projection, reference.hidden, reference.projection])[0] as Tensor;
+  return compile(`${id} head KL`, run, [
+    hidden,
+    weights.projection,
+    reference.hidden,
+    reference.projection,
+  ])[0] as Tensor;
 }

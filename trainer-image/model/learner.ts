@@ -1,7 +1,8 @@
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import type { HeadRows, Layout } from '../data/layout.ts';
 import type { Example, Pair } from '../data/pair.ts';
-import { read, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
+import { precisionOf } from '../engine/compute-plan.ts';
+import { read, scope, tensor, usesGpu, type Tensor, type Variable } from '../engine/engine.ts';
 import type { PairOutcome } from '../loss/objective.ts';
 import { tokenSlopes, type PairScores, type PairTokens } from '../loss/scores.ts';
 import { clip, globalNorm } from '../optimizer/clip.ts';
@@ -58,7 +59,9 @@ export class Learner {
    */
   constructor(folder: string, training: Training, { adapter, beat }: LoadOptions = {}) {
     const { lora, seed } = training;
-    this.network = new Network(folder, lora && { settings: lora, seed, folder: adapter }, beat);
+    const precision = precisionOf(training.precision, usesGpu());
+    const start = lora && { settings: lora, seed, folder: adapter };
+    this.network = new Network(folder, { lora: start, precision, beat });
     this.heldOutKl = new HeldOutKl(this.network);
     this.training = training;
   }

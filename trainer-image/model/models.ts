@@ -6,6 +6,7 @@ import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
 import { phi3 } from './phi3.ts';
+import type { Precision } from './products.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
 import { smollm3 } from './smollm3.ts';
@@ -25,13 +26,13 @@ const models: Record<string, (raw: RawConfig) => Family> = {
 /** Their names. */
 export const architectures = Object.keys(models);
 
-/** The architecture of a config.json; throws InvalidConfiguration for one that is not supported. */
-export function architectureOf(raw: RawConfig): Architecture {
+/** The architecture of a config.json, computed in `precision`; throws InvalidConfiguration for one that is not supported. */
+export function architectureOf(raw: RawConfig, precision: Precision = 'fp32'): Architecture {
   const type = String(raw['model_type']);
   const make = models[type];
   if (make === undefined) {
     throw refusal(`model_type "${type}" is not supported; known: ${architectures.join(', ')}`);
   }
   const digest = createHash('sha256').update(JSON.stringify(raw)).digest('hex');
-  return { ...make(raw), id: `${type} ${digest.slice(0, 12)}`, adapters: undefined };
+  return { ...make(raw), id: `${type} ${precision} ${digest.slice(0, 12)}`, precision, adapters: undefined };
 }

@@ -1,4 +1,5 @@
 import type { HeadRows, Layout } from '../data/layout.ts';
+import { rowsOfGroup } from '../data/padding.ts';
 import { createVariable, free, ops, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
 import { givenShapes, trainedShapes, type Architecture, type LayerKind, type Shapes } from './architecture.ts';
 import { blockFor, type Block, type BlockWeights } from './block.ts';
@@ -10,6 +11,7 @@ import { firstAdapters } from './adapters.ts';
 import { withLora, type LoraSettings } from './lora.ts';
 import { architectureOf } from './models.ts';
 import type { Rotation } from './primitives.ts';
+import type { Precision } from './products.ts';
 import { rotationOf, sequenceLengths, type Rope } from './rope.ts';
 import type { NamedTensor } from './safetensors.ts';
 import { weightShapes } from './weight-shapes.ts';
@@ -65,6 +67,14 @@ export interface LoraStart {
   folder?: string | undefined;
 }
 
+export interface NetworkOptions {
+  lora?: LoraStart | undefined;
+  /** fp32 if undefined. */
+  precision?: Precision;
+  /** Called after each weight that was loaded. */
+  beat?: (() => void) | undefined;
+}
+
 /** The weights of a model in TensorFlow, and its passes forward and backward over a micro-batch. */
 export class Network {
   /** config.json as it was read. */
@@ -77,10 +87,10 @@ export class Network {
   private readonly byName: ReadonlyMap<string, Variable>;
   private readonly lora: LoraStart | undefined;
 
-  /** Loads a Hugging Face checkpoint folder; `beat` after each weight. Throws InvalidConfiguration for one that cannot be used. */
-  constructor(folder: string, lora?: LoraStart, beat: () => void = () => {}) {
+  /** Loads a Hugging Face checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
+  constructor(folder: string, { lora, precision, beat = () => {} }: NetworkOptions = {}) {
     this.raw = readConfig(folder);
-    const plain = architectureOf(this.raw);
+    const plain = architectureOf(this.raw, precision);
     this.architecture = lora === undefined ? plain : withLora(plain, lora.settings);
     this.variables = eachWeight(folder, plain, (name, shape, data) => createVariable(name, data, shape), beat);
     this.lora = lora;
@@ -187,12 +197,13 @@ export class Network {
   }
 
   /** The block of each layer for a layout: made once per kind, and rotations once per rope. */
-  private blocks({ segments, positions }: Layout): Block[] {
+  private blocks({ segments, positions, padding: shape }: Layout): Block[] {
     const { architecture } = this;
-    const lengths = sequenceLengths(segments);
+    const lengths = shape?.lengths ?? sequenceLengths(segments);
+    const padding = shape && { shape, places: tensor(shape.places, [shape.groups, rowsOfGroup(shape)]) };
     const rotation = once((rope: Rope): Rotation => rotationOf(rope, positions, lengths));
     const block = once((kind: LayerKind): Block => {
-      return blockFor(architecture, kind, { segments, rotation: kind.rope && rotation(kind.rope) });
+      return blockFor(architecture, kind, { segments, padding, rotation: kind.rope && rotation(kind.rope) });
     });
     return Array.from({ length: architecture.config.layers }, (_, layer) => block(architecture.kind(layer)));
   }

@@ -1,4 +1,5 @@
 import { kernels, ops, type Tensor } from '../engine/engine.ts';
+import { factor, multiply, widened } from './products.ts';
 import type { Tape } from './tape.ts';
 
 /**
@@ -12,17 +13,19 @@ export type WeightLayout = 'out-in' | 'in-out';
 /** x [n, in] times weight -> [n, out]. */
 export function linear(tape: Tape, x: Tensor, weight: Tensor, layout: WeightLayout = 'out-in'): Tensor {
   const outFirst = layout === 'out-in';
-  return tape.run({
+  const { precision } = tape;
+  const output = tape.run({
     inputs: [x, weight],
     needs: [x],
     needsOnlyFor: weight,
     costly: true,
-    compute: () => ops.matmul(x, weight, false, outFirst),
+    compute: () => ops.matmul(factor(precision, x), factor(precision, weight), false, outFirst),
     backward: (dy) => [
-      () => ops.matmul(dy, weight, false, !outFirst),
-      () => (outFirst ? ops.matmul(dy, x, true) : ops.matmul(x, dy, true)),
+      () => multiply(precision, [dy, weight], false, !outFirst),
+      () => multiply(precision, outFirst ? [dy, x] : [x, dy], true),
     ],
   });
+  return widened(tape, output);
 }
 
 /** a * b, elementwise. */

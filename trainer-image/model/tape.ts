@@ -1,4 +1,5 @@
 import { ops, type Tensor } from '../engine/engine.ts';
+import type { Precision } from './products.ts';
 
 /** The gradient of one input: given, computed only when something asks for it (a weight's product), or none. */
 export type InputGradient = Tensor | (() => Tensor) | undefined;
@@ -40,10 +41,12 @@ export class Tape {
   private readonly steps: Step[] = [];
   private readonly given: ReadonlyMap<number, Tensor>;
   readonly adapters: AdapterUse | undefined;
+  readonly precision: Precision;
   private masks = 0;
 
   /** `given`: step number -> its output, saved by the forward pass. */
-  constructor(given: ReadonlyMap<number, Tensor> = new Map(), adapters?: AdapterUse) {
+  constructor(precision: Precision, given: ReadonlyMap<number, Tensor> = new Map(), adapters?: AdapterUse) {
+    this.precision = precision;
     this.given = given;
     this.adapters = adapters;
   }

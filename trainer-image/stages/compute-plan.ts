@@ -1,9 +1,26 @@
 import { readFileSync } from 'node:fs';
 import { storeComputePlan, storedComputePlan } from '../checkpoint/compute-plan.ts';
-import { chooseMode, instructionSet, planChanges, processorFlags, type ComputePlan } from '../engine/compute-plan.ts';
-import { eager, recordings, setEager, setKernels, tensorFlowVersion, usesGpu } from '../engine/engine.ts';
+import {
+  chooseLengths,
+  chooseMode,
+  instructionSet,
+  planChanges,
+  processorFlags,
+  type ComputePlan,
+} from '../engine/compute-plan.ts';
+import {
+  eager,
+  paddingShare,
+  recordings,
+  setEager,
+  setKernels,
+  setRoundedShapes,
+  tensorFlowVersion,
+  usesGpu,
+} from '../engine/engine.ts';
 import { threadLimit } from '../engine/environment.ts';
 import { chooseKernels } from '../engine/kernel-sets.ts';
+import type { Architecture } from '../model/architecture.ts';
 import type { Reporter, StageContext } from './context.ts';
 
 function readCpuInfo(): string {
@@ -14,16 +31,21 @@ function readCpuInfo(): string {
   }
 }
 
-/** The plan of this process for a model of so many layers; `before` chose for a run that goes on, `--eager` for any. */
-function presentComputePlan(layers: number, before: ComputePlan | undefined): ComputePlan {
+/** The plan of this process for an architecture; `before` chose for a run that goes on, `--eager` for any. */
+function presentComputePlan({ config, precision }: Architecture, before: ComputePlan | undefined): ComputePlan {
   const flags = processorFlags(readCpuInfo());
+  const device = usesGpu() ? 'GPU' : 'CPU';
+  const lengths = before?.lengths ?? chooseLengths(device);
   return {
-    mode: eager() ? 'eager' : (before?.mode ?? chooseMode(layers)),
+    precision,
+    lengths,
+    mode: eager() ? 'eager' : (before?.mode ?? chooseMode(config.layers, lengths)),
     tensorflow: tensorFlowVersion(),
-    device: usesGpu() ? 'GPU' : 'CPU',
+    device,
     instructionSet: instructionSet(flags),
     threads: Number(process.env['TF_NUM_INTRAOP_THREADS'] ?? threadLimit()),
     tensorFloat32: usesGpu() && process.env['NVIDIA_TF32_OVERRIDE'] !== '0',
+    deterministic: !usesGpu() || process.env['TF_DETERMINISTIC_OPS'] === '1',
     oneDNN: process.env['TF_ENABLE_ONEDNN_OPTS'] !== '0',
     kernels: usesGpu() ? 'none' : chooseKernels(flags, before?.kernels),
   };
@@ -41,11 +63,12 @@ type Settled = Pick<StageContext, 'run' | 'learner' | 'fence' | 'report'>;
 export function settleComputePlan({ run, learner, fence, report }: Settled): ComputePlan {
   const { checkpoints } = run.paths;
   const before = storedComputePlan(checkpoints);
-  const now = presentComputePlan(learner.network.architecture.config.layers, before);
+  const now = presentComputePlan(learner.network.architecture, before);
   setEager(now.mode === 'eager');
+  setRoundedShapes(now.lengths === 'rounded');
   setKernels(now.kernels);
-  const { tensorflow, device, instructionSet: extensions, threads, mode, kernels } = now;
-  const how = `${threads} threads, own kernels ${kernels}, ${modes[mode]}`;
+  const { tensorflow, device, instructionSet: extensions, precision, threads, mode, lengths, kernels } = now;
+  const how = `${precision}, ${threads} threads, own kernels ${kernels}, ${modes[mode]}, lengths ${lengths}`;
   report.info(`TensorFlow ${tensorflow} on ${device} (${extensions}), ${how}`);
   const changes = before === undefined ? [] : planChanges(before, now);
   if (before === undefined) storeComputePlan(checkpoints, now, fence);
@@ -60,5 +83,7 @@ export function tellRecordings(started: number, report: Reporter): void {
   const { functions, milliseconds } = recordings();
   if (functions === 0) return;
   const share = ((100 * milliseconds) / (performance.now() - started)).toFixed(1);
+  const padding = paddingShare();
+  if (padding > 0) report.info(`${(100 * padding).toFixed(1)} % of the rows computed were padding`);
   report.info(`compiling ${functions} functions took ${(milliseconds / 1000).toFixed(1)} s, ${share} % of the run`);
 }

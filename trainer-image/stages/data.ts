@@ -6,6 +6,7 @@ import type { Example, Pair } from '../data/pair.ts';
 import { joined, type Rows } from '../data/token-rows.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import { TrainerError } from '../errors.ts';
+import type { Precision } from '../model/products.ts';
 import type { Reporter } from './context.ts';
 import { createGates, passGates, type DataReport } from './quality.ts';
 
@@ -118,14 +119,16 @@ function* beating<T>(rows: Iterable<T>, beat: () => void): Generator<T> {
 
 /**
  * What a checkpoint belongs to: the models' settings and weights, every token of the data, and the plan of training.
- * `models`: their digests, since a model that has been replaced at the same path is another model.
+ * `models`: their digests, since a model that has been replaced at the same path is another model. `precision`: what `auto`
+ * has become.
  */
 export function planDigest(
   run: Run,
   data: RunData,
-  { models, beat }: { models: readonly string[]; beat: () => void },
+  { models, precision, beat }: { models: readonly string[]; precision: Precision; beat: () => void },
 ): string {
-  const { model, reference, dataset, sft, training, evaluation } = run.job.spec;
+  const { model, reference, dataset, sft, evaluation } = run.job.spec;
+  const training = { ...run.job.spec.training, precision };
   const { metricForBest, loadBestModelAtEnd, earlyStopping } = evaluation;
   const best = { metricForBest, loadBestModelAtEnd, earlyStopping };
   const hash = createHash('sha256').update(JSON.stringify([model, reference, dataset, sft, training, best, models]));

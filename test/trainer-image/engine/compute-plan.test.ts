@@ -1,7 +1,10 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import {
+  chooseLengths,
+  chooseMode,
   instructionSet,
   planChanges,
+  precisionOf,
   processorFlags,
   type ComputePlan,
 } from '../../../trainer-image/engine/compute-plan.ts';
@@ -24,10 +27,34 @@ test('another machine is told by what differs, the same one by nothing', () => {
     threads: 2,
     oneDNN: true,
     tensorFloat32: false,
+    deterministic: true,
+    precision: 'fp32',
+    lengths: 'exact',
     mode: 'recorded',
     kernels: 'none',
   };
   expect(planChanges(plan, plan)).toEqual([]);
   const other = { ...plan, instructionSet: 'avx512f', threads: 4 };
   expect(planChanges(plan, other)).toEqual(['instructionSet avx512f, before avx2', 'threads 4, before 2']);
+});
+
+describe('the plan chooses', () => {
+  test.each([
+    ['auto', true, 'bf16'],
+    ['auto', false, 'fp32'],
+    ['fp32', true, 'fp32'],
+    ['bf16', false, 'bf16'],
+  ] as const)('of precision %s, on a GPU %s: %s', (asked, gpu, expected) => {
+    expect(precisionOf(asked, gpu)).toBe(expected);
+  });
+
+  test('rounded lengths on a GPU and exact ones on a CPU', () => {
+    expect([chooseLengths('GPU'), chooseLengths('CPU')]).toEqual(['rounded', 'exact']);
+  });
+
+  test('to record what is called often enough: many layers, or shapes that repeat', () => {
+    expect(chooseMode(7, 'exact')).toBe('eager');
+    expect(chooseMode(8, 'exact')).toBe('recorded');
+    expect(chooseMode(2, 'rounded')).toBe('recorded');
+  });
 });

@@ -24,12 +24,24 @@ test.each([
     const before = { ...process.env };
     delete process.env['NVIDIA_TF32_OVERRIDE'];
     if (set !== undefined) process.env['NVIDIA_TF32_OVERRIDE'] = set;
-    prepareEnvironment(1);
+    prepareEnvironment({ threads: 1 });
     const found = process.env['NVIDIA_TF32_OVERRIDE'];
     process.env = before;
     expect(found).toBe(expected);
   },
 );
+
+test.each([
+  [true, '1'],
+  [false, undefined],
+])('fullDeterminism %s sets TF_DETERMINISTIC_OPS to %s', (deterministic, expected) => {
+  const before = { ...process.env };
+  delete process.env['TF_DETERMINISTIC_OPS'];
+  prepareEnvironment({ threads: 1, deterministic });
+  const found = process.env['TF_DETERMINISTIC_OPS'];
+  process.env = before;
+  expect(found).toBe(expected);
+});
 
 describe('a hook into the binding', () => {
   const { file, find, replace } = hooks[1] as (typeof hooks)[number];

@@ -18,7 +18,7 @@ const values = (shape: number[], seed: number): Tensor => {
 scope(() => {
   const segments = [70, 40, 90].map((prompt) => ({ prompt, completions: [50, 33] }));
   const n = segments.reduce((sum, { prompt }) => sum + prompt + 83, 0);
-  const tape = new Tape();
+  const tape = new Tape('fp32');
   const x = values([n, 64], 1);
   const gain = ops.reshape(values([1, 64], 2), [64]);
   const normed = rmsNorm(tape, x, gain, 1e-5);

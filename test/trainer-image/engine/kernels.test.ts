@@ -34,7 +34,7 @@ const made = (shape: readonly number[], seed: number): Tensor => tensor(values(s
 type Computed = Float32Array[];
 function compute(shapes: number[][], f: (tape: Tape, inputs: Tensor[]) => Tensor): Computed {
   return scope(() => {
-    const tape = new Tape();
+    const tape = new Tape('fp32');
     const inputs = shapes.map((shape, i) => made(shape, i));
     const result = f(tape, inputs);
     const dy = made(result.shape, 9);
@@ -169,7 +169,7 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
     setKernels(set);
     scope(() => {
       const bad = (shape: number[]): Tensor => tensor(values(shape, 1).fill(Number.NaN, 3, 4), shape);
-      const tape = new Tape();
+      const tape = new Tape('fp32');
       const gain = made([8], 2);
       expect(read(rmsNorm(tape, bad([1, 8]), gain, 1e-5))[0]).toBeNaN();
       expect(read(gatedSilu(tape, bad([1, 8]), made([1, 8], 1)))[3]).toBeNaN();

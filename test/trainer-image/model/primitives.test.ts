@@ -230,7 +230,7 @@ describe.each(kernelSetsHere)(
       const { shapes, ours, oracle } = cases[name] as Case;
       const data = shapes.map(values);
       const [output, ...gradients] = scope(() => {
-        const tape = new Tape();
+        const tape = new Tape('fp32');
         const inputs = shapes.map((shape, i) => tensor(data[i] as Float32Array, shape));
         const result = ours(tape, inputs);
         const dy = tensor(values(result.shape, 5), result.shape);

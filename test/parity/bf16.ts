@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { sumTokens, type PairLogProbs } from '../../trainer-image/loss/scores.ts';
+import { Learner } from '../../trainer-image/model/learner.ts';
+import { goldenFolder, goldenPairs, relativeDistance, trainingOf } from '../trainer-image/golden.ts';
+import type { Compared, Parts } from './compared.ts';
+import { normOf, stepOf } from './losses.ts';
+import type { TrlRun } from './traces.ts';
+
+/** TRL's DPOTrainer under torch.autocast to bfloat16: made by test/python/bf16.py. */
+export const autocast = JSON.parse(readFileSync(`${goldenFolder}/bf16.json`, 'utf8')) as {
+  models: Record<
+    'tiny' | 'tiny-gpt2',
+    {
+      loss32: number;
+      loss: number;
+      gradNorm: number;
+      metrics: Record<string, number>;
+      /** Of each weight's gradient from that in float32, relative. */
+      distance: Record<string, number>;
+    }
+  >;
+  run: TrlRun;
+};
+
+const training = (precision: 'bf16' | 'fp32') => trainingOf({ precision });
+
+function stepIn(precision: 'bf16' | 'fp32', model: string) {
+  const learner = (name: string): Learner => new Learner(`${goldenFolder}/${name}`, training(precision));
+  const reference: PairLogProbs[] = learner(model)
+    .tokenLogProbs(goldenPairs)
+    .map((each) => sumTokens(each));
+  return stepOf(learner(`${model}-policy`), goldenPairs, reference);
+}
+
+/** Two roundings to bfloat16, each within 2^-9, of a number of this size. */
+const rounding = 2 ** -8;
+
+/** The fixed batch in bfloat16 beside autocast's, and the gradient's distance from float32's beside autocast's. */
+export function bf16Batch(model: 'tiny' | 'tiny-gpt2'): Parts {
+  const { loss, gradNorm, metrics, distance } = autocast.models[model];
+  const [whole, rounded] = [stepIn('fp32', model), stepIn('bf16', model)];
+  const exact = new Map(whole.gradients.map(({ name, data }) => [name, data]));
+  const logProbs = (what: 'logps/chosen' | 'logps/rejected', own: number | undefined): Compared => {
+    const theirs = metrics[what] as number;
+    return { what, own: own as number, theirs, tolerance: Math.abs(theirs) * 1e-3 };
+  };
+  return {
+    loss: [{ what: 'loss', own: rounded.figures.loss as number, theirs: loss, tolerance: rounding }],
+    'gradient norm': [
+      { what: 'norm', own: normOf(rounded.gradients), theirs: gradNorm, tolerance: 2 * rounding * gradNorm },
+    ],
+    'log-probabilities': [
+      logProbs('logps/chosen', rounded.figures.logpsChosen),
+      logProbs('logps/rejected', rounded.figures.logpsRejected),
+    ],
+    // Not farther from float32 than half as much again as autocast is.
+    'distance of gradients from float32': rounded.gradients.map(({ name, data }) => {
+      const own = relativeDistance(data, exact.get(name) as Float32Array);
+      return { what: name, own, theirs: 0, tolerance: 1.5 * (distance[name] as number) };
+    }),
+  };
+}
