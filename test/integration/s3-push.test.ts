@@ -7,7 +7,7 @@ import { fetchSources } from '../../trainer-image/sources/fetch.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { s3Keys, startS3 } from '../cluster/s3.ts';
 import { listen } from '../trainer-image/heard.ts';
-import { exportedModel, pushAll, pushingJob, writeFolder } from '../trainer-image/push/pushing.ts';
+import { exportedModel, pushAll, pushingJob, removeVolumes, writeFolder } from '../trainer-image/push/pushing.ts';
 import { startProxy, type Proxy } from './s3-proxy.ts';
 
 jest.setTimeout(60_000);
@@ -21,6 +21,7 @@ beforeAll(async () => {
 afterAll(() => {
   proxy.stop();
   server.stop();
+  removeVolumes();
 });
 let number = 0;
 let source: string;

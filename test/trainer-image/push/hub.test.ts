@@ -7,7 +7,7 @@ import { Stopped } from '../../../trainer-image/stages/context.ts';
 import { listen } from '../heard.ts';
 import { newWrites, type HubServer } from '../sources/hub-repositories.ts';
 import { startHub } from '../sources/hub-server.ts';
-import { exportedModel, fence, pushAll, pushingJob, writeFolder } from './pushing.ts';
+import { exportedModel, fence, pushAll, pushingJob, removeVolumes, writeFolder } from './pushing.ts';
 
 jest.setTimeout(60_000);
 /** The server's honesty: huggingface_hub pushes to it and reads from it in test/e2e/pushed.test.ts. */
@@ -15,7 +15,10 @@ let hub: HubServer;
 beforeAll(async () => {
   hub = await startHub({});
 });
-afterAll(() => hub.stop());
+afterAll(() => {
+  hub.stop();
+  removeVolumes();
+});
 beforeEach(() => {
   Object.assign(hub, { repositories: {}, requests: [], leaked: [], writes: newWrites() });
 });

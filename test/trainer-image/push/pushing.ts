@@ -16,6 +16,10 @@ export const exportedModel: Record<string, string | Buffer> = {
   'model.safetensors': Buffer.alloc(250_000, 'weights'),
 };
 
+const made: string[] = [];
+/** Removes the volumes of all jobs that were made here: afterAll. */
+export const removeVolumes = (): void => made.splice(0).forEach((each) => rmSync(each, { recursive: true }));
+
 /** A job that pushes, with its exported folder. */
 export function pushingJob(
   output: DPOJobSpecInput['output'],
@@ -26,6 +30,7 @@ export function pushingJob(
   }: { files?: typeof exportedModel; name?: string; rest?: object } = {},
 ): Run {
   const volumes = mkdtempSync(join(tmpdir(), 'push-'));
+  made.push(volumes);
   mkdirSync(join(volumes, 'models', 'm'), { recursive: true });
   writeFileSync(join(volumes, 'd.jsonl'), '{}');
   const model = { source: 'pvc://models/m' };
