@@ -16,7 +16,8 @@ const format = z
   .describe(
     'By default from the name: .jsonl, .json (an array of objects) or .parquet, else jsonl; gzip and zstd are told by their content',
   );
-const subset = z.string().min(1).max(128).optional().describe('Configuration of a data set of the Hub');
+export const configuration = z.string().min(1).max(128).optional();
+const subset = configuration.describe('Configuration of a data set of the Hub');
 const trainSplit = split.describe('Split of a data set of the Hub; by default train');
 const contentDigest = digest
   .optional()
@@ -48,9 +49,9 @@ interface Sources {
 interface DatasetSources extends Sources {
   sources?: readonly object[] | undefined;
   digest?: string | undefined;
-
   evalSource?: string | undefined;
   evalSplit?: string | undefined;
+  evalSubset?: string | undefined;
 }
 const onHub = (source: string | undefined): boolean => source?.startsWith('hf://datasets/') ?? false;
 
@@ -122,16 +123,17 @@ export const datasetRules: readonly Rule<DatasetSources>[] = [
   },
   ...splitRules,
   {
-    cel: "!has(self.evalSplit) || (has(self.evalSource) && self.evalSource.startsWith('hf://datasets/'))",
-    holds: ({ evalSource, evalSplit }) => evalSplit === undefined || onHub(evalSource),
+    cel: "!(has(self.evalSplit) || has(self.evalSubset)) || (has(self.evalSource) && self.evalSource.startsWith('hf://datasets/'))",
+    holds: ({ evalSource, evalSplit, evalSubset }) => (evalSplit ?? evalSubset) === undefined || onHub(evalSource),
     field: 'evalSplit',
-    message: 'evalSplit chooses from a data set of the Hub: evalSource must be hf://datasets/...',
+    message: 'evalSplit and evalSubset choose from a data set of the Hub: evalSource must be hf://datasets/...',
   },
   {
-    cel: `!has(self.evalSplit) || !has(self.evalSource) || !self.evalSource.matches('${dataFile.source}')`,
-    holds: ({ evalSource, evalSplit }) => evalSplit === undefined || !dataFile.test(evalSource ?? ''),
+    cel: `!(has(self.evalSplit) || has(self.evalSubset)) || !has(self.evalSource) || !self.evalSource.matches('${dataFile.source}')`,
+    holds: ({ evalSource, evalSplit, evalSubset }) =>
+      (evalSplit ?? evalSubset) === undefined || !dataFile.test(evalSource ?? ''),
     field: 'evalSplit',
-    message: 'evalSplit chooses among files: evalSource must not name one file',
+    message: 'evalSplit and evalSubset choose among files: evalSource must not name one file',
   },
 ];
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
 import { acceleratorRules, acceleratorSchema } from './accelerator.ts';
-import { columnsSchema, datasetRules, datasetSource, mixture, sourceRules, split } from './dataset.ts';
+import { columnsSchema, configuration, datasetRules, datasetSource, mixture, sourceRules, split } from './dataset.ts';
 import { adapterRules, loraRules, loraSchema } from './lora.ts';
 import { lossFields, lossRules } from './losses.ts';
 import { optimizerFields, optimizerRules } from './optimizer.ts';
@@ -69,6 +69,9 @@ const datasetFields = z.object({
     .describe('Share of prompts held out for evaluation, chosen by a hash of the normalised prompt'),
   evalSource: dataSource.optional().describe('Held-out pairs in a file of their own, used instead of holdout'),
   evalSplit: split.describe('Split of evalSource on the Hub; by default test'),
+  evalSubset: configuration.describe(
+    'Configuration of evalSource on the Hub; by default subset, where evalSource is the same data set',
+  ),
   maxPairs: z.int().min(1).max(1_000_000_000).optional().describe('Use only the first pairs of the file'),
   shuffle: z.boolean().default(true).describe('Shuffle the order of the pairs in each epoch, by the seed'),
   quality: qualitySchema,

@@ -115,7 +115,7 @@ function helpTexts(): Map<string, string> {
     () => [],
     () => false,
   );
-  new ControllerMetrics(registry);
+  void new ControllerMetrics(registry);
   const shown = registry.getMetricsAsArray().map(({ name, help }) => [name, help] as const);
   const figures = (names: Record<string, string>, shape: Record<string, { description?: string | undefined }>) =>
     Object.entries(names).map(([key, name]) => [name, shape[key]?.description ?? ''] as const);

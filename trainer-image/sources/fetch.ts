@@ -31,9 +31,17 @@ interface Input extends Wanted {
 const ofModel = { type: 'model', secretOf: 'model' } as const;
 const ofDataset = { type: 'dataset', secretOf: 'dataset' } as const;
 
+/** A data set's configurations are its own: held-out pairs of another one have none by default. */
+function heldOutOf(dataset: Run['job']['spec']['dataset']): Pick<Input, 'source' | 'subset' | 'split'> {
+  const { source, subset, evalSource, evalSubset, evalSplit = 'test' } = dataset;
+  const repository = (of = ''): string => parseHubSource(of).repository;
+  const same = repository(evalSource) === repository(source);
+  return { source: evalSource, subset: evalSubset ?? (same ? subset : undefined), split: evalSplit };
+}
+
 function inputsOf({ spec }: Run['job']): Input[] {
   const { model, reference, dataset, sft } = spec;
-  const { source, digest, subset, split = 'train', evalSource, evalSplit = 'test' } = dataset;
+  const { source, digest, subset, split = 'train' } = dataset;
   const tuning = sft?.dataset;
   return [
     { ...ofModel, key: 'model', field: 'spec.model', source: model.source, digest: model.digest, split: '' },
@@ -55,7 +63,7 @@ function inputsOf({ spec }: Run['job']): Input[] {
       split: '',
     },
     { ...ofDataset, key: 'dataset', field: 'spec.dataset', source, digest, subset, split },
-    { ...ofDataset, key: 'evalDataset', field: 'spec.dataset', source: evalSource, subset, split: evalSplit },
+    { ...ofDataset, ...heldOutOf(dataset), key: 'evalDataset', field: 'spec.dataset.evalSource' },
     {
       key: 'sftDataset',
       type: 'dataset',

@@ -101,6 +101,31 @@ describe('sources of the Hub', () => {
   });
 
   test.each([
+    ['of the same data set, by its own subset', { source: 'named', evalSource: 'named' }, 'hard test'],
+    ['of another one, which has no such subset', { source: 'named', evalSource: 'plain' }, 'plain test'],
+    ['of another subset', { source: 'named', evalSource: 'named', evalSubset: 'easy' }, 'easy test'],
+    ['of another split', { source: 'named', evalSource: 'named', evalSplit: 'validation' }, 'hard validation'],
+  ])('held-out pairs are %s', async (_, { source, evalSource, ...more }, content) => {
+    const named = { 'hard/train.jsonl': '', 'hard/test.jsonl': 'hard test', 'easy/test.jsonl': 'easy test' };
+    hub.repositories = {
+      'models/org/tiny': model(),
+      'datasets/org/named': { commit: first, files: { ...named, 'hard/validation.jsonl': 'hard validation' } },
+      'datasets/org/plain': { commit: first, files: { 'test.jsonl': 'plain test' } },
+    };
+    const of = (name: string): string => `hf://datasets/org/${name}`;
+    const dataset = { source: of(source), subset: 'hard', evalSource: of(evalSource), ...more };
+    const { paths } = await fetchAll(runOf({ dataset }));
+    expect(readFileSync(paths.evalDataset as string, 'utf8')).toBe(content);
+  });
+
+  test('a split of held-out pairs that is not there is told by the field that names them', async () => {
+    const dataset = { source: 'hf://datasets/org/prefs', split: 'train_prefs', evalSource: 'hf://datasets/org/prefs' };
+    await expect(fetchAll(runOf({ dataset: { ...dataset, evalSplit: 'none' } }))).rejects.toThrow(
+      /^spec\.dataset\.evalSource: no file is of the split none/,
+    );
+  });
+
+  test.each([
     ['one split, its files in one format', 'data', 'train_prefs', ['train_prefs-00000', 'train_prefs-00001']],
     ['the other split', 'data', 'test_prefs', ['test_prefs-00000']],
     ['the files of a folder that names no split, as train', 'extra', undefined, ['pairs']],
