@@ -18,7 +18,7 @@ import {
   warningSchema,
 } from './progress.ts';
 import { qualitySchema } from './quality.ts';
-import { withRules } from './rules.ts';
+import { matching, withRules } from './rules.ts';
 import { cacheSchema, referenceRules, referenceSchema } from './reference.ts';
 import { sftFields, sftRules } from './sft.ts';
 import { dataSource, digest, modelSource, secretRef } from './sources.ts';
@@ -162,10 +162,12 @@ const specFields = z.object({
     .describe(
       'How long a node may not answer until the next attempt begins without it; by default the pod is waited for until somebody declares its node gone',
     ),
-  managedBy: z
-    .string()
-    .max(63)
-    .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$/)
+  managedBy: withRules(z.string().max(63), [
+    matching(
+      /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$/,
+      'must be a domain and a name: kueue.x-k8s.io/multikueue',
+    ),
+  ])
     .optional()
     .describe(
       'Controller that runs the job: one other than training.dpo-operator.io/dpo-operator is left to do it alone',

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { outputFormats } from './lora.ts';
-import { withRules, type Rule } from './rules.ts';
+import { matching, withRules, type Rule } from './rules.ts';
 import { isClaim, outputSource, pushSecretRef } from './sources.ts';
 
 /** Where the trained model goes. */
@@ -33,10 +33,9 @@ export const outputSchema = withRules(outputFields, [
 
 /** The claim that is made for a job whose output is not on one. */
 export const workVolumeSchema = z.object({
-  size: z
-    .string()
-    .max(32)
-    .regex(/^[0-9]+([.][0-9]+)?([kMGTP]|[KMGTP]i)?$/)
+  size: withRules(z.string().max(32), [
+    matching(/^[0-9]+([.][0-9]+)?([kMGTP]|[KMGTP]i)?$/, 'must be a size such as 50Gi or 500G'),
+  ])
     .default('50Gi')
     .describe(
       'For checkpoints (with AdamW 12 bytes per trained parameter each, keep + 2 of them), what is fetched, and the exported model',

@@ -57,3 +57,11 @@ export const given = <T>(field: keyof T & string): Condition<T> => ({
   cel: `has(self.${field})`,
   holds: (self) => self[field] !== undefined,
 });
+
+/** A pattern as a rule, so that the API server too says in words what is asked for. No `"` stands in a pattern. */
+export const matching = (pattern: RegExp, message: string): Rule<string> => ({
+  cel: `self.matches(r"${pattern.source.replaceAll(String.raw`\/`, '/')}")`,
+  holds: (text) => pattern.test(text),
+  field: '',
+  message,
+});

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { withRules, type Rule } from './rules.ts';
+import { matching, withRules, type Rule } from './rules.ts';
 
 /**
  * Where models and data come from: the patterns of `source` fields. A source names what is read, never how to be let in:
@@ -28,14 +28,6 @@ const forms: Record<keyof typeof patterns, string> = {
   s3: 's3://bucket/key',
   https: 'https://host/path',
 };
-
-/** A pattern as a rule, so that the API server too says in words what is asked for. No `"` stands in a pattern. */
-const matching = (pattern: RegExp, message: string): Rule<string> => ({
-  cel: `self.matches(r"${pattern.source.replaceAll(String.raw`\/`, '/')}")`,
-  holds: (text) => pattern.test(text),
-  field: '',
-  message,
-});
 
 const noTricks: Rule<string> = {
   cel: "!self.split('/').exists(p, p == '..' || p == '.') && !self.matches('%(2[eEfF]|5[cC]|00)')",

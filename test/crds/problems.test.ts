@@ -95,6 +95,16 @@ describe('a mistake is told with its field, what stands there and what is allowe
       'spec.model.source: must be one of pvc://claim/path, hf://org/name@revision, s3://bucket/key, https://host/path',
     ],
     [
+      'a manager without a domain',
+      { managedBy: 'kueue' },
+      'spec.managedBy: must be a domain and a name: kueue.x-k8s.io',
+    ],
+    [
+      'a size in words',
+      { output: { source: 's3://bucket/key' }, checkpoint: { volume: { size: 'big' } } },
+      'spec.checkpoint.volume.size: must be a size such as 50Gi or 500G',
+    ],
+    [
       'a digest that is cut',
       { model: { ...tenLines.model, digest: 'sha256:0' } },
       'spec.model.digest: must be sha256: and 64 digits, each 0 to 9 or a to f',
