@@ -4,7 +4,12 @@ import type { Rule } from './rules.ts';
 
 export const acceleratorSchema = z
   .object({
-    resource: z.string().min(1).max(253).default('nvidia.com/gpu'),
+    resource: z
+      .string()
+      .min(1)
+      .max(253)
+      .default('nvidia.com/gpu')
+      .describe('Extended resource that is asked for, of any name'),
     count: z.int().min(0).max(1).default(1).describe('0 trains on CPU'),
     resourceClaim: z
       .string()

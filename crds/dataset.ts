@@ -85,7 +85,7 @@ export const mixture = z
   .array(
     withRules(
       z.object({
-        source: dataSource,
+        source: dataSource.describe('As dataset.source'),
         weight: z
           .number()
           .gt(0)
@@ -142,9 +142,9 @@ const column = (name: string) => z.string().min(1).max(128).default(name);
 
 export const columnsSchema = z
   .object({
-    prompt: column(columnNames.prompt),
-    chosen: column(columnNames.chosen),
-    rejected: column(columnNames.rejected),
+    prompt: column(columnNames.prompt).describe('Column of the prompt'),
+    chosen: column(columnNames.chosen).describe('Column of the preferred answer'),
+    rejected: column(columnNames.rejected).describe('Column of the rejected answer'),
   })
   .default(columnNames)
   .describe("Names of the data set's columns");

@@ -89,7 +89,7 @@ const trainingFields = z.object({
   ...lossFields,
   ...optimizerFields,
   lora: loraSchema,
-  epochs: z.number().gt(0).max(1000).default(1),
+  epochs: z.number().gt(0).max(1000).default(1).describe('How often the pairs are trained on'),
   maxSteps: z.int().min(1).max(1_000_000_000).optional().describe('Stop after this many steps; overrides epochs'),
   batchSize: z.int().min(1).max(65_536).default(8).describe('Pairs per optimizer step'),
   microBatchTokens: z
@@ -108,14 +108,19 @@ const trainingFields = z.object({
     .boolean()
     .default(false)
     .describe('On a GPU use only operations that give the same bits each time, some of them slower; a CPU always does'),
-  seed: z.int().min(0).max(4_294_967_295).default(42),
+  seed: z
+    .int()
+    .min(0)
+    .max(4_294_967_295)
+    .default(42)
+    .describe('Decides the order of the pairs and all else that is random'),
 });
 
 const trainingSchema = withRules(trainingFields, [...lossRules, ...optimizerRules, ...adapterRules]);
 
 const checkpointSchema = z
   .object({
-    everySteps: z.int().min(1).max(1_000_000_000).default(100),
+    everySteps: z.int().min(1).max(1_000_000_000).default(100).describe('Optimizer steps between two checkpoints'),
     everySeconds: seconds(1).default(600).describe('A checkpoint is saved when either interval has passed'),
     keep: z.int().min(1).max(100).default(2).describe('Newest checkpoints kept'),
     gracePeriodSeconds: seconds(1).default(120).describe("The pod's grace period, in which it saves when stopped"),
@@ -123,31 +128,35 @@ const checkpointSchema = z
       .optional()
       .describe('The claim that is made for a job whose output is pushed; it goes with the DPOJob'),
   })
-  .default({ everySteps: 100, everySeconds: 600, keep: 2, gracePeriodSeconds: 120 });
+  .default({ everySteps: 100, everySeconds: 600, keep: 2, gracePeriodSeconds: 120 })
+  .describe('When the run is saved, from where it goes on at the exact step');
 
 /** A Kubernetes quantity: 2, "500m", "16Gi". */
 const quantity = z.union([z.int(), z.string()]).meta({ 'x-kubernetes-int-or-string': true });
 const quantities = z.record(z.string(), quantity);
 
 const resourcesSchema = z
-  .object({ limits: quantities.optional(), requests: quantities.optional() })
+  .object({
+    limits: quantities.optional().describe('The most that it gets; extended resources of any name'),
+    requests: quantities.optional().describe('What a node must have free for it; by default the limits'),
+  })
   .default({})
   .describe("The trainer's resources; the accelerator is added to the limits");
 
 const specFields = z.object({
-  model: modelSchema,
-  dataset: datasetSchema,
+  model: modelSchema.describe('The model to be trained'),
+  dataset: datasetSchema.describe('Pairs of a preferred and a rejected answer, and how they are checked and split'),
   sft: sftSchema.optional().describe('Supervised fine-tuning before the preference stage'),
-  training: trainingSchema.prefault({}),
-  evaluation: evaluationSchema,
+  training: trainingSchema.prefault({}).describe('The preference stage'),
+  evaluation: evaluationSchema.describe('Held-out figures during the run, and what follows from them'),
   checkpoint: checkpointSchema,
-  output: outputSchema,
-  reference: referenceSchema,
+  output: outputSchema.describe('Where the trained model goes'),
+  reference: referenceSchema.describe('The model that the policy is held near'),
   cache: cacheSchema,
-  accelerator: acceleratorSchema,
+  accelerator: acceleratorSchema.describe('What it trains on'),
   resources: resourcesSchema,
-  pod: podSchema.prefault({}),
-  workers: z.int().min(1).max(1).default(1),
+  pod: podSchema.prefault({}).describe("Kubernetes' own fields of the trainer's pod"),
+  workers: z.int().min(1).max(1).default(1).describe('Pods that train together: one'),
   suspend: z.boolean().default(false).describe('Save and stop; set back to false to continue at the same step'),
   backoffLimit: z.int().min(0).max(1000).default(3).describe('Failures after which the job is given up'),
   activeDeadlineSeconds: seconds(1)
@@ -221,14 +230,14 @@ export const statusSchema = z.object({
     .max(16)
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
     .optional(),
-  observedGeneration: count.optional(),
+  observedGeneration: count.optional().describe('Generation of the spec that this status is of'),
   state: z.enum(states).optional().describe('One word for people'),
   reason: z.string().max(63).optional().describe('What is amiss, in one word; absent where nothing is'),
   message: text.optional().describe('What is amiss, in words, and what to do about it'),
   attempt: count.optional().describe('Number of the present child Job'),
   lostAttempt: count.optional().describe('Attempt that was given up since its node was lost'),
-  startTime: time.optional(),
-  completionTime: time.optional(),
+  startTime: time.optional().describe('When the job was first seen'),
+  completionTime: time.optional().describe('When it was Complete or Failed'),
   restarts: count.optional().describe('Pods that ended without finishing the job'),
   restartsWithoutProgress: count.optional().describe('Free restarts in a row without a newer checkpoint'),
   activeSeconds: count.optional().describe('Seconds active in earlier attempts'),
@@ -238,23 +247,30 @@ export const statusSchema = z.object({
   image: z.string().max(1024).optional().describe('Trainer image of the present attempt'),
   progress: z
     .object({
-      stage: z.enum(stages),
-      step: count,
-      totalSteps: count,
-      epoch: z.number(),
-      percent: z.number(),
-      etaSeconds: z.number().optional(),
-      updateTime: time,
+      stage: z.enum(stages).describe('What the trainer is doing'),
+      step: count.describe('Optimizer steps done in the preference stage'),
+      totalSteps: count.describe('Optimizer steps of the preference stage'),
+      epoch: z.number().describe('Epochs done in the preference stage'),
+      percent: z.number().describe('Share of the whole run that is done'),
+      etaSeconds: z.number().optional().describe('Seconds left, estimated from the pace so far'),
+      updateTime: time.describe('When the trainer said so'),
     })
-    .optional(),
-  metrics: metricsSchema.optional(),
-  data: dataCountsSchema.optional(),
-  checkpoint: z.object({ step: count, time }).optional(),
+    .optional()
+    .describe('How far the run is'),
+  metrics: metricsSchema.optional().describe('Latest figures, to six digits'),
+  data: dataCountsSchema.optional().describe('What it trains on, and what the checks found'),
+  checkpoint: z
+    .object({ step: count.describe('Step that it holds'), time: time.describe('When it was saved') })
+    .optional()
+    .describe('Newest checkpoint'),
   best: bestSchema.optional(),
   stoppedEarly: stoppedEarlySchema.optional(),
   comparison: comparisonSchema.optional(),
   report: text.optional().describe('Where the report of the run is: a self-contained HTML file'),
-  output: z.object({ source: text, digest: z.string().max(128) }).optional(),
+  output: z
+    .object({ source: text.describe('Where it is'), digest: z.string().max(128).describe('sha256: of its weights') })
+    .optional()
+    .describe('The trained model'),
   warnings: z
     .array(warningSchema)
     .max(maxWarnings)
@@ -263,14 +279,15 @@ export const statusSchema = z.object({
     .describe('What the trainer warned of, once per reason; each was an Event'),
   lastFailure: z
     .object({
-      reason: z.string().max(63),
-      exitCode: z.int().optional(),
-      container: z.string().max(63).optional(),
-      pod: z.string().max(253).optional(),
-      message: text.optional(),
-      time: time.optional(),
+      reason: z.string().max(63).describe('The cause in one word'),
+      exitCode: z.int().optional().describe("Of the trainer's container; absent where none ran"),
+      container: z.string().max(63).optional().describe('The container that ended'),
+      pod: z.string().max(253).optional().describe('The pod that ended, or that could not run'),
+      message: text.optional().describe('The cause in words, and what to do about it'),
+      time: time.optional().describe('When it ended, or was given up'),
     })
-    .optional(),
+    .optional()
+    .describe('How the last pod ended that did not finish the job, or what else the job failed for'),
 });
 export type DPOJobStatus = z.infer<typeof statusSchema>;
 

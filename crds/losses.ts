@@ -40,7 +40,7 @@ const scored = ['sigmoid', 'cdpo', 'hinge', 'ipo', 'exo_pair', 'robust', 'discop
 
 const lossSchema = z.object({
   type: z.enum(lossTypes).describe('Formulas and papers: docs/losses.md'),
-  weight: z.number().gt(0).max(1e6).default(1),
+  weight: z.number().gt(0).max(1e6).default(1).describe('Factor of this term in the sum'),
 });
 
 /** Fields of `training` that choose the loss. */

@@ -21,7 +21,7 @@ export const optimizerFields = {
     .enum(optimizers)
     .default('adamw')
     .describe("adafactor is transformers', lion lion-pytorch's, others torch's"),
-  learningRate: z.number().gt(0).max(1).default(1e-6),
+  learningRate: z.number().gt(0).max(1).default(1e-6).describe('Highest learning rate of the schedule'),
   weightDecay: z
     .number()
     .min(0)

@@ -41,7 +41,10 @@ export const workVolumeSchema = z.object({
       'For checkpoints (with AdamW 12 bytes per trained parameter each, keep + 2 of them), what is fetched, and the exported model',
     ),
   storageClassName: z.string().min(1).max(253).optional().describe("By default the cluster's default class"),
-  accessMode: z.enum(['ReadWriteOnce', 'ReadWriteOncePod', 'ReadWriteMany']).default('ReadWriteOnce'),
+  accessMode: z
+    .enum(['ReadWriteOnce', 'ReadWriteOncePod', 'ReadWriteMany'])
+    .default('ReadWriteOnce')
+    .describe('How nodes may mount it'),
 });
 
 interface Spec {

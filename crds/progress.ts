@@ -87,7 +87,7 @@ export const dataCountsSchema = z.object({
   heldOut: count.describe('Pairs held out for evaluation'),
   dropped: byReason.optional().describe('Rows left out, by reason; SFT before the reason: fine-tuning rows'),
   findings: byReason.optional().describe('Rows that a check found, left out or not, by reason'),
-  measures: dataMeasuresSchema.optional(),
+  measures: dataMeasuresSchema.optional().describe('Measures of the data set as a whole'),
 });
 export type DataCounts = z.infer<typeof dataCountsSchema>;
 
@@ -97,8 +97,8 @@ export const maxWarningLength = 512;
 
 /** Something a user should look at: the reason is the Event's. */
 export const warningSchema = z.object({
-  reason,
-  message: z.string().max(maxWarningLength),
+  reason: reason.describe('What was found, in one word'),
+  message: z.string().max(maxWarningLength).describe('What was found, with figures'),
 });
 /** Figures that may tell the best step, with the direction in which they improve. */
 export const bestMetrics = ['evalLoss', 'evalRewardAccuracy', 'evalRewardMargin'] as const;
@@ -115,7 +115,10 @@ export const bestSchema = z
 export type Best = z.infer<typeof bestSchema>;
 
 export const stoppedEarlySchema = z
-  .object({ step: count, message: z.string().max(1024) })
+  .object({
+    step: count.describe('Last step that was trained'),
+    message: z.string().max(1024).describe('Which figure did not improve'),
+  })
   .describe('Where and why evaluation.earlyStopping ended the preference stage');
 
 /** What both models answered to the same prompts, in short; the report has the answers. */

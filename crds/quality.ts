@@ -53,7 +53,7 @@ export const qualitySchema = z
       .enum(qualityPolicies)
       .default('Warn')
       .describe('Beyond a threshold: warn, or fail the run. Drop warns and leaves out every row that was found'),
-    thresholds: thresholdsSchema.prefault({}),
+    thresholds: thresholdsSchema.prefault({}).describe('Shares and measures from which a check warns or fails'),
   })
   .prefault({})
   .describe('Checks of the data before it is trained on');

@@ -4,8 +4,8 @@ import type { Rule } from './rules.ts';
 
 /** The SFT stage's settings, but for its data: names are those of TRL's SFTConfig. */
 export const sftFields = {
-  epochs: z.number().gt(0).max(1000).default(1),
-  learningRate: z.number().gt(0).max(1).default(2e-5),
+  epochs: z.number().gt(0).max(1000).default(1).describe('How often the rows are trained on'),
+  learningRate: z.number().gt(0).max(1).default(2e-5).describe('Highest learning rate of its schedule'),
   batchSize: z
     .int()
     .min(1)

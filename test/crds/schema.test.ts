@@ -1,42 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { parse } from 'yaml';
-import { customResourceDefinitionYaml } from '../../crds/generate.ts';
 import { immutableRules } from '../../crds/immutable.ts';
+import { nodes, pathsOf, spec, type Schema } from './walk.ts';
 
-/** A walk over the CRD as the API server gets it: what the API conventions ask of every field. */
-interface Schema {
-  type?: string;
-  format?: string;
-  enum?: unknown[];
-  default?: unknown;
-  maxLength?: number;
-  maxItems?: number;
-  maxProperties?: number;
-  maximum?: number;
-  exclusiveMaximum?: boolean;
-  properties?: Record<string, Schema>;
-  items?: Schema;
-  additionalProperties?: Schema;
-  'x-kubernetes-list-type'?: string;
-  'x-kubernetes-list-map-keys'?: string[];
-  'x-kubernetes-int-or-string'?: boolean;
-  'x-kubernetes-preserve-unknown-fields'?: boolean;
-  'x-kubernetes-validations'?: { rule: string; message?: string }[];
-}
-const crd = parse(customResourceDefinitionYaml()) as {
-  spec: { versions: { schema: { openAPIV3Schema: Schema & { properties: { spec: Schema; status: Schema } } } }[] };
-};
-const { spec, status } = crd.spec.versions[0]?.schema.openAPIV3Schema.properties ?? { spec: {}, status: {} };
-
-function walk(schema: Schema, path: string): [path: string, node: Schema][] {
-  const inner = Object.entries(schema.properties ?? {}).flatMap(([name, node]) => walk(node, `${path}.${name}`));
-  const items = schema.items === undefined ? [] : walk(schema.items, `${path}[]`);
-  const values = schema.additionalProperties === undefined ? [] : walk(schema.additionalProperties, `${path}{}`);
-  return [[path, schema], ...inner, ...items, ...values];
-}
-const nodes = [...walk(spec, 'spec'), ...walk(status, 'status')];
-const pathsOf = (holds: (node: Schema, path: string) => boolean): string[] =>
-  nodes.filter(([path, node]) => holds(node, path)).map(([path]) => path);
+/** A walk over the CRD as the API server gets it: bounds, list types and rules. Names and shapes: conventions.test.ts. */
 
 describe('every field of the CRD', () => {
   test('is reached by the walk', () => {

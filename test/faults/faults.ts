@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, wri
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { mutated, type Fault } from './fault.ts';
+import { mutated, sourceOf, type Fault } from './fault.ts';
 import { faults } from './list.ts';
 
 /**
@@ -42,7 +42,7 @@ function runTests(copy: string, { tests, named }: Pick<Fault, 'tests' | 'named'>
 
 /** Whether a test failed: a file that cannot even be loaded says nothing about the tests. */
 function isCaught(copy: string, fault: Fault): boolean {
-  const file = join(copy, 'trainer-image', fault.file);
+  const file = join(copy, sourceOf(fault));
   const source = readFileSync(file, 'utf8');
   writeFileSync(file, mutated(fault, source));
   try {
@@ -69,7 +69,7 @@ function main(chosen: readonly Fault[]): void {
     requireSound(copy, chosen);
     const caught = chosen.filter((fault) => {
       const found = isCaught(copy, fault);
-      console.log(`${found ? 'caught    ' : 'NOT CAUGHT'} ${fault.file}: ${fault.title}`);
+      console.log(`${found ? 'caught    ' : 'NOT CAUGHT'} ${sourceOf(fault)}: ${fault.title}`);
       return found;
     });
     console.log(`${caught.length} of ${chosen.length} caught`);
@@ -79,4 +79,4 @@ function main(chosen: readonly Fault[]): void {
   }
 }
 
-main(faults.filter(({ title, file }) => `${file} ${title}`.includes(values.only)));
+main(faults.filter((fault) => `${sourceOf(fault)} ${fault.title}`.includes(values.only)));

@@ -1,6 +1,7 @@
 import { checkpoints } from './checkpoints.ts';
 import { data } from './data.ts';
 import type { Fault } from './fault.ts';
+import { lifecycle } from './lifecycle.ts';
 import { losses } from './losses.ts';
 
-export const faults: readonly Fault[] = [...losses, ...checkpoints, ...data];
+export const faults: readonly Fault[] = [...losses, ...checkpoints, ...data, ...lifecycle];

@@ -37,6 +37,15 @@ describe('a new job', () => {
   });
 });
 
+test('the number of an attempt never falls below what exists, whatever status says', () => {
+  const { attempt: _lost, ...status } = begun();
+  expect(decide(observed(aJob({}, status), { jobs: [aChild(3)] }), after(5)).status.attempt).toBe(3);
+  const gone = { ...status, attempt: 1 };
+  const leaving = aChild(3);
+  leaving.metadata.deletionTimestamp = after(4);
+  expect(decide(observed(aJob({}, gone), { jobs: [leaving] }), after(5)).status.attempt).toBe(3);
+});
+
 describe('the state in one word', () => {
   const unschedulable: ObservedPod = {
     metadata: { name: 'p', uid: 'u' },

@@ -39,6 +39,14 @@ describe('Training', () => {
       'False',
     ],
     [
+      'another pod runs and only the one before it has answered',
+      [
+        [10, training],
+        [20, { ...training, pods: [endedPod('a', 1, 15), runningPod('b')] }],
+      ],
+      'False',
+    ],
+    [
       'another pod loads after one that trained',
       [
         [10, training],

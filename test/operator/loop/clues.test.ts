@@ -52,6 +52,9 @@ test('the newest that tells something counts, whichever of its times it has, and
   told.now = 0;
   await told.of('child', after(100));
   told.now = 5;
+  told.events = [failed('old', 50)];
+  expect(await told.of('child', after(100))).toEqual({ clueAfter: 10 });
+  told.now = 15;
   told.events = [
     failed('old', 50),
     failed('aggregated', 0, { lastTimestamp: null, eventTime: after(1), series: { lastObservedTime: after(200) } }),

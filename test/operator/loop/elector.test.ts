@@ -110,6 +110,26 @@ test('a leader whose API server grew slow stops working before its lease may be 
   expect(Date.now() - renewed).toBeLessThan(1500);
 });
 
+test('a renewal counts from when it was asked for: its answer may have come late', async () => {
+  const lease = new OneLease();
+  const cluster = lease.clusterOf('late');
+  let renewals = 0;
+  const replace: Cluster['replace'] = async (...args) => {
+    if (renewals++ > 0) throw new Error('no route');
+    const answer = await cluster.replace(...args);
+    await sleep(500);
+    return answer;
+  };
+  const times = { leaseSeconds: 1.5, renewSeconds: 1, retrySeconds: 0.05 };
+  const options = { namespace: 'n', name: 'l', identity: 'late', warn: () => undefined, ...times };
+  const elector = new Elector({ cluster: { ...cluster, replace }, ...options });
+  const { signal } = new AbortController();
+  expect(await elector.acquire(signal)).toBe(true);
+  expect(await elector.hold(signal)).toBe('lost');
+  // It was taken for a second from the question on, not from the answer half a second later.
+  expect(Date.now() - Date.parse(lease.lease?.spec.renewTime ?? '')).toBeLessThan(1300);
+});
+
 test('times have the six decimals that the API demands', async () => {
   const lease = new OneLease();
   await lease.elector('a').acquire(new AbortController().signal);
