@@ -1,5 +1,6 @@
 // Node.js strips the types itself: no transform. One project per ring of tests.
-const ring = (name, testMatch) => ({
+const ring = (name, testMatch, more = {}) => ({
+  ...more,
   displayName: name,
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
@@ -9,10 +10,16 @@ const ring = (name, testMatch) => ({
   injectGlobals: false,
 });
 
+// Whole models lie in these rings' temporary folders.
+const temporary = {
+  globalSetup: '<rootDir>/test/temporary-setup.ts',
+  globalTeardown: '<rootDir>/test/temporary-teardown.ts',
+};
+
 export default {
   projects: [
-    ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs}/**/*.test.ts']),
-    ring('runs', ['<rootDir>/test/runs/**/*.test.ts']),
+    ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs}/**/*.test.ts'], temporary),
+    ring('runs', ['<rootDir>/test/runs/**/*.test.ts'], temporary),
     ring('integration', ['<rootDir>/test/integration/**/*.test.ts']),
     ring('e2e', ['<rootDir>/test/e2e/**/*.test.ts']),
   ],

@@ -46,7 +46,7 @@ const modelSchema = z.object({
   adapter: modelSource
     .optional()
     .describe(
-      "Folder of a PEFT adapter for this model (adapter_config.json, adapter_model.safetensors) that training begins with; its frozen copy is the reference. training.lora must have the adapter's own settings",
+      "Folder of a PEFT adapter for this model (adapter_config.json, adapter_model.safetensors) that training begins with; the reference is its frozen copy, or what sft makes of it. training.lora must have the adapter's own settings",
     ),
   secretRef: secretRef.optional(),
   digest: digest

@@ -45,13 +45,15 @@ test('an adapter alone is trained and exported; stopped in each stage, the run e
   expect(adapterOf(disturbed)).toEqual(adapterOf(calm));
 }, 120_000);
 
-test('an adapter that a run has left is where another begins: it is the reference, and what is trained on', async () => {
+test('an adapter that a run has left is where another begins: SFT goes on from it, and what that makes is the reference', async () => {
   const first = job
     .replace(/  sft: .*\n/, '')
     .replace('microBatchTokens: 300', 'microBatchTokens: 300, lora: { rank: 4 }')
     .replace('source: pvc://models/out', 'source: pvc://models/out, format: adapter');
   const [calm, disturbed] = [prepare(first), prepare(first)];
-  const second = first
+  const second = job
+    .replace('microBatchTokens: 300', 'microBatchTokens: 300, lora: { rank: 4 }')
+    .replace('source: pvc://models/out', 'source: pvc://models/out, format: adapter')
     .replace('name: small', 'name: second')
     .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: pvc://models/first');
   for (const folder of [calm, disturbed]) {

@@ -1,6 +1,6 @@
-import { symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { prepareTiny, tinyJob, tinyRun } from './in-process.ts';
 
 test.each(['pvc://models/tiny', 'pvc://models/tiny/', 'pvc://models/link'])(
@@ -13,3 +13,22 @@ test.each(['pvc://models/tiny', 'pvc://models/tiny/', 'pvc://models/link'])(
     );
   },
 );
+
+describe('an adapter that training begins with', () => {
+  const job = tinyJob
+    .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: pvc://models/adapter')
+    .replace('training: {', 'training: { lora: {},');
+
+  test('is never written over', () => {
+    const { folder } = prepareTiny();
+    mkdirSync(join(folder, 'models', 'adapter'));
+    expect(() => tinyRun(folder, job.replace('pvc://models/out', 'pvc://models/adapter'))).toThrow(
+      /spec.output.source must not be the folder of spec.model.adapter/,
+    );
+  });
+
+  test('must be there', () => {
+    const { folder } = prepareTiny();
+    expect(() => tinyRun(folder, job)).toThrow(/spec.model.adapter: pvc:..models.adapter is not there/);
+  });
+});

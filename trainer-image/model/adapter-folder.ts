@@ -6,7 +6,7 @@ import type { Architecture } from './architecture.ts';
 import { denseLayers, type LoraSettings } from './lora.ts';
 import type { NamedTensor } from './safetensors.ts';
 import { adapterWeightShapes } from './weight-shapes.ts';
-import { adapterFiles, openWeights, type Weights } from './weights.ts';
+import { adapterFiles, openAdapter, type Weights } from './weights.ts';
 
 /** What PEFT puts before the names of weights. */
 export const peftPrefix = 'base_model.model.';
@@ -63,11 +63,13 @@ function readConfig(file: string): Config {
 }
 
 /** The dense layers within a block that have an adapter. Throws InvalidConfiguration for one outside the blocks. */
-function layersOf({ names }: Weights, { prefix, config }: Architecture): string[] {
+function layersOf({ names }: Weights, { prefix, config }: Architecture, { use_dora: magnitudes }: Config): string[] {
   const starts = Array.from({ length: config.layers }, (_, layer) => peftPrefix + prefix(layer));
   const found = names.map((name) => {
     const start = starts.find((each) => name.startsWith(each));
     const layer = /^(.+)[.]lora_(?:A[.]weight|B[.]weight|magnitude_vector)$/.exec(name.slice(start?.length ?? 0))?.[1];
+    if (!magnitudes && name.endsWith('.lora_magnitude_vector'))
+      throw invalid(`it holds ${name}, and use_dora is false in ${adapterFiles.config}`);
     if (start !== undefined && layer !== undefined) return layer;
     throw invalid(`it holds ${name}, which is no adapter of a dense layer in this model's blocks`);
   });
@@ -119,9 +121,9 @@ function checkSettings(config: Config, layers: readonly string[], architecture: 
  */
 export function readAdapterFolder(folder: string, architecture: Architecture, settings: LoraSettings): NamedTensor[] {
   const config = readConfig(join(folder, adapterFiles.config));
-  const weights = openWeights(folder, [join(folder, adapterFiles.weights)]);
+  const weights = openAdapter(folder);
   try {
-    checkSettings(config, layersOf(weights, architecture), architecture, settings);
+    checkSettings(config, layersOf(weights, architecture, config), architecture, settings);
     return adapterWeightShapes(architecture).map(([name, shape]) => ({
       ...weights.read(peftPrefix + name, shape),
       name,

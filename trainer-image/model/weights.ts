@@ -47,8 +47,19 @@ function allFinite(values: Float32Array): boolean {
   return true;
 }
 
-/** Opens model.safetensors or the shards that model.safetensors.index.json names, or the given files of the folder. */
-export function openWeights(folder: string, paths = weightFiles(folder)): Weights {
+/** Opens model.safetensors, or the shards that model.safetensors.index.json names. */
+export const openWeights = (folder: string): Weights => openFiles(folder, weightFiles(folder), 'config.json asks');
+
+/** Opens the weights of PEFT's folder of an adapter. Throws InvalidConfiguration that says how to save them so. */
+export function openAdapter(folder: string): Weights {
+  const file = join(folder, adapterFiles.weights);
+  if (existsSync(file)) return openFiles(folder, [file], 'training.lora and this model ask');
+  const message = `spec.model.adapter: ${file} is missing: save the adapter with save_pretrained(..., safe_serialization=True)`;
+  throw new TrainerError('InvalidConfiguration', message);
+}
+
+/** `asking`: what a tensor of another shape than the wanted one disagrees with. */
+function openFiles(folder: string, paths: readonly string[], asking: string): Weights {
   const owner = new Map<string, SafetensorsFile>();
   const files = paths.map((file) => new SafetensorsFile(file));
   for (const file of files) for (const name of file.names) owner.set(name, file);
@@ -60,7 +71,7 @@ export function openWeights(folder: string, paths = weightFiles(folder)): Weight
         throw new TrainerError('InvalidConfiguration', `${folder}: the weight ${name} is missing`);
       const tensor = file.read(name);
       if (tensor.shape.join() !== shape.join()) {
-        const message = `${file.file}: ${name} has shape [${tensor.shape.join(', ')}], config.json asks for [${shape.join(', ')}]`;
+        const message = `${file.file}: ${name} has shape [${tensor.shape.join(', ')}], ${asking} for [${shape.join(', ')}]`;
         throw new TrainerError('InvalidConfiguration', message);
       }
       // Else the first step would find it, and blame its rows.

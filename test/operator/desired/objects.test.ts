@@ -58,7 +58,8 @@ describe('objects of an attempt', () => {
   test('sources that are not on a claim make no volume, and their Secrets become environment', () => {
     const { spec } = trainerJob(
       aJob({
-        model: { source: 'hf://org/name', secretRef: { name: 'hub' } },
+        model: { source: 'hf://org/name', adapter: 'pvc://adapters/a', secretRef: { name: 'hub' } },
+        training: { lora: {} },
         reference: { source: 'pvc://judges/large', secretRef: { name: 'mine' } },
         dataset: {
           sources: [{ source: 's3://bucket/d.jsonl' }, { source: 'pvc://more/d.jsonl' }],
@@ -78,7 +79,7 @@ describe('objects of an attempt', () => {
       { prefix: 'SFT_', secretRef: { name: 'hub' } },
     ]);
     const claims = spec?.volumes?.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []);
-    expect(claims?.toSorted()).toEqual(['data', 'judges', 'models', 'more']);
+    expect(claims?.toSorted()).toEqual(['adapters', 'data', 'judges', 'models', 'more']);
   });
 
   test('the claim of the cache is written, and what is read from it stays read-only', () => {

@@ -1,4 +1,4 @@
-import { writeFileSync, rmSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Learner } from '../../../trainer-image/model/learner.ts';
@@ -85,6 +85,28 @@ describe('a folder that cannot be begun with is refused before anything is compu
     rmSync(join(folder, 'adapter_config.json'));
     expect(() => begin(everywhere, settingsOf(everywhere), folder)).toThrow(
       'adapter_config.json is missing: is this a folder that PEFT saved?',
+    );
+  });
+
+  test('weights in another form than safetensors', () => {
+    const folder = adapterFolder(everywhere);
+    renameSync(join(folder, 'adapter_model.safetensors'), join(folder, 'adapter_model.bin'));
+    expect(() => begin(everywhere, settingsOf(everywhere), folder)).toThrow(
+      /^spec.model.adapter: .*adapter_model.safetensors is missing: save the adapter with save_pretrained/,
+    );
+  });
+
+  test('magnitudes that its settings do not speak of', () => {
+    const folder = adapterFolder(magnitudes);
+    writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify({ ...magnitudes.config, use_dora: false }));
+    expect(() => begin(magnitudes, { ...settingsOf(magnitudes), useDora: false }, folder)).toThrow(
+      /it holds .*lora_magnitude_vector, and use_dora is false in adapter_config.json/,
+    );
+  });
+
+  test('weights of another rank than its settings', () => {
+    expect(() => begin(everywhere, { ...settingsOf(everywhere), rank: 8 }, written({ r: 8 }))).toThrow(
+      /adapter_model.safetensors: .*lora_A.weight has shape \[4, 32\], training.lora and this model ask for \[8, 32\]/,
     );
   });
 
