@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DPOJob } from '../crds/dpojob.ts';
 import type { Metrics } from '../crds/progress.ts';
@@ -143,8 +143,6 @@ async function up(): Promise<void> {
   const commands = commandsOf(state);
   say(`3/4 Applying ${example}: about three minutes on two cores.`);
   commands.kubectl('delete', 'dpojob', name, '--ignore-not-found', '--cascade=foreground');
-  // A DPOJob made anew is another job, and no job writes over another's model.
-  rmSync(join(state.models, 'starter-dpo'), { recursive: true, force: true });
   commands.kubectl('apply', '--server-side', '-f', example);
   const job = await follow(commands);
   const answered = await tellFigures(commands, job.status?.metrics ?? {});

@@ -5,8 +5,8 @@ import { writeDurably, writing } from '../checkpoint/durable.ts';
 import { TrainerError } from '../errors.ts';
 
 /**
- * Whose an output is: a record beside the model names the job that exported it. A job writes over its own model and over no
- * other: neither another job's, nor one that no job has made.
+ * Whose an output is: a record beside the model names the job that exported it. A job writes over its own model, or that
+ * of an earlier job of its name, and over no other: neither another job's, nor one that no job has made.
  */
 export const recordName = 'dpo-job.json';
 
@@ -42,13 +42,13 @@ export function occupiedBy(
 ): string | undefined {
   const found = names.find((name) => modelFile.test(name));
   const owner = ownerOf(record);
-  if (found === undefined || owner?.uid === job.uid) return undefined;
+  // Who applies a manifest again after deleting the job, under the same name, means to replace what it made.
+  const own = owner?.uid === job.uid || (owner?.namespace === job.namespace && owner.name === job.name);
+  if (found === undefined || own) return undefined;
   const advice = 'name another path in spec.output.source, or remove what is there';
   if (owner === undefined)
     return `spec.output.source: ${source} holds ${found} and no ${recordName}, so no DPOJob has made it: ${advice}`;
-  const same = owner.namespace === job.namespace && owner.name === job.name;
-  const which = same ? `an earlier DPOJob of the same name` : `the DPOJob ${owner.namespace}/${owner.name}`;
-  return `spec.output.source: ${source} holds the model of ${which} (uid ${owner.uid}): ${advice}`;
+  return `spec.output.source: ${source} holds the model of the DPOJob ${owner.namespace}/${owner.name} (uid ${owner.uid}): ${advice}`;
 }
 
 /** An output on a volume. */

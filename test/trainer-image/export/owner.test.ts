@@ -14,6 +14,11 @@ describe('a job may write to an output', () => {
     ['that is empty', [], undefined],
     ['that holds its own model', ['config.json', 'model.safetensors', recordName], record],
     ['that holds its record and an export that was interrupted', [recordName, 'tokenizer.json'], record],
+    [
+      'that holds the model of an earlier job of its name, since deleted and made anew',
+      ['config.json', recordName],
+      recordOf({ ...own, uid: 'uid-0' }),
+    ],
     ['that another job took and put nothing into', [recordName], recordOf({ ...own, uid: 'uid-2' })],
     ['that holds only files that no model has', ['notes.txt', 'data.jsonl'], undefined],
   ])('%s', (_, names, there) => {
@@ -26,13 +31,6 @@ describe('a job must not write to an output', () => {
     const other = recordOf({ namespace: 'team', name: 'other', uid: 'uid-2' });
     expect(occupiedBy(source, { names: ['config.json', recordName], record: other }, own)).toBe(
       `spec.output.source: pvc://models/out holds the model of the DPOJob team/other (uid uid-2): ${advice}`,
-    );
-  });
-
-  test('that holds the model of an earlier job of its name, since deleted and made anew', () => {
-    const earlier = recordOf({ ...own, uid: 'uid-0' });
-    expect(occupiedBy(source, { names: ['config.json', recordName], record: earlier }, own)).toBe(
-      `spec.output.source: pvc://models/out holds the model of an earlier DPOJob of the same name (uid uid-0): ${advice}`,
     );
   });
 
