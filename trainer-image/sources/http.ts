@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TrainerError } from '../errors.ts';
+import { sendFile } from './send-file.ts';
 
 type HeaderMap = Record<string, string>;
 
@@ -135,7 +136,10 @@ async function follow(ask: Ask, asker: Asker, given: HeaderMap, signal: AbortSig
   let [url, headers] = [ask.url, await ask.headers(given)];
   for (let hop = 0; hop <= hops; hop++) {
     const { method = 'GET', body = null } = ask;
-    const response = await fetch(url, { method, body, headers, signal, redirect: 'manual' });
+    const response =
+      body instanceof Blob
+        ? await sendFile(url, { method, body, headers, signal })
+        : await fetch(url, { method, body, headers, signal, redirect: 'manual' });
     const to = nextHop(url, response, ask, asker);
     if (to === undefined) return response;
     await response.body?.cancel();

@@ -1,5 +1,8 @@
+import { mkdtempSync, openAsBlob, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { request, type Ask, type Asker } from '../../../trainer-image/sources/http.ts';
 import { Stopped } from '../../../trainer-image/stages/context.ts';
@@ -29,17 +32,24 @@ async function serve(answer: RequestListener): Promise<Ask> {
 }
 
 describe('a request that writes', () => {
-  test('is stopped while its answer is waited for', async () => {
-    let beats = 0;
-    const beat = (): void => {
-      if (++beats > 1) throw new Stopped('stopped on request');
-    };
-    const ask = await serve((received) => void received.resume());
-    const began = performance.now();
-    await expect(request(ask, { ...asker, beat })).rejects.toThrow(Stopped);
-    // Far less than the minute after which a silent server is given up.
-    expect(performance.now() - began).toBeLessThan(30_000);
-  }, 60_000);
+  test.each<[string, Ask['body']]>([
+    ['text', 'content'],
+    ['a file', new Blob(['content'])],
+  ])(
+    '(%s) is stopped while its answer is waited for',
+    async (_, body) => {
+      let beats = 0;
+      const beat = (): void => {
+        if (++beats > 1) throw new Stopped('stopped on request');
+      };
+      const ask = await serve((received) => void received.resume());
+      const began = performance.now();
+      await expect(request({ ...ask, body: body as string }, { ...asker, beat })).rejects.toThrow(Stopped);
+      // Far less than the minute after which a silent server is given up.
+      expect(performance.now() - began).toBeLessThan(30_000);
+    },
+    60_000,
+  );
 
   test.each([
     ["S3's", '<Error><Code>QuotaExceeded</Code><Message>No room</Message></Error>', 'No room'],
@@ -50,6 +60,35 @@ describe('a request that writes', () => {
       `answered 403 Forbidden (${words}): there are no credentials, or they may not write it: spec.output.secretRef`,
     );
   });
+
+  test('of a file that is refused before it is sent is told so at once, and not sent again', async () => {
+    let requests = 0;
+    const ask = await serve((received, response) => {
+      requests++;
+      response.writeHead(403).end('{"error":"not yours"}', () => received.socket.destroy());
+    });
+    await expect(request({ ...ask, body: new Blob([Buffer.alloc(30_000_000)]) }, asker)).rejects.toThrow('not yours');
+    expect(requests).toBe(1);
+  });
+
+  test('of a large file holds little of it in memory, however slowly it is taken', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'sent-')), 'sparse');
+    writeFileSync(file, '');
+    truncateSync(file, 1 << 27);
+    let [taken, most] = [0, 0];
+    const before = process.memoryUsage().arrayBuffers;
+    const ask = await serve((received, response) => {
+      received.on('data', (piece: Buffer) => {
+        taken += piece.length;
+        most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+      });
+      received.on('end', () => response.end());
+    });
+    await request({ ...ask, body: await openAsBlob(file) }, asker);
+    rmSync(file);
+    expect(taken).toBe(1 << 27);
+    expect(most).toBeLessThan(1 << 26);
+  }, 60_000);
 
   test('is sent on with its body where the server says so', async () => {
     const bodies: string[] = [];
