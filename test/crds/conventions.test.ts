@@ -117,6 +117,7 @@ describe('every field', () => {
         'spec.dataset.shuffle',
         'spec.sft.packing',
         'spec.training.useWeighting',
+        'spec.training.fullDeterminism',
         'spec.training.lora.useRslora',
         'spec.training.lora.useDora',
         'spec.evaluation.loadBestModelAtEnd',
