@@ -1,31 +1,71 @@
 import { parseArgs } from 'node:util';
+import { measureCase, measureEpoch } from './against.ts';
 import { runAlone } from './alone.ts';
 import { caseNames, cases, duelSteps, type CaseName } from './cases.ts';
+import { trl } from './peer.ts';
 import { profile } from './profile.ts';
-import { columns, oursHead, oursRow } from './report.ts';
+import { columns, comparison, oursHead, oursRow, ratioHead, ratioRow } from './report.ts';
+import { commit, openResults, readCommitted, save, type Results } from './results.ts';
+import { writePerformance } from './performance.ts';
 
 /**
  * `npm run bench`: speed and memory of the trainer at the shape of SmolLM2-135M.
  *
- *   npm run bench                the trainer alone
+ *   npm run bench                the trainer alone, beside the last result that was committed
+ *   npm run bench -- --peer      in turns with TRL, at most an hour; goes on where it was stopped; writes docs/performance.md
  *   npm run bench -- --profile   where a step spends its time
  *   ... -- --case hh             one case only: hh, shared, short, lora
  */
 const { values } = parseArgs({
-  options: { profile: { type: 'boolean', default: false }, case: { type: 'string', multiple: true } },
+  options: {
+    peer: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
+    case: { type: 'string', multiple: true },
+  },
 });
 const isCase = (name: string): name is CaseName => name in cases;
 const chosen = (values.case ?? caseNames).filter(isCase);
 if (chosen.length === 0) throw new Error(`--case is one of ${caseNames.join(', ')}`);
+/** No case is begun later. */
+const lastStart = performance.now() + 50 * 60_000;
 
 async function alone(): Promise<void> {
+  const last = readCommitted();
   const rows: string[][] = [];
   for (const name of chosen) {
     console.log(cases[name].title);
-    rows.push(oursRow(cases[name], duelSteps(cases[name], 'batch 4'), await runAlone(name, cases[name])));
+    const taken = await runAlone(name, cases[name]);
+    const before = last?.cases[name]?.ours;
+    rows.push([...oursRow(cases[name], duelSteps(cases[name], 'batch 4'), taken), comparison(taken, before)]);
   }
-  console.log(columns([oursHead, ...rows]));
+  console.log(columns([[...oursHead, 'against the last result'], ...rows]));
+}
+
+async function measureMissing(results: Results): Promise<void> {
+  for (const name of chosen) {
+    if (results.cases[name] !== undefined) continue;
+    if (performance.now() > lastStart) return console.log('the hour is nearly over: run it again for what is missing');
+    results.cases[name] = await measureCase(name, cases[name]);
+    save(results);
+  }
+  const { hh } = results.cases;
+  if (hh === undefined || results.epoch !== undefined || performance.now() > lastStart) return;
+  results.epoch = await measureEpoch(hh.setting);
+  save(results);
+}
+
+async function againstPeer(): Promise<void> {
+  const results = openResults({ trl });
+  await measureMissing(results);
+  const rows = chosen.flatMap((name) => {
+    const measured = results.cases[name];
+    return measured === undefined ? [] : [ratioRow(cases[name], measured)];
+  });
+  console.log(columns([ratioHead, ...rows]));
+  commit(results);
+  writePerformance(results);
 }
 
 if (values.profile) await profile(chosen[0] as CaseName, cases[chosen[0] as CaseName]);
+else if (values.peer) await againstPeer();
 else await alone();

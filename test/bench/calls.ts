@@ -55,11 +55,9 @@ export class Calls {
     count(this.byDetail, detail);
   }
 
-  /** Writes them as a line of the process's protocol. */
-  tell(): void {
+  profile(): Profile {
     const sorted = (lines: Map<string, Line>): Line[] =>
       [...lines.values()].toSorted((a, b) => b.milliseconds - a.milliseconds);
-    const profile: Profile = { mode: this.mode, byName: sorted(this.byName), byDetail: sorted(this.byDetail) };
-    console.log(JSON.stringify({ event: 'profile', ...profile }));
+    return { mode: this.mode, byName: sorted(this.byName), byDetail: sorted(this.byDetail) };
   }
 }

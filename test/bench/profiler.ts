@@ -83,15 +83,18 @@ const members = Object.getOwnPropertyNames(real).map((name) => [name, real[name 
 cached.exports = { ...Object.fromEntries(members), ...standIn };
 const { setEager } = await import('../../trainer-image/engine/compile.ts');
 
+/** Writes what was measured as a line of the process's protocol. */
+const tell = (): void => console.log(JSON.stringify({ event: 'profile', ...calls?.profile() }));
+
 /** After which step what happens; the second step of each way is measured. */
 const plan: Record<number, () => void> = {
   2: () => (calls = new Calls('recorded')),
   3: () => {
-    calls?.tell();
+    tell();
     calls = undefined;
     setEager(true);
   },
   4: () => (calls = new Calls('one by one')),
-  5: () => calls?.tell(),
+  5: () => tell(),
 };
 export const stepTaken = (step: number): void => plan[step]?.();

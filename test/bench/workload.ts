@@ -2,7 +2,12 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Random } from '../../examples/data/random.ts';
 import { maxLength, pairsPerStep, type Case, type Lengths } from './cases.ts';
-import { letter, letterCount, writeModel } from './model.ts';
+import { readJobFile } from '../../trainer-image/config.ts';
+import { firstValues, withLora, type LoraSettings } from '../../trainer-image/model/lora.ts';
+import { architectureOf } from '../../trainer-image/model/models.ts';
+import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
+import { adapterWeightShapes } from '../../trainer-image/model/weight-shapes.ts';
+import { config, letter, letterCount, writeModel } from './model.ts';
 
 export const folder = '.dpo/bench';
 export const volumes = join(folder, 'volumes');
@@ -41,6 +46,8 @@ function row(random: Random, [prompt, chosen, rejected]: Lengths): string {
 
 export const dataFile = ({ name }: Workload, part: 'train' | 'heldout'): string =>
   join(volumes, 'data', `${name}-${part}.jsonl`);
+/** Adapters at their start, as ours draws them. */
+export const adapterFile = ({ name }: Workload): string => join(folder, `${name}-adapters.safetensors`);
 export const jobFile = ({ name }: Workload): string => join(folder, `${name}.yaml`);
 
 function job({ name, steps, lora, heldOut }: Workload): Record<string, unknown> {
@@ -72,4 +79,16 @@ export function writeWorkload(workload: Workload): void {
   if (workload.heldOut !== undefined) writeFileSync(dataFile(workload, 'heldout'), lines(workload.heldOut));
   // JSON is YAML too.
   writeFileSync(jobFile(workload), JSON.stringify(job(workload)));
+  if (workload.lora !== undefined) writeAdapters(workload);
+}
+
+function writeAdapters(workload: Workload): void {
+  const { lora, seed } = readJobFile(jobFile(workload)).spec.training;
+  const architecture = withLora(architectureOf(config), lora as LoraSettings);
+  const adapters = adapterWeightShapes(architecture).map(([name, shape]) => ({
+    name,
+    shape,
+    read: () => firstValues(name, shape, seed),
+  }));
+  writeSafetensors(adapterFile(workload), adapters);
 }

@@ -10,28 +10,46 @@ import { dirname, join } from 'node:path';
  */
 const requirements = join(import.meta.dirname, 'requirements.txt');
 
-/** Folder of the packages, for PYTHONPATH. */
-export function pythonPackages(): string {
-  const cache = process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-operator');
-  const hash = createHash('sha256').update(process.arch).update(readFileSync(requirements)).digest('hex');
-  return join(cache, `python-${hash.slice(0, 16)}`);
+/** What is installed by a file of exact versions, kept under a name. */
+interface Packages {
+  file: string;
+  name: string;
+  /** What is downloaded, for whoever waits. */
+  what: string;
+  /** Folder within, if not the folder itself. */
+  inside?: string;
 }
+const ours: Packages = {
+  file: requirements,
+  name: 'python',
+  what: 'PyTorch and transformers (PyPI has PyTorch with CUDA only: 5.6 GB, about 90 s)',
+};
 
-function install(): void {
-  const folder = pythonPackages();
-  if (existsSync(folder)) return;
-  console.log('python: installing PyTorch and transformers (PyPI has PyTorch with CUDA only: 5.6 GB, about 90 s)');
+/** Folder of the packages, for PYTHONPATH. */
+function folderOf({ file, name, inside = '.' }: Packages): string {
+  const cache = process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-operator');
+  const hash = createHash('sha256').update(process.arch).update(readFileSync(file)).digest('hex');
+  return join(cache, `${name}-${hash.slice(0, 16)}`, inside);
+}
+export const pythonPackages = (): string => folderOf(ours);
+
+/** Installs packages where they are missing; returns their folder. Ends the process when pip cannot. */
+export function installPackages(packages: Packages = ours): string {
+  const folder = folderOf(packages);
+  if (existsSync(folder)) return folder;
+  console.log(`python: installing ${packages.what}`);
   const temporary = `${folder}.partial`;
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(dirname(folder), { recursive: true });
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-cache-dir', '--no-compile'];
-  const what = ['--no-deps', '--only-binary', ':all:', '--target', temporary, '-r', requirements];
+  const what = ['--no-deps', '--only-binary', ':all:', '--target', temporary, '-r', packages.file];
   const { status } = spawnSync('python3', [...pip, ...what], { stdio: ['ignore', 'inherit', 'inherit'] });
   if (status !== 0) {
-    console.error('python: pip could not install test/python/requirements.txt (above): is its index reachable?');
+    console.error(`python: pip could not install ${packages.file} (above): is its index reachable?`);
     process.exit(1);
   }
   renameSync(temporary, folder);
+  return folder;
 }
 
-if (import.meta.main) install();
+if (import.meta.main) installPackages();

@@ -1,0 +1,77 @@
+import { loadavg } from 'node:os';
+import { duelSteps, epochPairs, pairsPerStep, probeSteps, type Case, type CaseName, type Setting } from './cases.ts';
+import { takeTurns, withSides } from './duel.ts';
+import { checkEqualWork, checkHeldOut } from './equal-work.ts';
+import { sum } from './figures.ts';
+import { startPeer } from './peer.ts';
+import type { CaseResult, EpochResult, EpochSide, Probe } from './results.ts';
+import { startOurs, type Side, type StepFigures } from './side.ts';
+import { jobFile, volumes, writeWorkload, type Workload } from './workload.ts';
+
+const slug = (text: string): string => text.replaceAll(' ', '-');
+
+/** TRL alone in one of its settings: two steps after the first. */
+async function probe(name: CaseName, measured: Case, setting: Setting): Promise<Probe> {
+  const steps = probeSteps(measured, setting);
+  const workload: Workload = { name: `probe-${name}-${slug(setting)}`, steps, lora: measured.lora };
+  writeWorkload(workload);
+  const trl = startPeer(workload, setting);
+  const { trl: taken } = await withSides({ trl }, async () => {
+    await trl.next('ready');
+    return takeTurns({ trl }, steps.length, () => {});
+  });
+  const seconds = sum(taken.slice(1).map((step) => step.seconds));
+  console.log(`  TRL, ${setting}: ${seconds.toFixed(1)} s for two steps`);
+  return { seconds, peakMiB: Math.max(...taken.map(({ peakMiB }) => peakMiB)) };
+}
+
+function tellRound(round: number, { trl, ours }: { trl: StepFigures; ours: StepFigures }): void {
+  const [wall, cpu] = [trl.seconds / ours.seconds, trl.cpuSeconds / ours.cpuSeconds];
+  const times = `TRL ${trl.seconds.toFixed(2)} s, ours ${ours.seconds.toFixed(2)} s`;
+  console.log(`  round ${round}: ${times}: ${wall.toFixed(2)} times, ${cpu.toFixed(2)} in CPU seconds`);
+}
+
+/** Finds TRL's fastest setting for a case, then lets both sides take the same steps in turns. Throws when they differ. */
+export async function measureCase(name: CaseName, measured: Case): Promise<CaseResult> {
+  console.log(measured.title);
+  const probes: CaseResult['probes'] = {};
+  for (const setting of measured.settings) probes[setting] = await probe(name, measured, setting);
+  const seconds = (setting: Setting): number => probes[setting]?.seconds ?? Infinity;
+  const [setting] = measured.settings.toSorted((a, b) => seconds(a) - seconds(b)) as [Setting];
+  const workload: Workload = { name: `duel-${name}`, steps: duelSteps(measured, setting), lora: measured.lora };
+  writeWorkload(workload);
+  // One after the other: a side that starts would slow the other.
+  const trl = startPeer(workload, setting);
+  const sides: { trl: Side; ours?: Side } = { trl };
+  return withSides(sides as Record<string, Side>, async () => {
+    await trl.next('ready');
+    const ours = (sides.ours = startOurs(jobFile(workload), volumes));
+    await ours.next('ready');
+    const taken = await takeTurns({ trl, ours }, workload.steps.length, tellRound);
+    checkEqualWork(taken.trl, taken.ours);
+    return { setting, probes, ...taken, load: loadavg()[0] as number };
+  });
+}
+
+async function runEpoch(side: Side, steps: number): Promise<EpochSide> {
+  const { referenceSeconds } = await side.next('ready');
+  const taken: number[] = [];
+  for (let step = 1; step <= steps; step++) taken.push((await side.next('step')).seconds);
+  const { heldOutLoss } = await side.next('end');
+  return { referenceSeconds, trainSeconds: sum(taken), heldOutLoss };
+}
+
+/** An epoch of 64 pairs by each side, one after the other, with its reference pass; then the loss of the same held-out pairs. */
+export async function measureEpoch(setting: Setting): Promise<EpochResult> {
+  console.log('an epoch to its end');
+  const { train, heldOut } = epochPairs();
+  const count = train.length / pairsPerStep;
+  const steps = Array.from({ length: count }, (_, i) => train.slice(i * pairsPerStep, (i + 1) * pairsPerStep));
+  const workload: Workload = { name: 'epoch', steps, heldOut };
+  writeWorkload(workload);
+  const alone = (side: Side): Promise<EpochSide> => withSides({ side }, () => runEpoch(side, count));
+  const trl = await alone(startPeer(workload, setting, ['--epoch']));
+  const ours = await alone(startOurs(jobFile(workload), volumes, ['--epoch']));
+  checkHeldOut(trl.heldOutLoss, ours.heldOutLoss);
+  return { setting, pairs: train.length, trl, ours };
+}

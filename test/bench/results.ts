@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import type { CaseName, Setting } from './cases.ts';
+import type { StepFigures } from './side.ts';
+import { folder } from './workload.ts';
+
+/** Two steps of TRL in one of its settings. */
+export interface Probe {
+  seconds: number;
+  peakMiB: number;
+}
+
+/** A duel as it was measured: every step of both sides, those that do not count included. */
+export interface CaseResult {
+  /** TRL's fastest setting, in which it took its part. */
+  setting: Setting;
+  probes: Partial<Record<Setting, Probe>>;
+  trl: StepFigures[];
+  ours: StepFigures[];
+  /** Other work on the machine during the duel: its load average in the minute at the end, to which the duel adds two. */
+  load: number;
+}
+
+export interface EpochSide {
+  referenceSeconds: number;
+  /** Of all steps. */
+  trainSeconds: number;
+  heldOutLoss: number;
+}
+
+export interface EpochResult {
+  setting: Setting;
+  pairs: number;
+  trl: EpochSide;
+  ours: EpochSide;
+}
+
+export interface Results {
+  /** What was measured: a hash of the trainer's and the benchmark's sources. */
+  sources: string;
+  machine: { processor: string; cores: number };
+  versions: Record<string, string>;
+  cases: Partial<Record<CaseName, CaseResult>>;
+  epoch?: EpochResult;
+}
+
+/** Committed: what docs/performance.md shows and later runs are compared with. */
+export const committed = join(import.meta.dirname, 'result.json');
+/** Of the run under way: it goes on where it was stopped. */
+const unfinished = join(folder, 'peer.json');
+
+const read = (file: string): Results | undefined =>
+  existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Results) : undefined;
+
+function write(file: string, results: Results): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
+}
+
+export const readCommitted = (): Results | undefined => read(committed);
+export const commit = (results: Results): void => write(committed, results);
+export const save = (results: Results): void => write(unfinished, results);
+
+const measuredFiles = /^(?!.*node_modules).*\.(ts|cc|h|py|txt)$/;
+
+function sourcesDigest(): string {
+  const hash = createHash('sha256');
+  for (const root of ['trainer-image', 'test/bench']) {
+    const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => measuredFiles.test(file));
+    for (const file of files.toSorted()) hash.update(`${file}\n`).update(readFileSync(join(root, file)));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** What an earlier run with the same sources on the same machine has measured, or nothing yet. */
+export function openResults(versions: Record<string, string>): Results {
+  const machine = { processor: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() };
+  const fresh: Results = { sources: sourcesDigest(), machine, versions, cases: {} };
+  const before = read(unfinished);
+  const goesOn = before?.sources === fresh.sources && JSON.stringify(before.machine) === JSON.stringify(machine);
+  return goesOn ? before : fresh;
+}
