@@ -28,6 +28,7 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #queue: WorkQueue;
   readonly #reflectors: Pick<Reflector<Stored>, 'run' | 'synced'>[] = [];
+  #leads = false;
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -55,7 +56,8 @@ export class Controller {
   async lead(signal: AbortSignal): Promise<void> {
     const { world } = this.#options;
     await Promise.race([this.synced(), new Promise((resolve) => signal.addEventListener('abort', resolve))]);
-    // In a standby nothing took keys out; all are looked at once by the new leader.
+    // A standby queues nothing, since nobody would take it out: the new leader looks at all once.
+    this.#leads = true;
     for (const { metadata } of world.stores.dpojobs.all()) this.#enqueue(metadata);
     signal.addEventListener('abort', () => this.#queue.close());
     if (signal.aborted) this.#queue.close();
@@ -65,7 +67,7 @@ export class Controller {
   }
 
   #enqueue(metadata: { namespace: string; name: string } | undefined): void {
-    if (metadata !== undefined) this.#queue.add(`${metadata.namespace}/${metadata.name}`);
+    if (metadata !== undefined && this.#leads) this.#queue.add(`${metadata.namespace}/${metadata.name}`);
   }
 
   #enqueueOwner(child: { namespace: string; labels?: Record<string, string> } | undefined): void {
@@ -80,10 +82,10 @@ export class Controller {
     labelSelector?: string,
   ): void {
     const { cluster, metrics, log, namespaces } = this.#options;
-    const beat = (): void => metrics.beat(resource.plural);
     const warn = (message: string): void => void log.warn(message);
     for (const namespace of namespaces.length === 0 ? [undefined] : namespaces) {
       const selection = { namespace, labelSelector };
+      const beat = metrics.watching(resource.plural);
       this.#reflectors.push(new Reflector<T>({ cluster, resource, selection, store, keep, beat, warn }));
     }
   }

@@ -7,8 +7,10 @@ import { readConfig, type OperatorConfig } from './config.ts';
 import { Controller } from './controller.ts';
 import { makeLog } from './log.ts';
 import { Elector } from './loop/elector.ts';
+import { fenced } from './loop/fence.ts';
 import { Recorder } from './loop/recorder.ts';
 import { ControllerMetrics } from './serve/controller-metrics.ts';
+import { isStale, isStuck } from './serve/health.ts';
 import { registerJobMetrics } from './serve/job-metrics.ts';
 import { serve, type Listening } from './serve/server.ts';
 import { ClusterWorld, Stores } from './world.ts';
@@ -20,15 +22,16 @@ const leaseName = 'dpo-operator';
 async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Promise<number> {
   const registry = new Registry();
   const metrics = new ControllerMetrics(registry);
-  const cluster = new RestCluster(loadKubeConfig(), metrics.requested);
+  const open = new RestCluster(loadKubeConfig(config.watchNamespaces.length), metrics.requested);
   // Two pods never have one name, but a container that restarts in its pod must not take its forerunner's lease for its own.
   const identity = `${config.identity}_${randomUUID()}`;
   const warn = (message: string): void => void log.warn(message);
+  const elector = new Elector({ cluster: open, namespace: config.namespace, name: leaseName, identity, warn });
+  const cluster = fenced(open, elector.holds);
   const stores = new Stores();
   const world = new ClusterWorld(cluster, stores, new Recorder(cluster, identity, warn), config.images);
   const namespaces = config.watchNamespaces;
   const controller = new Controller({ cluster, world, metrics, log, namespaces });
-  const elector = new Elector({ cluster, namespace: config.namespace, name: leaseName, identity, warn });
 
   let leads = false;
   let ready = false;
@@ -37,7 +40,10 @@ async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Pr
     () => stores.dpojobs.all(),
     () => leads,
   );
-  const servers = await listen(config, registry, () => ready);
+  const servers = await listen(config, registry, {
+    ready: () => ready && !isStale(metrics.watchAges()),
+    alive: () => !isStuck(metrics.watchAges()),
+  });
   log.info('started', { metricsPort: servers[0]?.port, healthPort: servers[1]?.port, identity });
 
   const watching = controller.watch(signal);
@@ -65,7 +71,7 @@ async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Pr
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve())));
 
-/** Leads once elected, and for as long as the lease is held. */
+/** Leads once elected, and for as long as the lease is held: also while what was begun at a stop comes to its end. */
 async function elect(
   elector: Elector,
   lead: (leading: AbortSignal) => Promise<void>,
@@ -73,17 +79,22 @@ async function elect(
 ): Promise<'stopped' | 'lost'> {
   if (!(await elector.acquire(signal))) return 'stopped';
   const leadership = new AbortController();
-  const working = lead(AbortSignal.any([signal, leadership.signal]));
-  const end = await elector.hold(signal);
+  const finished = new AbortController();
+  const working = lead(AbortSignal.any([signal, leadership.signal])).finally(() => finished.abort());
+  const end = await elector.hold(finished.signal);
   leadership.abort();
   if (end === 'stopped') await working;
   return end;
 }
 
-function listen(config: OperatorConfig, registry: Registry, ready: () => boolean): Promise<Listening[]> {
-  const ok = async (): Promise<{ status: number; body: string }> => ({ status: 200, body: 'ok\n' });
-  const readyz = async (): Promise<{ status: number; body: string }> =>
-    ready() ? ok() : { status: 503, body: 'the watches have not caught up yet\n' };
+interface Health {
+  ready(): boolean;
+  alive(): boolean;
+}
+
+function listen(config: OperatorConfig, registry: Registry, health: Health): Promise<Listening[]> {
+  const told = (well: boolean, else_: string): { status: number; body: string } =>
+    well ? { status: 200, body: 'ok\n' } : { status: 503, body: `${else_}\n` };
   const metrics = async (): Promise<{ status: number; body: string; type: string }> => ({
     status: 200,
     body: await registry.metrics(),
@@ -91,7 +102,10 @@ function listen(config: OperatorConfig, registry: Registry, ready: () => boolean
   });
   return Promise.all([
     serve(config.metricsPort, { '/metrics': metrics }),
-    serve(config.healthPort, { '/healthz': ok, '/readyz': readyz }),
+    serve(config.healthPort, {
+      '/healthz': async () => told(health.alive(), 'a watch is dead although the API server answers'),
+      '/readyz': async () => told(health.ready(), 'the watches have not caught up yet, or have been silent for long'),
+    }),
   ]);
 }
 

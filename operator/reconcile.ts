@@ -20,6 +20,8 @@ export interface World {
   observe(namespace: string, name: string): Promise<Observation | undefined>;
   /** Server-side apply of the status to the version that is given; answers the job as it is then. */
   applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob>;
+  /** Rejects when the API server has the job in another version than this. */
+  confirm(job: DPOJob): Promise<void>;
   /** Creates a child; when the name is taken, answers the UID of the controller that owns what is there. */
   create(child: Child): Promise<{ created: true } | { created: false; ownerUID: string | undefined }>;
   /** Deletes in the foreground if the UID still matches; gone already is no error. */
@@ -44,6 +46,8 @@ export async function reconcile(world: World, namespace: string, name: string): 
   const { status, actions, events, requeueAfter } = decide(observation, world.now());
   // Before acting: the attempt must be known before its Job exists, else a crash in between could make two.
   const { job, wait } = await report(world, observation.job, { status, events });
+  // A view that was not written may be an old one: a late watch must not bring a finished job back to life, nor end one.
+  if (job === observation.job && actions.some(({ kind }) => kind !== 'deleteJob')) await world.confirm(job);
   for (const action of actions) {
     const refusal = await act(world, { ...observation, job }, action);
     if (refusal !== undefined) {

@@ -1,7 +1,7 @@
 import type { DPOJob, DPOJobSpec, DPOJobStatus } from '../crds/dpojob.ts';
 import { labels } from '../crds/labels.ts';
 import type { Cluster, Stored } from './cluster/cluster.ts';
-import { isAlreadyExists } from './cluster/errors.ts';
+import { ApiError, isAlreadyExists, isConflict, isNotFound } from './cluster/errors.ts';
 import { resources } from './cluster/resource.ts';
 import { clueAbout } from './decide/clue.ts';
 import type { Event, Observation, ObservedJob, ObservedPod } from './decide/observation.ts';
@@ -20,6 +20,9 @@ const controllerOf = (references: ObservedJob['metadata']['ownerReferences']): s
 
 /** What is created, by its kind. */
 const children = { Job: resources.jobs, ConfigMap: resources.configMaps, PersistentVolumeClaim: resources.claims };
+
+/** Deleted pods of one DPOJob that are kept for a look at how they ended. */
+const mostDeparted = 16;
 
 /** The objects that the operator watches. */
 export class Stores {
@@ -53,7 +56,8 @@ export class ClusterWorld implements World {
       const { namespace, labels: { [labels.uid]: uid = '', [labels.dpojob]: name = '' } = {} } = before.metadata;
       // Of a DPOJob that is gone nothing is to be read any more.
       if (stores.dpojobs.get(namespace, name)?.metadata.uid !== uid) return;
-      this.#departed.set(uid, [...(this.#departed.get(uid) ?? []), before]);
+      // A standby reads none of them.
+      this.#departed.set(uid, [...(this.#departed.get(uid) ?? []), before].slice(-mostDeparted));
     });
     stores.dpojobs.onChange((before, after) => {
       if (before !== undefined && before.metadata.uid !== after?.metadata.uid) this.#forget(before.metadata.uid);
@@ -103,10 +107,17 @@ export class ClusterWorld implements World {
     // The version makes the write fail when the decision rests on an old view, the UID when it is another object.
     const { name, namespace, uid, resourceVersion } = (job as StoredDPOJob).metadata;
     const object = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
-    const written = keepDPOJob(await this.#cluster.applyStatus(resources.dpojobs, object));
+    const written = keepDPOJob(await this.#cluster.applyStatus(resources.dpojobs, object).catch(this.#lookAgain(job)));
     this.stores.dpojobs.put(written);
     this.#budget.wrote(uid);
     return written;
+  }
+
+  async confirm(job: DPOJob): Promise<void> {
+    const { name, namespace, resourceVersion } = (job as StoredDPOJob).metadata;
+    const found = await this.#refresh(job);
+    if (found?.metadata.resourceVersion === resourceVersion) return;
+    throw new ApiError(409, 'Conflict', `DPOJob ${namespace}/${name} has changed since it was seen`);
   }
 
   async create(child: Child): ReturnType<World['create']> {
@@ -129,6 +140,23 @@ export class ClusterWorld implements World {
 
   deleteDPOJob(namespace: string, name: string, uid: string): Promise<void> {
     return this.#cluster.delete(resources.dpojobs, namespace, name, uid);
+  }
+
+  /** After a write that rests on an old view the next look must not wait for the watch, which may be late or dead. */
+  #lookAgain(job: DPOJob) {
+    return async (refusal: unknown): Promise<never> => {
+      if (isConflict(refusal) || isNotFound(refusal)) await this.#refresh(job).catch(() => undefined);
+      throw refusal;
+    };
+  }
+
+  /** Takes the DPOJob in as the API server has it now. */
+  async #refresh(job: DPOJob): Promise<Stored | undefined> {
+    const { namespace, name } = job.metadata;
+    const found = await this.#cluster.get(resources.dpojobs, namespace, name);
+    if (found === undefined) this.stores.dpojobs.delete(job as StoredDPOJob);
+    else this.stores.dpojobs.put(keepDPOJob(found));
+    return found;
   }
 
   #podsOf(uid: string, attempt: number): ObservedPod[] {

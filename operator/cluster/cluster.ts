@@ -31,7 +31,12 @@ export interface Change {
  * Every method rejects with ApiError when the server refuses, and with another error when there was no answer.
  */
 export interface Cluster {
-  list(resource: Resource, selection: Selection, page: { limit: number; continue?: string | undefined }): Promise<Page>;
+  list(
+    resource: Resource,
+    selection: Selection,
+    page: { limit: number; continue?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<Page>;
   /** Changes after a resource version, until the server ends the watch or `signal` aborts. */
   watch(
     resource: Resource,

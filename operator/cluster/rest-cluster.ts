@@ -6,9 +6,13 @@ import { apiError, isNotFound } from './errors.ts';
 import { lines } from './lines.ts';
 import { pathOf, type Resource } from './resource.ts';
 
-const requestMilliseconds = 30_000;
+/** Milliseconds after which a request is given up, and a watch in which nothing comes. */
+export interface Patience {
+  readonly request: number;
+  readonly silence: number;
+}
 /** The API server sends a bookmark about every minute: silence for longer means a dead connection. */
-const silenceMilliseconds = 100_000;
+const usual: Patience = { request: 30_000, silence: 100_000 };
 
 interface Call {
   method: keyof typeof HttpMethod;
@@ -40,22 +44,26 @@ function bodyText(body: object): string {
 export class RestCluster implements Cluster {
   readonly #config: KubeConfig;
   readonly #observe: RequestObserver;
+  readonly #patience: Patience;
 
-  constructor(config: KubeConfig, observe: RequestObserver = () => undefined) {
+  constructor(config: KubeConfig, observe: RequestObserver = () => undefined, patience = usual) {
     this.#config = config;
     this.#observe = observe;
+    this.#patience = patience;
   }
 
   async list(
     resource: Resource,
     { namespace, labelSelector, fieldSelector }: Selection,
     page: Parameters<Cluster['list']>[2],
+    signal?: AbortSignal,
   ): Promise<Page> {
     const query = { labelSelector, fieldSelector, limit: String(page.limit), continue: page.continue };
     const answer = await this.#json<{ items: Stored[]; metadata: { resourceVersion: string; continue?: string } }>({
       method: 'GET',
       path: pathOf(resource, namespace),
       query,
+      signal,
     });
     const { resourceVersion, continue: next } = answer.metadata;
     return { items: answer.items, resourceVersion, ...(next ? { continue: next } : {}) };
@@ -69,7 +77,7 @@ export class RestCluster implements Cluster {
   ): AsyncGenerator<Change, void> {
     const silence = new AbortController();
     const end = (): void => silence.abort(new Error(`watch of ${resource.plural}: nothing came for too long`));
-    const timer = setTimeout(end, silenceMilliseconds);
+    const timer = setTimeout(end, this.#patience.silence);
     try {
       const response = await this.#send({
         method: 'GET',
@@ -138,7 +146,7 @@ export class RestCluster implements Cluster {
   }
 
   async #json<T>(call: Call): Promise<T> {
-    const signals = [AbortSignal.timeout(requestMilliseconds), ...(call.signal === undefined ? [] : [call.signal])];
+    const signals = [AbortSignal.timeout(this.#patience.request), ...(call.signal === undefined ? [] : [call.signal])];
     const response = await this.#send({ ...call, signal: AbortSignal.any(signals) });
     return (await response.json()) as T;
   }

@@ -1,10 +1,9 @@
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
-import { labels } from '../../crds/labels.ts';
 import type { Event, Observation, ObservedJob } from './observation.ts';
 import { same } from './throttle.ts';
 
-/** Number of the attempt that a child Job belongs to. */
-export const attemptOf = (child: ObservedJob): number => Number(child.metadata.labels?.[labels.attempt] ?? 0);
+/** Number of the attempt that a child Job belongs to, by its name: labels may be edited by hand. */
+export const attemptOf = ({ metadata }: ObservedJob): number => Number(/-(\d+)$/.exec(metadata.name)?.[1] ?? 0);
 
 /** Whether a queue (Kueue, or somebody by hand) holds the attempt's Job back: it is suspended, and has no pod. */
 export function isQueued({ jobs }: Pick<Observation, 'jobs'>): boolean {

@@ -70,6 +70,15 @@ export class Elector {
     return 'stopped';
   }
 
+  /**
+   * Whether nobody else can lead now: renewed lately by the monotonic clock, which also counts while the process is
+   * stopped. True for less long than others wait, and whether or not somebody is in `hold`.
+   */
+  holds = (): boolean =>
+    this.#renewedAt > 0 &&
+    !this.#heldByAnother() &&
+    performance.now() - this.#renewedAt < this.#options.renewSeconds * 1000;
+
   /** Gives the lease back, so that another need not wait for its end. */
   async release(): Promise<void> {
     if (this.#lease === undefined || this.#heldByAnother()) return;

@@ -5,6 +5,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { isAlreadyExists } from '../cluster/errors.ts';
 import { resources } from '../cluster/resource.ts';
 import type { Event } from '../decide/observation.ts';
+import { SpamFilter } from './spam-filter.ts';
 
 /** Distinct events whose count is remembered. */
 const remembered = 4096;
@@ -17,12 +18,16 @@ interface Seen {
   first: string;
 }
 
-/** Writes Events beside a DPOJob. The same one again counts up instead of making another; a failure loses only the Event. */
+/**
+ * Writes Events beside a DPOJob. The same one again counts up instead of making another, and too many of one DPOJob are
+ * held back; a failure loses only the Event.
+ */
 export class Recorder {
   readonly #cluster: Cluster;
   readonly #identity: string;
   readonly #warn: (message: string) => void;
   readonly #seen = new Map<string, Seen>();
+  readonly #filter = new SpamFilter();
 
   constructor(cluster: Cluster, identity: string, warn: (message: string) => void) {
     this.#cluster = cluster;
@@ -43,7 +48,7 @@ export class Recorder {
     const eventName = `${name}.${hash}`;
     const now = new Date().toISOString();
     const seen = this.#count(eventName, now);
-    if (seen === undefined) return;
+    if (seen === undefined || !this.#filter.admits(uid)) return;
     const times = { count: seen.count, lastTimestamp: now };
     const object = this.#eventOf(job, event, { ...times, metadata: { name: eventName, namespace } });
     try {

@@ -53,24 +53,25 @@ export class Reflector<T extends Stored> {
 
   async #step(signal: AbortSignal): Promise<void> {
     if (this.#version === undefined) {
-      this.#version = await this.#relist();
+      this.#version = await this.#relist(signal);
       this.#synced.resolve();
     }
     await this.#follow(this.#version, signal);
   }
 
-  async #relist(): Promise<string> {
+  async #relist(signal: AbortSignal): Promise<string> {
     const { cluster, resource, selection, keep, store, beat } = this.#options;
     const items: T[] = [];
-    let page = await cluster.list(resource, selection, { limit: pageSize });
+    let next: string | undefined;
     for (;;) {
+      const page = await cluster.list(resource, selection, { limit: pageSize, continue: next }, signal);
       items.push(...page.items.map(keep));
       beat();
-      if (page.continue === undefined) break;
-      page = await cluster.list(resource, selection, { limit: pageSize, continue: page.continue });
+      next = page.continue;
+      if (next !== undefined) continue;
+      store.replace(items, page.resourceVersion, selection.namespace);
+      return page.resourceVersion;
     }
-    store.replace(items, page.resourceVersion, selection.namespace);
-    return page.resourceVersion;
   }
 
   async #follow(from: string, signal: AbortSignal): Promise<void> {

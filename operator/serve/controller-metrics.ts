@@ -13,7 +13,7 @@ export class ControllerMetrics {
   readonly #requests: Counter<'method' | 'code'>;
   readonly #requestTime: Histogram<'method'>;
   readonly #leader: Gauge<'name'>;
-  readonly #beats = new Map<string, number>();
+  readonly #watches: { resource: string; heardAt: number }[] = [];
   readonly queue: QueueObserver;
 
   constructor(registry: Registry) {
@@ -63,9 +63,18 @@ export class ControllerMetrics {
     this.#requestTime.observe({ method }, spent);
   };
 
-  /** A list, a change or a bookmark of a watched kind arrived. */
-  beat(plural: string): void {
-    this.#beats.set(plural, performance.now());
+  /** A further watch, of a kind in a namespace or in all; call what it answers when a list, change or bookmark arrives. */
+  watching(resource: string): () => void {
+    const watch = { resource, heardAt: performance.now() };
+    this.#watches.push(watch);
+    return () => {
+      watch.heardAt = performance.now();
+    };
+  }
+
+  /** Seconds since each watch was last heard. */
+  watchAges(): number[] {
+    return this.#watches.map(({ heardAt }) => (performance.now() - heardAt) / 1000);
   }
 
   #makeQueue(registers: Registry[]): QueueObserver {
@@ -96,7 +105,11 @@ export class ControllerMetrics {
       registers,
       labelNames: ['resource'],
       collect: () => {
-        for (const [resource, at] of this.#beats) age.set({ resource }, (performance.now() - at) / 1000);
+        const ages = this.watchAges();
+        for (const { resource } of this.#watches) {
+          const oldest = Math.max(...ages.filter((_age, i) => this.#watches[i]?.resource === resource));
+          age.set({ resource }, oldest);
+        }
       },
     });
   }

@@ -11,6 +11,8 @@ class OneJob implements World {
   seen: Partial<Observation> = {};
   events: string[] = [];
   written = 0;
+  /** Times that the API server was asked whether a view is its own. */
+  confirmed = 0;
   created: string[] = [];
   deleted = 0;
   /** Names that belong to something else. */
@@ -31,6 +33,10 @@ class OneJob implements World {
   untilFigures = (): number => 0;
   emit = (_job: DPOJob, { reason }: Event): void => void this.events.push(reason);
   observe = async (): Promise<Observation> => observed(this.job, this.seen);
+  confirm = async (job: DPOJob): Promise<void> => {
+    if (job !== this.job) throw new ApiError(409, 'Conflict', 'changed');
+    this.confirmed += 1;
+  };
   deleteDPOJob = async (): Promise<void> => undefined;
 
   applyStatus: World['applyStatus'] = async (job, status) => {
@@ -157,4 +163,18 @@ test("a status that is refused for a pod's words is written without them, and th
   await look(world);
   expect(world.events).toEqual(['Started', 'StatusRefused', 'Suspended']);
   expect(world.deleted).toBe(1);
+});
+
+test('a Job is made only on a view that the API server confirms, by the write of the status or else by a question', async () => {
+  const world = new OneJob(aJob());
+  await look(world);
+  expect([world.written, world.confirmed, world.created.length]).toEqual([1, 0, 2]);
+  // The Job vanished, or so an old view says; there is nothing new to write.
+  const seen = world.job;
+  await look(world);
+  expect([world.written, world.confirmed, world.created.length]).toEqual([1, 1, 4]);
+  world.observe = async () => observed(seen);
+  world.job = { ...seen, status: { ...seen.status, state: 'Complete' } };
+  await expect(look(world)).rejects.toThrow('changed');
+  expect([world.confirmed, world.created.length]).toEqual([1, 4]);
 });

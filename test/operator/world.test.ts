@@ -106,3 +106,35 @@ test('the same event again counts up', async () => {
   expect(made).toMatchObject([{ count: 1, reason: 'Started', involvedObject: { kind: 'DPOJob', uid: 'job-uid' } }]);
   expect(patched).toMatchObject([{ count: 2 }]);
 });
+
+test.each([
+  ['changed meanwhile', new ApiError(409, 'Conflict', 'changed'), '9'],
+  ['went meanwhile', new ApiError(404, 'NotFound', 'gone'), undefined],
+])(
+  'a status that is refused since the job %s shows the next look the job as it is, however late the watch',
+  async (...[, refusal, version]) => {
+    const now = version && { ...stored(), metadata: { ...stored().metadata, resourceVersion: version } };
+    const world = worldOver({ applyStatus: () => Promise.reject(refusal), get: async () => now || undefined });
+    await expect(world.applyStatus(stored(), { attempt: 2 })).rejects.toBe(refusal);
+    expect(world.stores.dpojobs.get('team', 'quickstart')?.metadata.resourceVersion).toBe(version);
+  },
+);
+
+test('a view is confirmed while the API server has that version, and no longer', async () => {
+  let version = '5';
+  const get = async () => ({ ...stored(), metadata: { ...stored().metadata, resourceVersion: version } }) as Stored;
+  const world = worldOver({ get });
+  await world.confirm(stored());
+  version = '6';
+  await expect(world.confirm(stored())).rejects.toThrow('has changed since it was seen');
+  expect(world.stores.dpojobs.get('team', 'quickstart')?.metadata.resourceVersion).toBe('6');
+});
+
+test('of the deleted pods of one job a standby, which reads none, keeps only the latest', () => {
+  const world = worldOver({});
+  for (let i = 0; i < 100; i++) {
+    world.stores.pods.put(pod(`p${i}`));
+    world.stores.pods.delete(pod(`p${i}`));
+  }
+  expect([...world.departed(identity.uid)]).toEqual(Array.from({ length: 16 }, (_, i) => `p${84 + i}`));
+});

@@ -155,15 +155,14 @@ describe('a reflector', () => {
       .query((query) => seen.push(asked(query)) > 0)
       .times(20)
       .reply(() => {
-        const answer = answers.shift();
-        if (answers.length === 0) stop.abort();
-        return [200, answer ?? ''];
+        return [200, answers.shift() ?? ''];
       });
     const store = new Store<Stored>();
     const changes: string[] = [];
     store.onChange((before, after) => {
       const { name } = (after ?? before)?.metadata ?? {};
       changes.push(`${name}:${after?.metadata.resourceVersion ?? 'gone'}`);
+      if (after?.metadata.resourceVersion === '12') stop.abort();
     });
     const reflector = reflectorInto(store);
     await reflector.run(stop.signal);
@@ -179,12 +178,10 @@ describe('a reflector', () => {
     nock(server)
       .get(jobsPath)
       .query(true)
-      .reply(() => {
-        stop.abort();
-        return [200, { items: [object('a', '1')], metadata: { resourceVersion: '3' } }];
-      });
+      .reply(200, { items: [object('a', '1')], metadata: { resourceVersion: '3' } });
     const warnings: string[] = [];
     const store = new Store<Stored>();
+    store.onChange(() => stop.abort());
     const reflector = reflectorInto(store, (message) => warnings.push(message));
     await reflector.run(stop.signal);
     expect(store.size).toBe(1);
