@@ -15,8 +15,14 @@ export interface ControlPlane {
   kubeconfig: string;
   /** Runs kubectl as admin. Returns what it printed; `code` is its exit status. */
   kubectl(args: readonly string[], input?: string): { code: number; output: string };
+  /** Sends a signal to one of its programs. */
+  signal(program: Program, signal: NodeJS.Signals): void;
+  /** Kills the API server and starts it anew; resolves when it answers again. */
+  restartApiServer(): Promise<void>;
   stop(): void;
 }
+
+export type Program = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler';
 
 /** Where it listens and what it is started with beyond what every control plane needs. */
 export interface ControlPlaneOptions {
@@ -71,10 +77,12 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     throw new Error("Kubernetes is not built: run 'sh scripts/node scripts/setup.ts integration'");
   const folder = mkdtempSync(join(tmpdir(), 'control-plane-'));
   const children: ChildProcess[] = [];
-  const start = (name: string, args: string[]): ChildProcess => {
+  const running = new Map<Program, ChildProcess>();
+  const start = (name: Program, args: string[]): ChildProcess => {
     const log = openSync(join(folder, `${name}.log`), 'a');
     const child = spawn(kubeall, [name, ...args], { stdio: ['ignore', log, log] });
     children.push(child);
+    running.set(name, child);
     return child;
   };
   const stop = (): void => {
@@ -100,15 +108,19 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     });
     return { code: status ?? 1, output: stdout + stderr };
   };
+  const apiServerArgs = [
+    ...apiServerFlags(folder, api, client),
+    `--bind-address=${address}`,
+    `--advertise-address=${address}`,
+    ...extra,
+  ];
+  const startApiServer = (): Promise<void> => {
+    const apiServer = start('kube-apiserver', apiServerArgs);
+    return waitFor('kube-apiserver', folder, apiServer, () => kubectl(['get', '--raw', '/readyz']).output === 'ok');
+  };
   try {
     start('etcd', etcdFlags(folder, client, peer));
-    const apiServer = start('kube-apiserver', [
-      ...apiServerFlags(folder, api, client),
-      `--bind-address=${address}`,
-      `--advertise-address=${address}`,
-      ...extra,
-    ]);
-    await waitFor('kube-apiserver', folder, apiServer, () => kubectl(['get', '--raw', '/readyz']).output === 'ok');
+    await startApiServer();
     // Not before /readyz: it would be refused before RBAC is there, and back off for a minute.
     const config = writeKubeconfig(folder, server, 'controller-manager');
     const flags = [...controllerManagerFlags(folder, config, manager), ...controllerManager];
@@ -124,7 +136,15 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     stop();
     throw error;
   }
-  return { folder, server, kubeconfig, kubectl, stop };
+  const signal: ControlPlane['signal'] = (program, signal) => void running.get(program)?.kill(signal);
+  const restartApiServer = async (): Promise<void> => {
+    const before = running.get('kube-apiserver');
+    const ended = new Promise((resolve) => before?.once('exit', resolve));
+    before?.kill('SIGKILL');
+    await ended;
+    await startApiServer();
+  };
+  return { folder, server, kubeconfig, kubectl, signal, restartApiServer, stop };
 }
 
 function etcdFlags(folder: string, client: number, peer: number): string[] {

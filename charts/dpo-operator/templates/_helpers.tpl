@@ -22,7 +22,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "dpo.rules" -}}
 - apiGroups: [training.dpo-operator.io]
   resources: [dpojobs]
-  verbs: [list, watch, delete]
+  verbs: [get, list, watch, delete]
 - apiGroups: [training.dpo-operator.io]
   resources: [dpojobs/status]
   verbs: [patch]
