@@ -15,4 +15,4 @@ export {
   type DType,
   type Tensor,
 } from './tensor.ts';
-export { createVariable, type Variable } from './variable.ts';
+export { createVariable, createZeros, type Variable } from './variable.ts';

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { kernelsPath } from './built.ts';
 import type { KernelSet } from './kernel-sets.ts';
 import { ops } from './ops.ts';
-import { constant, execute, type Tensor } from './tensor.ts';
+import { constant, execute, scope, tensor, type Tensor } from './tensor.ts';
 
 /**
  * Operations of our own for CPUs (native/kernels), each of which does in one pass over memory what takes TensorFlow's
@@ -25,6 +25,12 @@ export interface Kernels {
   gatedGeluGradient: (gate: Tensor, up: Tensor, dy: Tensor) => Tensor[];
   /** As ops.crossEntropy; the gradient takes the place of the logits where nothing else needs them. */
   crossEntropy: (logits: Tensor, labels: Tensor) => [Tensor, Tensor];
+  /** Adds a part of the same shape into `sum` itself: its buffer must be the caller's alone. */
+  addInto: (sum: Tensor, part: Tensor) => void;
+  /** Adds rows [m, d] into `table` [n, d] itself at places [m]; likewise. */
+  addRowsInto: (table: Tensor, rows: Tensor, places: Tensor) => void;
+  /** Multiplies the values themselves by a number; likewise. */
+  scaleInPlace: (values: Tensor, factor: number) => void;
 }
 
 type QKV = readonly [q: Tensor, k: Tensor, v: Tensor];
@@ -57,6 +63,9 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
     gatedGelu: (gate, up) => one('GatedGelu', [gate, up]),
     gatedGeluGradient: (gate, up, dy) => run('GatedGeluGradient', [gate, up, dy], 2),
     crossEntropy: (logits, labels) => run('CrossEntropy', [logits, labels], 2) as [Tensor, Tensor],
+    addInto: (sum, part) => void run('Add', [sum, part], 0),
+    addRowsInto: (table, rows, places) => void run('AddRows', [table, rows, places], 0),
+    scaleInPlace: (values, factor) => scope(() => void run('Scale', [values, tensor(Float32Array.of(factor), [])], 0)),
   };
 }
 

@@ -55,6 +55,10 @@ export const ops = {
   /** A float32 scalar that never changes. */
   scalar: (value: number): Tensor => constant([value], [], 'float32'),
 
+  /** Zeros that take no memory outside TensorFlow. */
+  zeros: (shape: readonly number[]): Tensor =>
+    one(execute('Fill', [index('T', 'float32'), index('index_type', 'int32')], [axes(shape), ops.scalar(0)])),
+
   /** [m, k] x [k, n] -> [m, n]; either side transposed on request. */
   matmul: (a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor => {
     const flags = [attribute.bool('transpose_a', transposeA), attribute.bool('transpose_b', transposeB)];

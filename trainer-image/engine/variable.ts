@@ -1,5 +1,6 @@
 import { attribute } from './attribute.ts';
 import { binding } from './binding.ts';
+import { ops } from './ops.ts';
 import { adopt, execute, keep, scope, tensor, type Tensor } from './tensor.ts';
 
 /**
@@ -21,20 +22,34 @@ export interface Variable {
 const float = attribute.type('dtype', 'float32');
 let sequence = 0;
 
+const write = (op: string, handle: Tensor, value: Tensor): void => void execute(op, [float], [handle, value], 0);
+
 /** Makes a float32 variable of the given values (row-major). */
 export function createVariable(name: string, data: Float32Array, shape: readonly number[]): Variable {
+  const made = emptyVariable(name, shape);
+  scope(() => made.assign(tensor(data, shape)));
+  return made;
+}
+
+/** Makes a float32 variable of zeros. */
+export function createZeros(name: string, shape: readonly number[]): Variable {
+  const made = emptyVariable(name, shape);
+  scope(() => made.assign(ops.zeros(shape)));
+  return made;
+}
+
+// Its functions live as long as the variable, and with them all that stands around them here: never the values.
+function emptyVariable(name: string, shape: readonly number[]): Variable {
   const shared = attribute.string('shared_name', `${name}#${sequence++}`);
   const attributes = [attribute.string('container', ''), shared, float, attribute.shape('shape', shape)];
   const handle = keep(execute('VarHandleOp', attributes, [])[0] as Tensor);
-  const write = (op: string, value: Tensor): void => void execute(op, [float], [handle, value], 0);
-  scope(() => write('AssignVariableOp', tensor(data, shape)));
   return {
     name,
     shape,
     handle,
     read: () => adopt(binding.executeOp('ReadVariableOp', [float], [handle.id], 1)[0] as never),
-    assign: (value) => write('AssignVariableOp', value),
-    assignAdd: (value) => write('AssignAddVariableOp', value),
+    assign: (value) => write('AssignVariableOp', handle, value),
+    assignAdd: (value) => write('AssignAddVariableOp', handle, value),
     dispose: () => {
       execute('DestroyResourceOp', [attribute.bool('ignore_lookup_error', true)], [handle], 0);
       binding.deleteTensor(handle.id);

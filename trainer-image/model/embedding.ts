@@ -1,6 +1,7 @@
-import { compile, ops, tensor, type Tensor } from '../engine/engine.ts';
+import { compile, ops, scope, tensor, type Tensor } from '../engine/engine.ts';
 import { TrainerError } from '../errors.ts';
 import type { Architecture } from './architecture.ts';
+import type { GradientSink } from './gradients.ts';
 
 /** Which tokens at which positions. */
 export interface Places {
@@ -42,15 +43,16 @@ export function embed(architecture: Architecture, { tokens, positions }: Places,
   return compile(`${architecture.id} embedding`, run, inputs)[0] as Tensor;
 }
 
-/** Gradient of each of the embedding's weights from that of its output, [n, hidden]. */
-export function embeddingGradients(architecture: Architecture, { tokens, positions }: Places, dx: Tensor): Tensor[] {
-  const { config, embeddingScale, positions: learned } = architecture;
-  const run = ([gradient, ids, at]: Tensor[]): Tensor[] => {
-    const dy = gradient as Tensor;
-    const scaled = embeddingScale === 1 ? dy : ops.mul(dy, ops.scalar(embeddingScale));
-    const table = ops.segmentSum(scaled, ids as Tensor, config.vocabSize);
-    return learned === undefined ? [table] : [table, ops.segmentSum(dy, at as Tensor, learned.size)];
-  };
-  const inputs = [dx, indices(tokens), ...(learned === undefined ? [] : [indices(positions)])];
-  return compile(`${architecture.id} embedding backward`, run, inputs);
+/** Gives the gradient of each of the embedding's weights from that of its output, [n, hidden]. */
+export function embeddingGradients(
+  { config, embedding, embeddingScale, positions: learned }: Architecture,
+  { tokens, positions }: Places,
+  dx: Tensor,
+  sink: GradientSink,
+): void {
+  scope(() => {
+    const scaled = embeddingScale === 1 ? dx : ops.mul(dx, ops.scalar(embeddingScale));
+    sink.addRows(embedding, scaled, indices(tokens), config.vocabSize);
+    if (learned !== undefined) sink.addRows(learned.name, dx, indices(positions), learned.size);
+  });
 }

@@ -207,7 +207,7 @@ export class Learner {
           const forward = headForward(head, x, weights, squares);
           return headBackward(head, { ...weights, x }, forward, slopesOf(head, rowValues(forward)));
         },
-        (name, gradient) => this.gradients.add(name, gradient),
+        this.gradients,
         seed,
       ),
     );

@@ -5,6 +5,7 @@ import { givenShapes, trainedShapes, type Architecture, type LayerKind, type Sha
 import { blockFor, type Block, type BlockWeights } from './block.ts';
 import { readConfig, type RawConfig } from './config.ts';
 import { embed, embeddingGradients, embeddingNames, type Places } from './embedding.ts';
+import type { GradientSink } from './gradients.ts';
 import type { HeadWeights } from './head.ts';
 import { readAdapterFolder } from './adapter-folder.ts';
 import { firstAdapters } from './adapters.ts';
@@ -19,8 +20,6 @@ import { openWeights } from './weights.ts';
 
 /** A head call's gradients: of x [n, hidden], of the projection, and of each weight of the last norm. */
 export type HeadCall = (head: HeadRows, output: Tensor, weights: HeadWeights) => readonly Tensor[];
-/** Receives the gradient of one weight; it owns the tensor from then on. */
-export type GradientSink = (name: string, gradient: Tensor) => void;
 
 /** f, called once for each argument. */
 export function once<K, V>(f: (key: K) => V): (key: K) => V {
@@ -162,24 +161,21 @@ export class Network {
         maskSeed,
       );
       free(dx, input, ...saved);
-      this.layerNames(layer, trainedShapes(this.architecture)).forEach((name, i) => sink(name, gradients[i] as Tensor));
+      this.layerNames(layer, trainedShapes(this.architecture)).forEach((name, i) =>
+        sink.add(name, gradients[i] as Tensor),
+      );
       dx = dInput as Tensor;
     }
-    if (this.trainsAll) this.embeddingGradients(layout, dx, sink);
+    if (this.trainsAll) embeddingGradients(this.architecture, layout, dx, sink);
     free(dx);
-  }
-
-  private embeddingGradients(layout: Layout, dx: Tensor, sink: GradientSink): void {
-    const gradients = scope(() => embeddingGradients(this.architecture, layout, dx));
-    embeddingNames(this.architecture).forEach((name, i) => sink(name, gradients[i] as Tensor));
   }
 
   private headGradients({ heads }: Layout, output: Tensor, call: HeadCall, sink: GradientSink): Tensor {
     const parts = heads.map((group) => {
       const [dx, dProjection, ...dNorm] = scope(() => call(group, output, this.readHead())) as [Tensor, ...Tensor[]];
       if (!this.trainsAll) return dx;
-      Object.keys(this.architecture.finalNorm.shapes).forEach((name, i) => sink(name, dNorm[i] as Tensor));
-      sink(this.architecture.head, dProjection as Tensor);
+      Object.keys(this.architecture.finalNorm.shapes).forEach((name, i) => sink.add(name, dNorm[i] as Tensor));
+      sink.add(this.architecture.head, dProjection as Tensor);
       return dx;
     });
     if (parts.length === 1) return parts[0] as Tensor;

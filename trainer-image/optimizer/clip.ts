@@ -1,4 +1,4 @@
-import { compile, free, keep, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
+import { compile, free, keep, kernels, ops, read, scope, tensor, type Tensor } from '../engine/engine.ts';
 
 /** L2 norm of all gradients together. */
 export function globalNorm(gradients: readonly Tensor[]): number {
@@ -12,6 +12,8 @@ export function globalNorm(gradients: readonly Tensor[]): number {
 export function clip(gradients: Map<string, Tensor>, norm: number, maxNorm: number): void {
   const factor = maxNorm / (norm + 1e-6);
   if (!(factor < 1)) return;
+  const fused = kernels();
+  if (fused !== undefined) return gradients.forEach((gradient) => fused.scaleInPlace(gradient, factor));
   const scale = tensor(Float32Array.of(factor), []);
   for (const [name, gradient] of gradients) {
     // Kept for whoever drops the gradients, also when the step that follows fails.

@@ -1,5 +1,5 @@
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
-import { createVariable, type Tensor, type Variable } from '../engine/engine.ts';
+import { createZeros, type Tensor, type Variable } from '../engine/engine.ts';
 import { adafactor } from './adafactor.ts';
 import { adamw } from './adamw.ts';
 import { lion } from './lion.ts';
@@ -42,10 +42,5 @@ export function createOptimizer(
 
 function createSlots(weight: Variable, rule: UpdateRule, settings: Settings): Record<string, Variable> {
   const kinds = Object.entries(rule.slots(weight.shape, settings));
-  return Object.fromEntries(
-    kinds.map(([kind, shape]) => {
-      const zeros = new Float32Array(shape.reduce((product, size) => product * size, 1));
-      return [kind, createVariable(`${weight.name}.${kind}`, zeros, shape)];
-    }),
-  );
+  return Object.fromEntries(kinds.map(([kind, shape]) => [kind, createZeros(`${weight.name}.${kind}`, shape)]));
 }

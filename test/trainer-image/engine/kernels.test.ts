@@ -165,6 +165,26 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
     });
   });
 
+  test('gradients are added to, and scaled, in their own place', () => {
+    setKernels(set);
+    scope(() => {
+      const [sum, part, table, rows] = [made([70_001], 1), made([70_001], 2), made([5, 70], 3), made([4, 70], 4)];
+      const both = read(ops.add(sum, part));
+      kernels()?.addInto(sum, part);
+      expect(read(sum)).toEqual(both);
+      kernels()?.scaleInPlace(sum, 0.25);
+      expect(read(sum)).toEqual(both.map((value) => value / 4));
+      // Two of the rows go to one place.
+      const places = tensor(Int32Array.of(3, 0, 3, 4), [4]);
+      const expected = read(ops.add(table, ops.segmentSum(rows, places, 5))) as Float32Array;
+      kernels()?.addRowsInto(table, rows, places);
+      expect(apart(read(table) as Float32Array, expected)).toBeLessThan(1e-6);
+      const record = (): Tensor[] =>
+        compile('in place', ([x]) => (kernels()?.scaleInPlace(x as Tensor, 2), []), [part]);
+      expect(record).toThrow(/cannot be recorded: it keeps state|inside a recording/);
+    });
+  });
+
   test('what is not a number stays none, so that a step is refused', () => {
     setKernels(set);
     scope(() => {

@@ -7,7 +7,7 @@ import { architectureOf } from '../../../trainer-image/model/models.ts';
 import { writeSafetensors } from '../../../trainer-image/model/safetensors.ts';
 import { requireWithin } from '../../parity/compared.ts';
 import { tinyModel } from '../../parity/models.ts';
-import { apart, trainingOf } from '../golden.ts';
+import { apart, relativeDistance, trainingOf } from '../golden.ts';
 import { kernelSetsHere } from '../kernel-sets.ts';
 import { checkpoint, pair, reference, type Case } from '../tiny-models.ts';
 
@@ -16,6 +16,19 @@ describe('what transformers computes with a tiny model, and its gradient by ever
     beforeAll(() => setKernels(set));
     afterAll(() => setKernels('none'));
     test.each(Object.entries(reference.cases))('%s', (_, known) => requireWithin(tinyModel(known)));
+
+    const weights = Map.groupBy(Object.values(reference.cases), (known) => known.weights);
+    test.each([...weights])('%s, added up in parts as at once', (_, [known]) => {
+      const learner = new Learner(checkpoint(known as Case), trainingOf());
+      const examples = [pair.chosen, pair.rejected].map((completion) => ({ row: 0, prompt: pair.prompt, completion }));
+      learner.accumulateSft(examples, 9);
+      const whole = learner.readGradients();
+      learner.dropGradients();
+      for (const example of examples) learner.accumulateSft([example], 9);
+      learner.readGradients().forEach(({ name, data }, i) => {
+        expect([name, relativeDistance(data, whole[i]?.data as Float32Array) < 1e-5]).toEqual([name, true]);
+      });
+    });
   });
 
   /** Settings that do not matter at these lengths. */

@@ -12,6 +12,7 @@ extern "C" __attribute__((visibility("default"))) napi_value napi_register_modul
     kernels::RegisterNorm();
     kernels::RegisterGated();
     kernels::RegisterCrossEntropy();
+    kernels::RegisterGradients();
   });
   return exports;
 }

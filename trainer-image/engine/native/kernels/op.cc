@@ -52,21 +52,40 @@ void Report(const std::string &name, TF_Status *status) {
   if (TF_GetCode(status) != TF_OK) std::fprintf(stderr, "kernel %s: %s\n", name.c_str(), TF_Message(status));
 }
 
-}  // namespace
+using Names = std::initializer_list<const char *>;
 
-void Register(const char *name, std::initializer_list<const char *> inputs, std::initializer_list<const char *> outputs,
-              void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), void (*compute)(void *, TF_OpKernelContext *)) {
-  const std::string full = std::string("Dpo") + name + "_" + INSTRUCTION_SET;
-  TF_Status *status = TF_NewStatus();
-  TF_OpDefinitionBuilder *definition = TF_NewOpDefinitionBuilder(full.c_str());
+TF_OpDefinitionBuilder *Define(const std::string &name, Names inputs, Names outputs) {
+  TF_OpDefinitionBuilder *definition = TF_NewOpDefinitionBuilder(name.c_str());
   for (const char *input : inputs) TF_OpDefinitionBuilderAddInput(definition, input);
   for (const char *output : outputs) TF_OpDefinitionBuilderAddOutput(definition, output);
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, shapes);
+  return definition;
+}
+
+void Finish(const std::string &name, TF_OpDefinitionBuilder *definition, void (*compute)(void *, TF_OpKernelContext *)) {
+  TF_Status *status = TF_NewStatus();
   TF_RegisterOpDefinition(definition, status);
-  Report(full, status);
-  TF_RegisterKernelBuilder(full.c_str(), TF_NewKernelBuilder(full.c_str(), "CPU", nullptr, compute, nullptr), status);
-  Report(full, status);
+  Report(name, status);
+  TF_RegisterKernelBuilder(name.c_str(), TF_NewKernelBuilder(name.c_str(), "CPU", nullptr, compute, nullptr), status);
+  Report(name, status);
   TF_DeleteStatus(status);
+}
+
+std::string FullName(const char *name) { return std::string("Dpo") + name + "_" + INSTRUCTION_SET; }
+
+}  // namespace
+
+void Register(const char *name, Names inputs, Names outputs, void (*shapes)(TF_ShapeInferenceContext *, TF_Status *),
+              void (*compute)(void *, TF_OpKernelContext *)) {
+  TF_OpDefinitionBuilder *definition = Define(FullName(name), inputs, outputs);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, shapes);
+  Finish(FullName(name), definition, compute);
+}
+
+void RegisterInPlace(const char *name, Names inputs, void (*compute)(void *, TF_OpKernelContext *)) {
+  TF_OpDefinitionBuilder *definition = Define(FullName(name), inputs, {});
+  TF_OpDefinitionBuilderSetIsStateful(definition, true);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, [](TF_ShapeInferenceContext *, TF_Status *) {});
+  Finish(FullName(name), definition, compute);
 }
 
 }  // namespace kernels

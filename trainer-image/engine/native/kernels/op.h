@@ -45,6 +45,10 @@ class Call {
 void Register(const char *name, std::initializer_list<const char *> inputs, std::initializer_list<const char *> outputs,
               void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), void (*compute)(void *, TF_OpKernelContext *));
 
+// The same for an operation without outputs that writes into an input.
+void RegisterInPlace(const char *name, std::initializer_list<const char *> inputs,
+                     void (*compute)(void *, TF_OpKernelContext *));
+
 // Shape function: output i has the shape of input Inputs[i].
 template <int... Inputs>
 void ShapesOf(TF_ShapeInferenceContext *context, TF_Status *status) {
@@ -68,5 +72,6 @@ void RegisterAttention();
 void RegisterNorm();
 void RegisterGated();
 void RegisterCrossEntropy();
+void RegisterGradients();
 
 }  // namespace kernels
