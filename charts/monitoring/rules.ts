@@ -38,6 +38,16 @@ export const alerts: Alert[] = [
       'No node or quota for it: kubectl describe dpojob tells the reason. startDeadlineSeconds ends such jobs.',
   },
   {
+    alert: 'DPOJobCannotRun',
+    // Waiting for room is DPOJobNotScheduled's.
+    expr: `${jobRunNames.amiss}{reason!~"Unschedulable|QuotaExceeded"} == 1`,
+    for: '15m',
+    severity: 'warning',
+    summary: `${which} cannot run: {{ $labels.reason }}`,
+    description:
+      'It has been so for 15 minutes and will not mend itself: kubectl describe dpojob tells what is missing or wrong.',
+  },
+  {
     alert: 'DPOLossNotFinite',
     // The trainer stops before it reports such a loss.
     expr: `${jobRunNames.failed}{reason="NonFinite"} == 1`,

@@ -5,7 +5,7 @@ import { dataMeasuresSchema, metricsSchema, type DataMeasures, type Metrics } fr
 import { jobDataFindingsName, jobDataMeasureNames, jobGaugeNames, jobRunNames } from './names.ts';
 
 const labelNames = ['namespace', 'dpojob'] as const;
-const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state' | 'failed'>, string> = {
+const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state' | 'failed' | 'amiss'>, string> = {
   step: 'Optimizer steps done in the preference stage',
   totalSteps: 'Optimizer steps of the preference stage',
   epoch: 'Epochs done in the preference stage',
@@ -36,6 +36,9 @@ const failedReason = ({ status }: DPOJob): Record<string, number> => {
   const failed = status?.conditions?.find((one) => one.type === 'Failed' && one.status === 'True');
   return failed === undefined ? {} : { [failed.reason]: 1 };
 };
+
+const amissReason = ({ status: { reason, state } = {} }: DPOJob): Record<string, number> =>
+  reason === undefined || state === 'Failed' ? {} : { [reason]: 1 };
 
 /**
  * The gauges of every DPOJob, read from the stored status at each scrape: what Prometheus has is what `kubectl get`
@@ -89,6 +92,12 @@ export function registerJobMetrics(registry: Registry, jobs: () => Iterable<DPOJ
     help: '1 for a DPOJob that failed, by the reason',
     label: 'reason',
     values: failedReason,
+  });
+  labelled(registry, shown, {
+    name: jobRunNames.amiss,
+    help: '1 for what is amiss with a DPOJob that is not over, by the reason of its status',
+    label: 'reason',
+    values: amissReason,
   });
 }
 

@@ -41,6 +41,8 @@ export const jobRunNames = {
   state: 'dpo_job_state',
   /** 1 for a failed DPOJob, by the label `reason`. */
   failed: 'dpo_job_failed',
+  /** 1 for what is amiss with a DPOJob that is not over, by the label `reason`. */
+  amiss: 'dpo_job_amiss',
 } as const;
 
 /** Rows that a check of dataset.quality found, by the label `reason`. */

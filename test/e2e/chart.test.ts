@@ -98,7 +98,7 @@ test('the operator may do with each kind what it does, and nothing else', () => 
     .filter(({ kind }) => kind === 'ClusterRole')
     .flatMap(({ rules = [] }) => rules.map(({ resources, verbs }) => `${resources?.join()}: ${verbs.join(' ')}`));
   expect(rights).toEqual([
-    'dpojobs: list watch delete',
+    'dpojobs: get list watch delete',
     'dpojobs/status: patch',
     'dpojobs/finalizers: update',
     'jobs: get list watch create delete',

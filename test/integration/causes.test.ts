@@ -27,6 +27,8 @@ beforeAll(async () => {
     spec: { hard },
   });
   at('full').kubectl.run(['create', '-f', '-'], quota('few-pods', { pods: '0' }));
+  namespaces.set('crowded', place.within('crowded'));
+  at('crowded').kubectl.run(['create', '-f', '-'], quota('few-jobs', { 'count/jobs.batch': '0' }));
   place.kubectl.run(['create', 'priorityclass', 'low', '--value=1']);
   at('strict').kubectl.run(['create', 'serviceaccount', 'trainer']);
   const runtime = {
@@ -79,6 +81,14 @@ const ends =
     const terminated = { exitCode, reason, message, startedAt: time, finishedAt: time };
     in_.set(pod.metadata.name, { phase: 'Failed', containerStatuses: container({ terminated }), ...status });
   };
+/** Drains as kubectl does, by the real eviction API; the trainer saves. */
+function drained(pod: Pod, in_: Workplace): void {
+  in_.run(pod);
+  const { name } = pod.metadata;
+  const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name } };
+  in_.kubectl.run(['create', '--raw', `/api/v1/namespaces/default/pods/${name}/eviction`, '-f', '-'], eviction);
+  in_.end(pod, 75, leaves('Saved'));
+}
 const disrupted = (reason: string, message: string): object => ({
   conditions: [{ type: 'DisruptionTarget', status: 'True', reason, message }],
 });
@@ -114,6 +124,14 @@ const cases: Case[] = [
     state: 'Pending',
     reason: 'QuotaExceeded',
     words: 'exceeded quota: few-pods, requested: pods=1, used: pods=0, limited: pods=0',
+  },
+  {
+    name: 'no-jobs',
+    namespace: 'crowded',
+    state: 'Pending',
+    reason: 'QuotaExceeded',
+    words:
+      'exceeded quota: few-jobs, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0',
   },
   {
     name: 'as-root',
@@ -210,10 +228,10 @@ const cases: Case[] = [
   {
     name: 'drained',
     changes: { backoffLimit: 0 },
-    play: ends(75, 'Error', disrupted('EvictionByEvictionAPI', 'Eviction API: evicting'), leaves('Saved')),
+    play: drained,
     state: 'Restarting',
     reason: 'EvictionByEvictionAPI',
-    words: 'its node was drained',
+    words: 'its node was drained: Eviction API: evicting',
   },
 ];
 

@@ -63,6 +63,29 @@ test('a failed job shows why, by the reason of its condition', async () => {
   expect(lines).toEqual(['dpo_job_failed{namespace="team",dpojob="quickstart",reason="NonFinite"} 1']);
 });
 
+test('what is amiss with a job that is not over is shown by its reason', async () => {
+  const registry = new Registry();
+  const has = (state: 'Starting' | 'Failed', reason: string): DPOJob => ({ ...running(), status: { state, reason } });
+  registerJobMetrics(
+    registry,
+    () => [has('Starting', 'ImagePullFailed'), has('Failed', 'OOMKilled'), running()],
+    () => true,
+  );
+  const lines = (await registry.metrics()).split('\n').filter((line) => line.startsWith('dpo_job_amiss'));
+  expect(lines).toEqual(['dpo_job_amiss{namespace="team",dpojob="quickstart",reason="ImagePullFailed"} 1']);
+});
+
+test('a job that another controller manages is not shown', async () => {
+  const registry = new Registry();
+  const theirs = { ...running(), spec: { ...running().spec, managedBy: 'kueue.x-k8s.io/multikueue' } };
+  registerJobMetrics(
+    registry,
+    () => [theirs],
+    () => true,
+  );
+  expect(await registry.metrics()).not.toContain('dpojob="quickstart"');
+});
+
 test('a job that waits for a node has used no accelerator yet', async () => {
   const registry = new Registry();
   const waits = { ...running(), status: { state: 'Pending' as const, attemptStartTime: '2026-01-01T00:00:00Z' } };
