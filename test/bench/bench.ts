@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { measureCase, measureEpoch } from './against.ts';
 import { runAlone } from './alone.ts';
@@ -5,7 +6,7 @@ import { caseNames, cases, duelSteps, type CaseName } from './cases.ts';
 import { trl } from './peer.ts';
 import { profile } from './profile.ts';
 import { columns, comparison, oursHead, oursRow, ratioHead, ratioRow } from './report.ts';
-import { commit, openResults, readCommitted, save, type Results } from './results.ts';
+import { commit, isComplete, openResults, readCommitted, save, type Results } from './results.ts';
 import { writePerformance } from './performance.ts';
 
 /**
@@ -54,7 +55,14 @@ async function measureMissing(results: Results): Promise<void> {
   save(results);
 }
 
+/** TRL and the trainer are both in memory during a duel: 15 GiB and 5. */
+function checkMemory(): void {
+  const available = Number(/MemAvailable:\s+(\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) / 1024 ** 2;
+  if (available < 20) throw new Error(`--peer needs 20 GiB of memory and ${available.toFixed(0)} are free`);
+}
+
 async function againstPeer(): Promise<void> {
+  checkMemory();
   const results = openResults({ trl });
   await measureMissing(results);
   const rows = chosen.flatMap((name) => {
@@ -62,8 +70,7 @@ async function againstPeer(): Promise<void> {
     return measured === undefined ? [] : [ratioRow(cases[name], measured)];
   });
   console.log(columns([ratioHead, ...rows]));
-  commit(results);
-  writePerformance(results);
+  if (isComplete(results)) writePerformance(commit(results));
 }
 
 if (values.profile) await profile(chosen[0] as CaseName, cases[chosen[0] as CaseName]);

@@ -38,6 +38,7 @@ export function performanceText(results: Results): string {
   const of = (name: (typeof names)[number]): CaseResult => results.cases[name] as CaseResult;
   const loads = names.map((name) => of(name).load.toFixed(1)).join(', ');
   const { machine, versions } = results;
+  const earlier = (name: (typeof names)[number]): number[] => results.earlier.flatMap((run) => run[name] ?? []);
   const sections = [
     `<!-- Made by \`npm run bench -- --peer\` from test/bench/result.json: do not edit. -->
 
@@ -48,7 +49,7 @@ A model of SmolLM2-135M's shape (${pairsPerStep} pairs an optimizer step, float3
 the reference computed before, fused AdamW, sdpa, glibc keeping its pages. Both sides take the same optimizer steps on the same pairs in turns, one step
 each while the other sleeps; ${discarded} rounds are not counted, 5 are. Tokens count each prompt once, for both sides. Losses and gradient norms of
 both sides agree in every step to ${largestDifference(names.map(of))} of their value. Load average at the end of each duel, of which it makes up about two: ${loads}.`,
-    `## Against TRL\n\n${markdown([ratioHead, ...names.map((name) => ratioRow(cases[name], of(name)))])}`,
+    `## Against TRL\n\n${markdown([ratioHead, ...names.map((name) => ratioRow(cases[name], of(name), earlier(name)))])}`,
     `The goals are the project's; the second number is what may be asked where the trainer runs at 85 % of the matmul limit. For memory they are 0.35 of
 the fastest and 0.6 of the leanest of TRL's settings in the first case. The matmul limit is the time that the floating point operations which cannot be avoided would take at
 the best rate of a 2048×576×1536 product in the same process (\`test/bench/work.ts\` says what is counted).`,

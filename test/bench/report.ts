@@ -70,6 +70,7 @@ export const ratioHead = [
   'pairs/s TRL / ours',
   'tokens/s TRL / ours',
   'times faster (range of rounds)',
+  'runs before',
   'by CPU seconds',
   'goal / at 85 % of the limit',
   'peak memory TRL / ours',
@@ -77,7 +78,8 @@ export const ratioHead = [
   'ours: of the matmul limit',
 ];
 
-export function ratioRow(measured: Case, result: CaseResult): string[] {
+/** `earlier`: the median ratios of the runs before. */
+export function ratioRow(measured: Case, result: CaseResult, earlier: readonly number[] = []): string[] {
   const steps = duelSteps(measured, result.setting);
   const [trl, ours] = [speedOf(steps, result.trl), speedOf(steps, result.ours)];
   return [
@@ -86,6 +88,7 @@ export function ratioRow(measured: Case, result: CaseResult): string[] {
     slashed(trl.pairsPerSecond.toFixed(3), ours.pairsPerSecond.toFixed(3)),
     slashed(trl.tokensPerSecond.toFixed(0), ours.tokensPerSecond.toFixed(0)),
     withRange(ratioOf(result.trl, result.ours, ({ seconds }) => seconds)),
+    earlier.map(times).join(', '),
     times(ratioOf(result.trl, result.ours, ({ cpuSeconds }) => cpuSeconds).overall),
     slashed(times(measured.goal), times(measured.bar)),
     slashed(gigabytes(trl.peakMiB), gigabytes(ours.peakMiB)),

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
-import type { CaseName, Setting } from './cases.ts';
+import { caseNames, type CaseName, type Setting } from './cases.ts';
+import { ratioOf } from './figures.ts';
 import type { StepFigures } from './side.ts';
 import { folder } from './workload.ts';
 
@@ -38,12 +39,16 @@ export interface EpochResult {
 }
 
 export interface Results {
+  /** When the run began: tells one run from the next. */
+  started: string;
   /** What was measured: a hash of the trainer's and the benchmark's sources. */
   sources: string;
   machine: { processor: string; cores: number };
   versions: Record<string, string>;
   cases: Partial<Record<CaseName, CaseResult>>;
   epoch?: EpochResult;
+  /** The median ratios of the runs before, the latest first. */
+  earlier: Partial<Record<CaseName, number>>[];
 }
 
 /** Committed: what docs/performance.md shows and later runs are compared with. */
@@ -60,8 +65,26 @@ function write(file: string, results: Results): void {
 }
 
 export const readCommitted = (): Results | undefined => read(committed);
-export const commit = (results: Results): void => write(committed, results);
 export const save = (results: Results): void => write(unfinished, results);
+
+/** Whether every case has been measured. */
+export const isComplete = ({ cases, epoch }: Results): boolean =>
+  caseNames.every((name) => cases[name] !== undefined) && epoch !== undefined;
+
+/** How many times faster ours was in a case: the median of its rounds. */
+export const medianRatio = ({ trl, ours }: CaseResult): number => ratioOf(trl, ours, ({ seconds }) => seconds).median;
+
+/** Puts a complete run in the place of the one before, of which it keeps the ratios. */
+export function commit(results: Results): Results {
+  const before = readCommitted();
+  const ratios = (run: Results): Results['earlier'][number] =>
+    Object.fromEntries(Object.entries(run.cases).map(([name, result]) => [name, medianRatio(result)]));
+  const earlier = before === undefined ? [] : [ratios(before), ...before.earlier].slice(0, 2);
+  const whole = { ...results, earlier };
+  write(committed, whole);
+  rmSync(unfinished, { force: true });
+  return whole;
+}
 
 const measuredFiles = /^(?!.*node_modules).*\.(ts|cc|h|py|txt)$/;
 
@@ -77,7 +100,8 @@ function sourcesDigest(): string {
 /** What an earlier run with the same sources on the same machine has measured, or nothing yet. */
 export function openResults(versions: Record<string, string>): Results {
   const machine = { processor: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() };
-  const fresh: Results = { sources: sourcesDigest(), machine, versions, cases: {} };
+  const started = new Date().toISOString();
+  const fresh: Results = { started, sources: sourcesDigest(), machine, versions, cases: {}, earlier: [] };
   const before = read(unfinished);
   const goesOn = before?.sources === fresh.sources && JSON.stringify(before.machine) === JSON.stringify(machine);
   return goesOn ? before : fresh;
