@@ -1,6 +1,6 @@
 /** Condition types of a DPOJob, all set at the first visit; each is a statement about now. */
 export const conditionTypes = [
-  /** The specification can be run as it is. */
+  /** The specification can be run as it is (reason NoResume: what was trained does not outlive its pod). */
   'Accepted',
   /** The trainer's pod is up. */
   'PodsReady',

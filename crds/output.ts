@@ -31,8 +31,14 @@ export const outputSchema = withRules(outputFields, [
   },
 ]);
 
-/** The claim that is made for a job whose output is not on one. */
+/** Where a job works whose output is not on a claim. */
 export const workVolumeSchema = z.object({
+  type: z
+    .enum(['Claim', 'Ephemeral'])
+    .default('Claim')
+    .describe(
+      'Claim: a claim of its own; Ephemeral: on the node of its pod, gone with it, so that a restart begins anew',
+    ),
   size: withRules(z.string().max(32), [
     matching(/^[0-9]+([.][0-9]+)?([kMGTP]|[KMGTP]i)?$/, 'must be a size such as 50Gi or 500G'),
   ])
@@ -49,8 +55,12 @@ export const workVolumeSchema = z.object({
 
 interface Spec {
   output: { source: string };
-  checkpoint: { volume?: object | undefined };
+  checkpoint: { volume?: z.output<typeof workVolumeSchema> | undefined };
 }
+
+/** Whether checkpoints go with the pod that saved them. */
+export const isEphemeral = ({ output, checkpoint }: Spec): boolean =>
+  !isClaim(output.source) && checkpoint.volume?.type === 'Ephemeral';
 
 /** Rules between the output and the rest of the spec. */
 export const outputRules: readonly Rule<Spec>[] = [
@@ -60,5 +70,11 @@ export const outputRules: readonly Rule<Spec>[] = [
     holds: ({ checkpoint, output }) => checkpoint.volume === undefined || !isClaim(output.source),
     message:
       "checkpoint.volume is made where output.source is pushed: beside a claim's output checkpoints lie in .dpo on that claim, leave it out",
+  },
+  {
+    field: 'checkpoint.volume.storageClassName',
+    cel: "!has(self.checkpoint.volume) || self.checkpoint.volume.type == 'Claim' || !has(self.checkpoint.volume.storageClassName)",
+    holds: ({ checkpoint: { volume } }) => volume?.type !== 'Ephemeral' || volume.storageClassName === undefined,
+    message: 'checkpoint.volume.storageClassName is of a claim: leave it out, an Ephemeral volume lies on the node',
   },
 ];

@@ -1,4 +1,5 @@
 import { refusalReasons } from '../../crds/conditions.ts';
+import { isEphemeral } from '../../crds/output.ts';
 import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
 import { cause } from './cause.ts';
 import { storedCondition } from './conditions.ts';
@@ -8,7 +9,10 @@ import type { Observation } from './observation.ts';
 /** Whether the specification can be run. What refused it stays said until the attempt's Job is there. */
 export function accepted({ job, jobs }: Observation): Statement {
   const before = storedCondition(job, 'Accepted');
-  return before?.status === 'False' && jobs.length === 0 ? before : { status: 'True', reason: 'Accepted' };
+  if (before?.status === 'False' && jobs.length === 0) return before;
+  return isEphemeral(job.spec)
+    ? { status: 'True', reason: 'NoResume', message: 'checkpoints go with their pod: a restart begins anew' }
+    : { status: 'True', reason: 'Accepted' };
 }
 
 /** Why a child of a job cannot be made. */

@@ -1,6 +1,7 @@
 import type { ConditionType } from '../../crds/conditions.ts';
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { isWaitReason, waitReasons } from '../../crds/conditions.ts';
+import { isEphemeral } from '../../crds/output.ts';
 import { accepted } from './accepted.ts';
 import { amiss } from './amiss.ts';
 import { conditions, isTrue, storedCondition } from './conditions.ts';
@@ -61,7 +62,7 @@ function stateAll(observation: Observation, phase: Phase, now: string): Record<C
     Accepted: accepted(observation),
     PodsReady: ready,
     Training: active ? training(observation, ready) : idle,
-    Suspended: suspended(phase),
+    Suspended: suspended(observation, phase),
     Complete: { status: phase.phase === 'Complete' ? 'True' : 'False', reason: finishedReason(phase, 'Complete') },
     Failed:
       phase.phase === 'Failed'
@@ -81,9 +82,10 @@ function training(observation: Observation, ready: Statement): Statement {
     : { status: 'False', reason: 'NotStarted' };
 }
 
-function suspended({ phase }: Phase): Statement {
+function suspended({ job }: Observation, { phase }: Phase): Statement {
   if (phase === 'Suspended') {
-    return { status: 'True', reason: 'Suspended', message: 'stopped by spec.suspend; the checkpoint is kept' };
+    const kept = isEphemeral(job.spec) ? 'nothing is kept' : 'the checkpoint is kept';
+    return { status: 'True', reason: 'Suspended', message: `stopped by spec.suspend; ${kept}` };
   }
   return { status: 'False', reason: phase === 'Suspending' ? 'Suspending' : 'NotSuspended' };
 }

@@ -1,5 +1,6 @@
 import type { V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobSpec } from '../../crds/dpojob.ts';
+import { isEphemeral } from '../../crds/output.ts';
 import { isClaim } from '../../crds/sources.ts';
 import { configMapFolders, runConfigPath, scratchPath, volumesPath, workClaim } from '../../crds/run-config.ts';
 
@@ -58,9 +59,12 @@ function claimVolumes(job: DPOJob): { volumes: V1Volume[]; volumeMounts: V1Volum
       mounts.set(mountPath, { name: volumeName(claim), mountPath, ...subPath, readOnly: true });
     }
   }
+  const onNode = isEphemeral(job.spec) ? workClaim(job.metadata.name) : undefined;
   const volumes = names.map((claimName) => ({
     name: volumeName(claimName),
-    persistentVolumeClaim: { claimName },
+    ...(claimName === onNode
+      ? { emptyDir: { sizeLimit: job.spec.checkpoint.volume?.size as string } }
+      : { persistentVolumeClaim: { claimName } }),
   }));
   return { volumes, volumeMounts: [...mounts.values()] };
 }

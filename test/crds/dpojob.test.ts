@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { acceleratorRules } from '../../crds/accelerator.ts';
+import { outputRules } from '../../crds/output.ts';
 import { podRules } from '../../crds/pod.ts';
 import { lossRules, lossTypes, type LossType } from '../../crds/losses.ts';
 import { specSchema, type DPOJob } from '../../crds/dpojob.ts';
@@ -109,6 +110,7 @@ describe('every rule between fields', () => {
     ...referenceRules,
     ...acceleratorRules,
     ...podRules,
+    ...outputRules,
   ];
   test.each(rules)('has an example that zod refuses with its message: $message', ({ message }) => {
     const examples = refused.filter((text) => messagesOf(text).includes(message));

@@ -37,6 +37,19 @@ describe('a new job', () => {
   });
 });
 
+test('a job whose checkpoints go with their pod is accepted with NoResume, and says so when it is suspended', () => {
+  const changes = { output: { source: 'hf://org/mine' }, checkpoint: { volume: { type: 'Ephemeral' as const } } };
+  const { status } = decide(observed(aJob(changes)), start);
+  expect(status.conditions?.find(({ type }) => type === 'Accepted')).toMatchObject({
+    status: 'True',
+    reason: 'NoResume',
+    message: 'checkpoints go with their pod: a restart begins anew',
+  });
+  expect(status.reason).toBeUndefined();
+  const paused = decide(observed(aJob({ ...changes, suspend: true }, status)), after(9)).status;
+  expect(paused.conditions?.find(({ type }) => type === 'Suspended')?.message).toMatch(/nothing is kept/);
+});
+
 test('the number of an attempt never falls below what exists, whatever status says', () => {
   const { attempt: _lost, ...status } = begun();
   expect(decide(observed(aJob({}, status), { jobs: [aChild(3)] }), after(5)).status.attempt).toBe(3);

@@ -118,6 +118,16 @@ describe('objects of an attempt', () => {
     expect(jobsOwnClaim(aJob())).toBeUndefined();
   });
 
+  test('an ephemeral volume lies on the node of the pod, as large as the job says, and makes no claim', () => {
+    const volume = { type: 'Ephemeral', size: '8Gi' } as const;
+    const job = aJob({ output: { source: 'hf://org/mine' }, checkpoint: { volume } });
+    expect(jobsOwnClaim(job)).toBeUndefined();
+    const { volumes, volumeMounts } = podVolumes(job, 'c');
+    expect(volumes).toContainEqual({ name: 'claim-quickstart-work', emptyDir: { sizeLimit: '8Gi' } });
+    expect(volumes.map((one) => one.persistentVolumeClaim?.claimName)).not.toContain('quickstart-work');
+    expect(volumeMounts).toContainEqual({ name: 'claim-quickstart-work', mountPath: '/volumes/quickstart-work' });
+  });
+
   test('a claim used more than once is one volume, and no two volumes share a name', () => {
     const source = (claim: string, path: string): { source: string } => ({ source: `pvc://${claim}/${path}` });
     const job = aJob({
