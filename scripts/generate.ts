@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dashboardJson } from '../charts/monitoring/dashboard.ts';
 import { rulesYaml } from '../charts/monitoring/rules.ts';
 import { chartCustomResourceDefinitionYaml, customResourceDefinitionYaml } from '../crds/generate.ts';
+import { scaleDocs } from '../test/scale/page.ts';
 import { apiDocs, metricsDocs } from './reference-docs.ts';
 
 /**
@@ -15,6 +16,7 @@ const files: Record<string, () => string> = {
   'charts/dpo-operator/files/rules.yaml': rulesYaml,
   'docs/api.md': apiDocs,
   'docs/metrics.md': metricsDocs,
+  'docs/scale.md': scaleDocs,
 };
 
 function difference(file: string, expected: string): string | undefined {

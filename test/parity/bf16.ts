@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
+import type { Pair } from '../../trainer-image/data/pair.ts';
 import { sumTokens, type PairLogProbs } from '../../trainer-image/loss/scores.ts';
 import { Learner } from '../../trainer-image/model/learner.ts';
 import { goldenFolder, goldenPairs, relativeDistance, trainingOf } from '../trainer-image/golden.ts';
-import type { Compared, Parts } from './compared.ts';
+import { mean, type Compared, type Parts } from './compared.ts';
 import { normOf, stepOf } from './losses.ts';
-import type { TrlRun } from './traces.ts';
+import { follow, type TrlRun } from './traces.ts';
 
 /** TRL's DPOTrainer under torch.autocast to bfloat16: made by test/python/bf16.py. */
 export const autocast = JSON.parse(readFileSync(`${goldenFolder}/bf16.json`, 'utf8')) as {
@@ -59,4 +60,19 @@ export function bf16Batch(model: 'tiny' | 'tiny-gpt2'): Parts {
       return { what: name, own, theirs: 0, tolerance: 1.5 * (distance[name] as number) };
     }),
   };
+}
+
+/** Figures of TRL's run in bfloat16 that differ by less than what they differ by in a step. */
+const followed = ['loss', 'rewards/chosen', 'rewards/rejected', 'rewards/margins', 'grad_norm'];
+
+/** TRL's run of 20 steps in bfloat16 beside ours: each figure's mean over the last ten steps within a twentieth. */
+export function bf16Trace(pairs: readonly Pair[]): Parts {
+  const own = follow({ ...autocast.run, precision: 'bf16' }, { reference: 'tiny', pairs, microBatchTokens: 1024 });
+  const last = (logs: readonly Record<string, number>[], name: string): number =>
+    mean(logs.slice(-10).map((log) => log[name] as number));
+  const compared = followed.map((name): [string, Compared[]] => {
+    const theirs = last(autocast.run.logs, name);
+    return [name, [{ what: name, own: last(own, name), theirs, tolerance: 0.05 * Math.abs(theirs) }]];
+  });
+  return Object.fromEntries(compared);
 }

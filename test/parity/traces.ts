@@ -32,6 +32,8 @@ export interface TrlRun {
     simpo_gamma?: number;
     ref_model_sync_steps?: number;
   };
+  /** float32 unless given. */
+  precision?: 'bf16';
   /** Not DPOTrainer: one without a reference. */
   trainer?: AloneCase['trainer'];
   logs: Log[];
@@ -78,7 +80,8 @@ const lossOf = ({ trainer, args }: TrlRun): object =>
 /** The settings of TRL's run as a DPOJob has them. */
 function settingsOf(run: TrlRun) {
   const { args } = run;
-  const settings = { weightDecay: args.weight_decay, maxGradNorm: args.max_grad_norm };
+  const precision = run.precision ?? 'fp32';
+  const settings = { precision, weightDecay: args.weight_decay, maxGradNorm: args.max_grad_norm };
   const training = trainingOf({ ...settings, ...lossOf(run) });
   const { lr_scheduler_type: schedule, learning_rate: learningRate, max_steps: total } = args;
   const rateAt = (step: number): number =>
@@ -108,7 +111,7 @@ function baseOf(run: TrlRun, folder: string, policy: Learner): Base {
 }
 
 /** Our own run: what it would log. Blocks run as the trainer chooses for a model of few layers. */
-function follow(run: TrlRun, course: Course): Log[] {
+export function follow(run: TrlRun, course: Course): Log[] {
   const before = eager();
   setEager(true);
   try {

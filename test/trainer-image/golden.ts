@@ -35,8 +35,9 @@ export function specOf(settings: object = {}): DPOJobSpec {
   });
 }
 
-/** The training settings of a job that sets only these. */
-export const trainingOf = (settings: object = {}): Training => specOf({ training: settings }).training;
+/** The training settings of a job that sets only these; in float32 also on a GPU, as the numbers compared with are. */
+export const trainingOf = (settings: object = {}): Training =>
+  specOf({ training: { precision: 'fp32', ...settings } }).training;
 
 /** Summed log-probabilities of the pairs' answers. */
 export const logProbs = (learner: Learner, pairs: readonly Pair[]): PairLogProbs[] =>

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { attribute } from './attribute.ts';
 import { binding } from './binding.ts';
 import { ops } from './ops.ts';
@@ -12,44 +13,55 @@ export interface Variable {
   readonly shape: readonly number[];
   /** The resource handle, input of the Resource* operations. */
   readonly handle: Tensor;
-  /** The value as a float32 tensor that shares the variable's buffer. */
+  /** The value as a tensor of the variable's type that shares its buffer. */
   read(): Tensor;
   assign(value: Tensor): void;
   assignAdd(value: Tensor): void;
   dispose(): void;
 }
 
-const float = attribute.type('dtype', 'float32');
 let sequence = 0;
+/** One TensorFlow context serves a whole process, and jest loads this module once per test file: names must not meet. */
+const instance = randomUUID().slice(0, 8);
 
-const write = (op: string, handle: Tensor, value: Tensor): void => void execute(op, [float], [handle, value], 0);
+type Float = 'float32' | 'bfloat16';
 
-/** Makes a float32 variable of the given values (row-major). */
-export function createVariable(name: string, data: Float32Array, shape: readonly number[]): Variable {
-  const made = emptyVariable(name, shape);
-  scope(() => made.assign(tensor(data, shape)));
+/** Makes a variable of the given values (row-major), rounded to its type. */
+export function createVariable(
+  name: string,
+  data: Float32Array,
+  shape: readonly number[],
+  dtype: Float = 'float32',
+): Variable {
+  const made = emptyVariable(name, shape, dtype);
+  scope(() => {
+    const values = tensor(data, shape);
+    made.assign(dtype === 'float32' ? values : ops.cast(values, dtype));
+  });
   return made;
 }
 
 /** Makes a float32 variable of zeros. */
 export function createZeros(name: string, shape: readonly number[]): Variable {
-  const made = emptyVariable(name, shape);
+  const made = emptyVariable(name, shape, 'float32');
   scope(() => made.assign(ops.zeros(shape)));
   return made;
 }
 
 // Its functions live as long as the variable, and with them all that stands around them here: never the values.
-function emptyVariable(name: string, shape: readonly number[]): Variable {
-  const shared = attribute.string('shared_name', `${name}#${sequence++}`);
-  const attributes = [attribute.string('container', ''), shared, float, attribute.shape('shape', shape)];
+function emptyVariable(name: string, shape: readonly number[], dtype: Float): Variable {
+  const type = attribute.type('dtype', dtype);
+  const shared = attribute.string('shared_name', `${name}#${instance}-${sequence++}`);
+  const attributes = [attribute.string('container', ''), shared, type, attribute.shape('shape', shape)];
   const handle = keep(execute('VarHandleOp', attributes, [])[0] as Tensor);
+  const write = (op: string, value: Tensor): void => void execute(op, [type], [handle, value], 0);
   return {
     name,
     shape,
     handle,
-    read: () => adopt(binding.executeOp('ReadVariableOp', [float], [handle.id], 1)[0] as never),
-    assign: (value) => write('AssignVariableOp', handle, value),
-    assignAdd: (value) => write('AssignAddVariableOp', handle, value),
+    read: () => adopt(binding.executeOp('ReadVariableOp', [type], [handle.id], 1)[0] as never),
+    assign: (value) => write('AssignVariableOp', value),
+    assignAdd: (value) => write('AssignAddVariableOp', value),
     dispose: () => {
       execute('DestroyResourceOp', [attribute.bool('ignore_lookup_error', true)], [handle], 0);
       binding.deleteTensor(handle.id);

@@ -1,6 +1,6 @@
 import { constant, ops, type Tensor } from '../engine/engine.ts';
 import { add, linear, type WeightLayout } from './primitives.ts';
-import { multiply } from './products.ts';
+import { multiply, product } from './products.ts';
 import type { AdapterUse, Tape } from './tape.ts';
 
 /** Weights of one dense layer's adapter. */
@@ -101,7 +101,7 @@ export function adapted(
   const change = scale(tape, widen(tape, linear(tape, input, adapter.a), adapter.b), scaling);
   if (adapter.magnitude === undefined) return add(tape, base, change);
   // No gradient flows through the norm (Liu et al. 2024, sec. 4.3, as in PEFT).
-  const norm = (): Tensor => outputNorm(changedWeight(weight, adapter, scaling, layout), layout);
+  const norm = (): Tensor => outputNorm(changedWeight(product(weight), adapter, scaling, layout), layout);
   const factor = relativeMagnitude(tape, adapter.magnitude, norm);
   if (drops === undefined) return scaleColumns(tape, add(tape, base, change), factor);
   // base + (factor - 1) dropped base + factor change.

@@ -3,6 +3,7 @@ import { mergedWeight, outputNorm, type Adapter } from './adapter.ts';
 import type { Architecture } from './architecture.ts';
 import { adapterNames } from './dense.ts';
 import { firstValues } from './lora.ts';
+import { product } from './products.ts';
 import type { NamedTensor } from './safetensors.ts';
 import { adapterWeightShapes } from './weight-shapes.ts';
 
@@ -19,7 +20,7 @@ export function firstAdapters(architecture: Architecture, weights: readonly Vari
 }
 
 function outputNorms({ denseLayout = 'out-in' }: Architecture, weight: Variable): Float32Array {
-  return scope(() => read(outputNorm(weight.read(), denseLayout)) as Float32Array);
+  return scope(() => read(outputNorm(product(weight.read()), denseLayout)) as Float32Array);
 }
 
 function readAdapter(adapters: ReadonlyMap<string, Variable>, layer: string): Adapter | undefined {
@@ -36,7 +37,7 @@ export function mergedValues(
 ): Float32Array {
   return scope(() => {
     const adapter = readAdapter(adapters, weight.name.replace(/\.weight$/, ''));
-    if (adapter === undefined || settings === undefined) return read(weight.read()) as Float32Array;
-    return read(mergedWeight(weight.read(), adapter, settings.scaling, denseLayout)) as Float32Array;
+    if (adapter === undefined || settings === undefined) return read(product(weight.read())) as Float32Array;
+    return read(mergedWeight(product(weight.read()), adapter, settings.scaling, denseLayout)) as Float32Array;
   });
 }

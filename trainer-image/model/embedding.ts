@@ -2,6 +2,7 @@ import { compile, ops, scope, tensor, type Tensor } from '../engine/engine.ts';
 import { TrainerError } from '../errors.ts';
 import type { Architecture } from './architecture.ts';
 import type { GradientSink } from './gradients.ts';
+import { product } from './products.ts';
 
 /** Which tokens at which positions. */
 export interface Places {
@@ -34,9 +35,9 @@ export function checkLengths({ positions }: Architecture, lengths: Record<string
 export function embed(architecture: Architecture, { tokens, positions }: Places, weights: readonly Tensor[]): Tensor {
   const { embeddingScale } = architecture;
   const run = ([ids, table, at, learned]: Tensor[]): Tensor[] => {
-    const rows = ops.gather(table as Tensor, ids as Tensor);
+    const rows = product(ops.gather(table as Tensor, ids as Tensor));
     const scaled = embeddingScale === 1 ? rows : ops.mul(rows, ops.scalar(embeddingScale));
-    return [learned === undefined ? scaled : ops.add(scaled, ops.gather(learned, at as Tensor))];
+    return [learned === undefined ? scaled : ops.add(scaled, product(ops.gather(learned, at as Tensor)))];
   };
   const [table, learned] = weights as [Tensor, Tensor?];
   const inputs = [indices(tokens), table, ...(learned === undefined ? [] : [indices(positions), learned])];

@@ -1,12 +1,13 @@
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
-import { setEager, setRoundedShapes } from '../../../trainer-image/engine/engine.ts';
+import { scope, setEager, setRoundedShapes } from '../../../trainer-image/engine/engine.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
 import { generate } from '../../../trainer-image/model/generate.ts';
+import { adapterCases, settingsOf, type LoraCase } from '../../parity/adapters.ts';
 import { autocast, bf16Batch } from '../../parity/bf16.ts';
 import { requireWithin } from '../../parity/compared.ts';
 import { bf16, requireNearAdapted, requireNearRounded, valuesOf } from '../alike.ts';
 import { goldenFolder, goldenPairs, relativeDistance } from '../golden.ts';
-import { checkpoint, reference } from '../tiny-models.ts';
+import { checkpoint, pair, reference } from '../tiny-models.ts';
 
 jest.setTimeout(60_000);
 afterEach(() => {
@@ -52,6 +53,31 @@ test('in bfloat16 weights stay float32: steps smaller than bfloat16 tells apart 
   learner.update(1, 1e-7);
   const moved = learner.weights().filter(({ read }, i) => relativeDistance(read(), before[i] as Float32Array) > 0);
   expect(moved).toHaveLength(before.length);
+});
+
+describe('beside adapters, in bfloat16,', () => {
+  const folder = checkpoint(reference.cases['llama']!);
+  const plain = new Learner(folder, bf16);
+  const adapted = new Learner(folder, { ...bf16, lora: settingsOf(adapterCases['llama'] as LoraCase) });
+  const typesOf = ({ network }: Learner): Set<string> =>
+    new Set(network.variables.filter(({ shape }) => shape.length === 2).map((one) => scope(() => one.read()).dtype));
+
+  test('the weights of a bfloat16 checkpoint take half the memory, and are trained in float32 without adapters', () => {
+    expect([...typesOf(adapted), ...typesOf(plain)]).toEqual(['bfloat16', 'float32']);
+  });
+
+  test('nothing is lost: what is computed, and what is exported, is the same', () => {
+    expect(adapted.tokenLogProbs([pair])).toEqual(plain.tokenLogProbs([pair]));
+    const exported = adapted.mergedWeights().map(({ name, read }) => [name, read()]);
+    expect(exported).toEqual(plain.mergedWeights().map(({ name, read }) => [name, read()]));
+  });
+
+  test('weights that bfloat16 does not hold stay float32', () => {
+    const lora = settingsOf(adapterCases['llama'] as LoraCase);
+    expect([
+      ...typesOf(new Learner(`${goldenFolder}/tiny-policy`, { ...bf16, lora: { ...lora, targetModules: ['q_proj'] } })),
+    ]).toEqual(['float32']);
+  });
 });
 
 test('in bfloat16 answers are generated', () => {

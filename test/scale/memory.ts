@@ -1,0 +1,63 @@
+import { adapterParameters, parameters, type ScaleShape } from './shapes.ts';
+
+/** How a model is trained, as far as memory goes. */
+export interface Way {
+  precision: 'fp32' | 'bf16';
+  /** Rank of adapters on all dense layers; all weights are trained where there is none. */
+  rank?: number | undefined;
+  /** Tokens of a micro-batch, and positions of one head call. */
+  tokens: number;
+  headRows: number;
+  /** Keys that each token's query is multiplied with: on a CPU those before it, on a GPU all of its group. */
+  keys: number;
+}
+
+/** Bytes, part by part. */
+export interface Memory {
+  /** Weights, their gradients, and AdamW's two moments. */
+  state: number;
+  /** A gradient of the vocabulary's size while it is added to another. */
+  adding: number;
+  /** What every block keeps of its forward for its backward. */
+  activations: number;
+  /** What one block computes again, and its gradients, in its backward. */
+  block: number;
+  /** Logits and their gradient of one head call. */
+  head: number;
+}
+
+export const total = (memory: Memory): number =>
+  Object.values(memory).reduce((sum: number, part: number) => sum + part, 0);
+
+/** float32 rows [tokens, inner] that the gated activation and its backward have at once: gate, up, their sigmoid, product and gradients. */
+const innerRows = 6;
+/** float32 rows [tokens, hidden] of norms, residuals and their gradients at once. */
+const hiddenRows = 8;
+/** float32 scores [tokens, heads, keys] at once: as products, hidden where none may look, as weights, and their gradients. */
+const scoreRows = 4;
+
+/**
+ * Memory of a training step.
+ *
+ *   state        16 P: weight, gradient, two moments in float32; with adapters b P + 16 A, the weights being frozen
+ *   activations  n L (4 H + b (2 Q + 2 K + H + 2 I + 7 r)): each block keeps its input, and of its products queries, keys, values,
+ *                the attention's result, its projection, gate and up; b is 4 bytes, or 2 in bfloat16
+ *   block        4 n (6 I + 8 H + 4 h k): one block at a time, its attention's scores included
+ *   head         rows V times 8 bytes: logits and their gradient; in bfloat16 12, both types being there for a moment
+ *
+ * P weights, A those of adapters, n tokens, L layers, H hidden, I inner, Q and K all query and all key heads' sizes, V vocabulary,
+ * r rank, h query heads, k keys of a query.
+ */
+export function memoryOf(model: ScaleShape, { precision, rank, tokens, headRows, keys }: Way): Memory {
+  const { hidden, inner, layers, heads, keyValueHeads, headSize, vocabulary } = model;
+  const all = parameters(model);
+  const bytes = precision === 'bf16' ? 2 : 4;
+  const kept = 2 * heads * headSize + 2 * keyValueHeads * headSize + hidden + 2 * inner + 7 * (rank ?? 0);
+  return {
+    state: rank === undefined ? 16 * all : bytes * all + 16 * adapterParameters(model, rank),
+    adding: rank === undefined ? 8 * vocabulary * hidden : 0,
+    activations: tokens * layers * (4 * hidden + bytes * kept),
+    block: 4 * tokens * (innerRows * inner + hiddenRows * hidden + scoreRows * heads * keys),
+    head: headRows * vocabulary * (precision === 'bf16' ? 12 : 8),
+  };
+}
