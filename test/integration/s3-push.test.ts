@@ -161,13 +161,55 @@ describe('a push to S3', () => {
     expect([await uploadsLeft(), await textOf('config.json')]).toEqual([[], undefined]);
   });
 
-  test('that is stopped leaves no parts; the next sends what is missing', async () => {
+  test('that is refused at a later file sends in the next only what is missing', async () => {
     const run = pushingJob({ source }, { files: { ...files, 'adapter_model.safetensors': 'small' } });
     proxy.fails = (asked) => (asked.includes('report.html') && asked.startsWith('PUT') ? 403 : undefined);
     await expect(pushAll(run, env())).rejects.toThrow('403');
     Object.assign(proxy, { asked: [], fails: () => undefined });
     await pushAll(run, env());
     expect(writes()).toEqual(['PUT report.html', 'PUT config.json']);
+  });
+
+  test('that is stopped between two parts leaves none; the next sends all of them', async () => {
+    const run = pushingJob({ source }, { files });
+    let parts = 0;
+    const heard = listen();
+    const beat = (): void => {
+      parts = proxy.asked.filter((asked) => asked.includes('partNumber')).length;
+      if (parts === 2) throw new Stopped('stopped on request');
+    };
+    const stopped = pushAll(run, { ...env(), heard: { ...heard, beat } });
+    await expect(stopped).rejects.toThrow(Stopped);
+    expect([parts, await uploadsLeft(), await textOf('config.json')]).toEqual([2, [], undefined]);
+    proxy.asked = [];
+    await pushAll(run, env());
+    expect(writes().filter((asked) => asked.includes('partNumber'))).toHaveLength(3);
+  });
+
+  test.each([
+    ['between two parts', 1],
+    ['after the last one', 3],
+  ])('of a trainer that another has followed %s publishes nothing', async (_, last) => {
+    const parts = (): number => proxy.asked.filter((asked) => asked.includes('partNumber')).length;
+    const check = (): void => {
+      if (parts() === last) throw new Error('taken over');
+    };
+    const fence = { generation: 1, check };
+    await expect(pushAll(pushingJob({ source }, { files }), { ...env(), fence })).rejects.toThrow('taken over');
+    expect(parts()).toBe(last);
+    expect([await uploadsLeft(), await textOf('model.safetensors')]).toEqual([[], undefined]);
+  });
+
+  test.each<[string, (asked: string) => boolean]>([
+    ['its first check', (asked) => asked.includes('dpo-write-check')],
+    ['what an earlier trainer left', (asked) => asked.includes('model.safetensors')],
+  ])('whose request to drop the parts of %s fails once asks again', async (_, isOf) => {
+    await client.fetch(`${urlOf('model.safetensors')}?uploads=`, { method: 'POST' });
+    const failures = [503, 0];
+    proxy.fails = (asked) =>
+      asked.startsWith('DELETE') && asked.includes('uploadId') && isOf(asked) ? failures.shift() : undefined;
+    await pushAll(pushingJob({ source }), env());
+    expect([failures, await uploadsLeft()]).toEqual([[], []]);
   });
 
   test('after a trainer that was killed abandons the parts that it left', async () => {
@@ -208,6 +250,14 @@ describe('before training begins it is told', () => {
   ])('%s', async (_, changes, to, message) => {
     await expect(check(changes, to)).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
     await expect(check(changes, to)).rejects.toThrow(message);
+  });
+
+  test('with a key that may put objects, and not delete them', async () => {
+    proxy.fails = (asked) => (asked.startsWith('DELETE') && !asked.includes('uploadId') ? 403 : undefined);
+    await expect(check({})).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
+    await expect(check({})).rejects.toThrow(
+      /dpo-write-check answered 403.*spec\.output\.secretRef names a Secret with AWS_ACCESS_KEY_ID.*s3:DeleteObject/,
+    );
   });
 
   test('where something else has written a model, and that stays', async () => {

@@ -63,18 +63,19 @@ const addressOf = ({ href }: Action, { endpoint }: HubApi): string =>
   href.replace(/^https:\/\/huggingface\.co(?=\/)/, endpoint);
 
 async function upload(file: PushedFile, action: Action, hub: HubApi, onBytes: Pushing['onBytes']): Promise<void> {
-  const { header = {} } = action;
-  const partSize = Number(header['chunk_size'] ?? NaN);
   const blob = await openAsBlob(file.path);
-  if (Number.isNaN(partSize)) {
+  const urls = partsOf(file, action, hub);
+  if (urls === undefined) {
     await put(addressOf(action, hub), blob, hub);
     return onBytes(file.size);
   }
-  const numbers = Object.keys(header).filter((key) => /^\d+$/.test(key));
+  const partSize = Number(action.header?.['chunk_size']);
   const parts: { partNumber: number; etag: string }[] = [];
-  for (const number of numbers.sort((a, b) => Number(a) - Number(b))) {
+  for (const url of urls) {
     const part = blob.slice(parts.length * partSize, (parts.length + 1) * partSize);
-    parts.push({ partNumber: parts.length + 1, etag: await put(String(header[number]), part, hub) });
+    const etag = (await put(url, part, hub)) ?? '';
+    if (etag === '') throw unlike(file, hub, `the storage told no ETag of part ${parts.length + 1}`);
+    parts.push({ partNumber: parts.length + 1, etag });
     onBytes(part.size);
   }
   const complete: Ask = {
@@ -86,11 +87,28 @@ async function upload(file: PushedFile, action: Action, hub: HubApi, onBytes: Pu
   await hub.send(complete);
 }
 
+/** Addresses of a file's parts in their order, or undefined where it goes in one piece. Throws SourceUnavailable for too few or many. */
+function partsOf(file: PushedFile, { header = {} }: Action, hub: HubApi): string[] | undefined {
+  const told = header['chunk_size'];
+  if (told === undefined) return undefined;
+  const numbers = Object.keys(header).filter((key) => /^\d+$/.test(key));
+  // Otherwise that would be told only when all is sent.
+  if (numbers.length !== Math.ceil(file.size / Number(told)))
+    throw unlike(file, hub, `it asks for ${numbers.length} parts of ${Number(told)} bytes`);
+  return numbers.sort((a, b) => Number(a) - Number(b)).map((number) => String(header[number]));
+}
+
+/** As huggingface_hub refuses an answer. All else is done by then: the next pod may be answered better. */
+function unlike({ name, size }: PushedFile, { asker, endpoint }: HubApi, what: string): TrainerError {
+  const message = `${asker.field}: ${endpoint} does not take ${name} (${size} bytes) as the Hub does: ${what}: is there a proxy that changes answers?`;
+  return new TrainerError('SourceUnavailable', message);
+}
+
 /** The address lets in whoever has it: no token goes there. Answers the ETag. */
-async function put(url: string, body: Blob, { asker }: HubApi): Promise<string> {
+async function put(url: string, body: Blob, { asker }: HubApi): Promise<string | null> {
   const { response } = await request({ url, method: 'PUT', body, headers: (given) => given }, asker);
   await response.body?.cancel();
-  return response.headers.get('etag') ?? '';
+  return response.headers.get('etag');
 }
 
 async function verify({ sha256, size }: PushedFile, action: Action, hub: HubApi): Promise<void> {

@@ -44,26 +44,28 @@ export class S3Target implements Target {
 
   async check(): Promise<void> {
     await this.#names();
-    // Asks for the same right as a push, and leaves nothing.
+    // Asks for the same rights as a push, and leaves nothing: no object has this name.
     const name = 'dpo-write-check';
     await this.#abandon(name, await this.#begin(name, {}));
+    await this.#delete(name);
   }
 
-  async push(files: readonly PushedFile[], { mayCommit, onBytes }: Pushing): Promise<string> {
+  async push(files: readonly PushedFile[], pushing: Pushing): Promise<string> {
     const there = await this.#digests();
     const isMissing = ({ name, sha256 }: PushedFile): boolean => there.get(name) !== sha256;
     const stale = [...there.keys()].filter((name) => !files.some((file) => file.name === name));
     const missing = files.filter(isMissing);
     if (missing.length + stale.length === 0) return 'all of it was there';
     await this.#dropUnfinished();
+    const { mayCommit } = pushing;
     for (const name of new Set([...entries.filter((each) => there.has(each)), ...stale])) {
       mayCommit();
-      await this.#ask(name, { method: 'DELETE' });
+      await this.#delete(name);
     }
     const last = files.filter(({ name }) => entries.includes(name));
     for (const file of [...missing.filter((each) => !last.includes(each)), ...last]) {
       mayCommit();
-      await this.#put(file, onBytes);
+      await this.#put(file, pushing);
     }
     return `${missing.length} of ${files.length} files were not there`;
   }
@@ -101,22 +103,29 @@ export class S3Target implements Target {
     return digests;
   }
 
-  async #put(file: PushedFile, onBytes: Pushing['onBytes']): Promise<void> {
+  /** What a model is replaced with needs a right of its own. */
+  async #delete(name: string): Promise<void> {
+    const credentials = `${this.#asker.credentials} that may delete objects too (s3:DeleteObject)`;
+    const ask = this.#sign(this.#url(name), { method: 'DELETE' });
+    await request(ask, { ...this.#asker, credentials }, { also: [404] });
+  }
+
+  async #put(file: PushedFile, pushing: Pushing): Promise<void> {
     const headers = { [digestKey]: file.sha256 };
-    if (file.size > leastPart) return this.#putParts(file, headers, onBytes);
+    if (file.size > leastPart) return this.#putParts(file, headers, pushing);
     const response = await this.#ask(file.name, {
       method: 'PUT',
       body: new Uint8Array(readFileSync(file.path)),
       headers,
     });
     await response.body?.cancel();
-    onBytes(file.size);
+    pushing.onBytes(file.size);
   }
 
   async #putParts(
     { name, path, size, sha256 }: PushedFile,
     headers: Record<string, string>,
-    onBytes: Pushing['onBytes'],
+    { mayCommit, onBytes }: Pushing,
   ): Promise<void> {
     const upload = await this.#begin(name, headers);
     try {
@@ -127,11 +136,13 @@ export class S3Target implements Target {
         await response.body?.cancel();
         etags.push(response.headers.get('etag') ?? '');
         onBytes(body.length);
+        // What takes long must not end over the model of a trainer that has begun meanwhile.
+        mayCommit();
       }
       await this.#complete(name, upload, { etags, sha256 });
     } catch (error) {
       // Parts that are left behind cost their owner money, and nothing shows them.
-      await this.#abandon(name, upload).catch(() => {});
+      await this.#abandon(name, upload, true).catch(() => {});
       throw error;
     }
   }
@@ -156,11 +167,10 @@ export class S3Target implements Target {
     throw unavailable(this.#asker, this.#url(name), textOf(text, 'Message') ?? 'the parts were not put together');
   }
 
-  /** Once only: whoever asks for it has an error to tell, or is about to begin. */
-  async #abandon(name: string, upload: string): Promise<void> {
+  /** `once`: for whoever has an error to tell. */
+  async #abandon(name: string, upload: string, once = false): Promise<void> {
     const ask: Ask = this.#sign(this.#url(name, `?uploadId=${encode(upload)}`), { method: 'DELETE' });
-    const pause = (): Promise<void> => Promise.reject(new Error('not again'));
-    await request(ask, { ...this.#asker, pause }, { also: [404] });
+    await request(ask, this.#asker, { also: [404], once });
   }
 
   /** Abandons what a trainer that was killed has begun. Who may not list uploads leaves it to the bucket's own rules. */

@@ -1,4 +1,5 @@
-import type { SecretPrefix, secretPrefixes } from '../../crds/run-config.ts';
+import { secretPrefixes, type SecretPrefix } from '../../crds/run-config.ts';
+import { TrainerError } from '../errors.ts';
 
 /** The fields that name the Secrets. */
 export const secretFields = {
@@ -26,14 +27,36 @@ export interface SourceEnvironment {
 
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 
-/** What holds for a source: the keys of its own Secret, which the operator mounts with `prefix`, before those of `pod.env`. */
+/** Where people wrote a variable down. */
+function placeOf(variable: string): string {
+  const found = Object.entries(secretPrefixes).find(([, prefix]) => variable.startsWith(prefix));
+  if (found === undefined) return `spec.pod.env: ${variable}`;
+  const [key, prefix] = found as [keyof typeof secretPrefixes, string];
+  return `${secretFields[key]}: its key ${variable.slice(prefix.length)}`;
+}
+
+/**
+ * A variable's value without the line's end that `kubectl create secret --from-file` leaves; undefined where it is empty or
+ * unset, as in the tools these names come from. Throws InvalidConfiguration for a value that no header can carry: fetch
+ * would tell all of it in its message. The value stands in none of ours.
+ */
+function valueOf(env: NodeJS.ProcessEnv, variable: string): string | undefined {
+  const value = env[variable]?.replace(/[\r\n]+$/, '');
+  if (value === undefined || /^[ -~\u0080-\u00ff]*$/.test(value)) return value || undefined;
+  const message = `${placeOf(variable)} holds a line break or another character that no request can carry: it must be one line of plain text`;
+  throw new TrainerError('InvalidConfiguration', message);
+}
+
+/**
+ * What holds for a source: the keys of its own Secret, which the operator mounts with `prefix`, before those of `pod.env`.
+ * Throws InvalidConfiguration for one that no request can carry.
+ */
 export function sourceEnvironment(env: NodeJS.ProcessEnv, prefix: SecretPrefix): SourceEnvironment {
-  // An empty variable counts as unset, as in the tools these names come from.
   const get = (...names: string[]): string | undefined =>
-    [...names.map((name) => env[`${prefix}${name}`]), ...names.map((name) => env[name])].find(Boolean);
+    valueOf(env, [...names.map((name) => `${prefix}${name}`), ...names].find((name) => valueOf(env, name)) ?? '');
   // Keys belong together: half of a Secret's and half of another's open nothing.
-  const ownKeys = Boolean(env[`${prefix}AWS_ACCESS_KEY_ID`]);
-  const key = (name: string): string | undefined => env[ownKeys ? `${prefix}${name}` : name] || undefined;
+  const ownKeys = valueOf(env, `${prefix}AWS_ACCESS_KEY_ID`) !== undefined;
+  const key = (name: string): string | undefined => valueOf(env, ownKeys ? `${prefix}${name}` : name);
   const endpoint = get('AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL');
   return {
     hub: { endpoint: withoutSlash(get('HF_ENDPOINT') ?? 'https://huggingface.co'), token: get('HF_TOKEN') },

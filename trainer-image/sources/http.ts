@@ -210,20 +210,20 @@ interface Refusal extends Failure {
 }
 
 /**
- * The server's answer, with status 2xx or one of `also`; trouble that passes is waited for and tried again. Throws
- * InvalidConfiguration for an answer that would be the same again, SourceUnavailable when the attempts are used up.
+ * The server's answer, with status 2xx or one of `also`; trouble that passes is waited for and tried again, but for `once`.
+ * Throws InvalidConfiguration for an answer that would be the same again, SourceUnavailable when the attempts are used up.
  */
 export async function request(
   ask: Ask,
   asker: Asker,
-  { headers = {}, also = [] }: { headers?: HeaderMap; also?: number[] } = {},
+  { headers = {}, also = [], once: onlyOnce = false }: { headers?: HeaderMap; also?: number[]; once?: boolean } = {},
 ): Promise<Answer> {
   for (let number = 1; ; number++) {
     const result = await attempt(ask, asker, headers, also);
     if ('response' in result) return result;
     const { why, refused } = result;
     if (refused !== undefined && !passes(refused.status)) throw refusal(asker, ask.url, { why, refused });
-    if (number === attempts) throw unavailable(asker, ask.url, why);
+    if (onlyOnce || number === attempts) throw unavailable(asker, ask.url, why);
     await pauseBefore(asker, ask.url, { number, ...result });
   }
 }

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { checkPush, pushOutput } from '../../../trainer-image/push/push.ts';
+import { checkPush } from '../../../trainer-image/push/push.ts';
 import { fetchSources } from '../../../trainer-image/sources/fetch.ts';
 import { Stopped } from '../../../trainer-image/stages/context.ts';
 import { listen } from '../heard.ts';
 import { newWrites, type HubServer } from '../sources/hub-repositories.ts';
 import { startHub } from '../sources/hub-server.ts';
-import { exportedModel, fence, pushAll, pushingJob, removeVolumes, writeFolder } from './pushing.ts';
+import { exportedModel, pushAll, pushingJob, removeVolumes, writeFolder } from './pushing.ts';
 
 jest.setTimeout(60_000);
 /** The server's honesty: huggingface_hub pushes to it and reads from it in test/e2e/pushed.test.ts. */
@@ -98,6 +98,21 @@ describe('a model that is pushed to the Hub', () => {
   });
 });
 
+describe('a large file that the Hub takes in parts', () => {
+  test.each<[string, Partial<HubServer['writes']>, RegExp]>([
+    ['with a part too few', { told: { '00003': undefined } }, /it asks for 2 parts of 100000 bytes/],
+    ['with a part too many', { told: { '00004': 'http://x' } }, /it asks for 4 parts of 100000 bytes/],
+    ['whose parts have no size', { told: { chunk_size: 'none' } }, /it asks for 3 parts of NaN bytes/],
+    ['whose parts have no ETag', { etag: '' }, /the storage told no ETag of part 1/],
+  ])('is refused %s, as by huggingface_hub', async (_, writes, message) => {
+    Object.assign(hub.writes, writes);
+    const failing = pushAll(pushingJob(main), { env: env() });
+    await expect(failing).rejects.toMatchObject({ reason: 'SourceUnavailable' });
+    await expect(failing).rejects.toThrow(message);
+    expect(hub.writes.commits).toEqual([]);
+  });
+});
+
 describe('a push to the Hub that was cut', () => {
   test('goes on where the wire broke or the server had trouble', async () => {
     hub.writes.failures = [0, 503, 500];
@@ -130,17 +145,11 @@ describe('a push to the Hub that was cut', () => {
   });
 
   test('by a newer trainer, which has taken over, commits nothing', async () => {
-    const fenced = {
-      ...fence,
-      check: () => {
-        throw new Error('taken over');
-      },
+    const check = (): never => {
+      throw new Error('taken over');
     };
-    const run = pushingJob(main);
-    const edge = { env: env() };
-    await checkPush(run, listen(), edge);
-    const push = pushOutput({ run, report: listen(), fence: fenced }, { step: 1, totalSteps: 1 }, edge);
-    await expect(push).rejects.toThrow('taken over');
+    const fence = { generation: 1, check };
+    await expect(pushAll(pushingJob(main), { env: env(), fence })).rejects.toThrow('taken over');
     expect(hub.writes.commits).toEqual([]);
   });
 });
@@ -160,6 +169,12 @@ describe('before training begins it is told', () => {
       'hf://org/tuned',
       { OUTPUT_HF_TOKEN: 'hf_other' },
       /^spec\.output: .*\/api\/repos\/create answered 401 .*\(Invalid username or password\.\): set spec\.output\.secretRef/,
+    ],
+    [
+      'with a token of two lines, which is told nowhere',
+      'hf://org/tuned',
+      { OUTPUT_HF_TOKEN: 'hf_SECRET\nhf_other' },
+      /^spec\.output\.secretRef: its key HF_TOKEN holds a line break(?!.*SECRET)/,
     ],
     [
       'where the token may make no repository and there is none',

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { specSchema, type DPOJobSpecInput } from '../../../crds/dpojob.ts';
+import type { Fence } from '../../../trainer-image/checkpoint/fence.ts';
 import { resolveRun, type Run } from '../../../trainer-image/config.ts';
 import { recordName, recordOf } from '../../../trainer-image/export/owner.ts';
 import { checkPush, pushOutput, type Edge } from '../../../trainer-image/push/push.ts';
@@ -48,13 +49,13 @@ export function writeFolder({ paths, job }: Run, files: typeof exportedModel): v
   for (const [file, content] of Object.entries(files)) writeFileSync(join(paths.output, file), content);
 }
 
-export const fence = { generation: 1, check: (): void => {} };
+export const unfenced: Fence = { generation: 1, check: (): void => {} };
 const at = { step: 9, totalSteps: 9 };
 
 /** Checks and pushes as a run does at its start and its end. */
 export async function pushAll(
   run: Run,
-  { env, heard = listen() }: { env: Edge['env']; heard?: Heard },
+  { env, heard = listen(), fence = unfenced }: { env: Edge['env']; heard?: Heard; fence?: Fence },
 ): Promise<Heard> {
   const edge = { env, pause: (): Promise<void> => Promise.resolve() };
   await checkPush(run, heard, edge);

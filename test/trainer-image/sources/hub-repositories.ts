@@ -49,6 +49,9 @@ export interface Writes {
   visibility: Record<string, string | undefined>;
   /** The next answers to a PUT, before it is taken. */
   failures: number[];
+  /** Headers of a large file's address that are told otherwise, and the ETags of its parts. */
+  told: Record<string, string | undefined>;
+  etag: string | undefined;
 }
 
 export const newWrites = (): Writes => ({
@@ -61,6 +64,8 @@ export const newWrites = (): Writes => ({
   commits: [],
   visibility: {},
   failures: [],
+  told: {},
+  etag: undefined,
 });
 
 /** Also of a branch: "models/org/name@branch". */

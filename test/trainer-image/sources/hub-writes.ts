@@ -66,7 +66,7 @@ function batch({ hub, part, body, response }: Asked): void {
     if (size <= writes.partSize) return { oid, size, actions: { upload: { href: at }, verify } };
     const count = Math.ceil(size / writes.partSize);
     const parts = Array.from({ length: count }, (_, i) => [String(i + 1).padStart(5, '0'), `${at}?part=${i + 1}`]);
-    const header = { chunk_size: String(writes.partSize), ...(Object.fromEntries(parts) as object) };
+    const header = { chunk_size: String(writes.partSize), ...(Object.fromEntries(parts) as object), ...writes.told };
     return { oid, size, actions: { upload: { href: `${endpoint}/complete/${oid}`, header }, verify } };
   });
   json(response, transfers.includes('multipart') ? 200 : 400, { transfer: 'multipart', objects: told });
@@ -164,5 +164,5 @@ export async function takeLarge(
   writes.sent.push(`${oid.slice(0, 4)} ${number ?? 'whole'}`);
   if (number !== undefined) writes.parts.set(`${oid} ${number}`, body);
   else if (digest('sha256', body) === oid) writes.large.set(oid, body);
-  response.writeHead(200, { etag: `"${digest('md5', body)}"` }).end();
+  response.writeHead(200, { etag: writes.etag ?? `"${digest('md5', body)}"` }).end();
 }
