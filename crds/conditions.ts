@@ -19,6 +19,8 @@ export type ConditionType = (typeof conditionTypes)[number];
 export const refusalReasons = {
   NameTaken: 'something else has the name of the Job or ConfigMap',
   JobRefused: 'the API server refuses the Job; spec.pod and spec.resources may be changed while spec.suspend is true',
+  ClaimRefused:
+    'the API server refuses the claim that spec.checkpoint.volume describes: delete the DPOJob and make it with another',
 } as const;
 
 /** Reasons that the operator itself gives for Failed (others are names of exit-codes.ts). */

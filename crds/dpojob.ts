@@ -43,10 +43,17 @@ const modelSchema = z.object({
   source: modelSource.describe(
     'Folder with config.json, safetensors weights and tokenizer.json: pvc://claim/path, hf://org/name@revision, s3://bucket/key or https://host/path',
   ),
-  adapter: modelSource
+  adapter: z
+    .object({
+      source: modelSource.describe(
+        "Folder that PEFT's save_pretrained wrote: adapter_config.json and adapter_model.safetensors",
+      ),
+      secretRef: secretRef.optional(),
+      digest: digest.optional().describe('sha256: of adapter_model.safetensors'),
+    })
     .optional()
     .describe(
-      "Folder of a PEFT adapter for this model (adapter_config.json, adapter_model.safetensors) that training begins with; the reference is its frozen copy, or what sft makes of it. training.lora must have the adapter's own settings",
+      "PEFT adapter for this model that training begins with; the reference is its frozen copy, or what sft makes of it. training.lora must have the adapter's own settings",
     ),
   secretRef: secretRef.optional(),
   digest: digest
@@ -245,6 +252,13 @@ export const statusSchema = z.object({
   trainerStartTime: time.optional().describe('Since when a trainer of the present attempt has run'),
   trainerSeconds: count.optional().describe('Seconds that trainers had in earlier attempts'),
   image: z.string().max(1024).optional().describe('Trainer image of the present attempt'),
+  defaultImage: z
+    .string()
+    .max(1024)
+    .optional()
+    .describe(
+      "The operator's trainer image when the job began: later attempts keep it, unless pod.image names another",
+    ),
   progress: z
     .object({
       stage: z.enum(stages).describe('What the trainer is doing'),

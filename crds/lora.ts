@@ -24,7 +24,7 @@ export const loraSchema = z
 export const outputFormats = ['model', 'adapter'] as const;
 
 interface Fields {
-  model: { adapter?: string | undefined };
+  model: { adapter?: object | undefined };
   training: { lora?: z.output<typeof loraSchema> };
   output: { format: (typeof outputFormats)[number] };
 }

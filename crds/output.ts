@@ -23,6 +23,12 @@ const outputFields = z.object({
 
 export const outputSchema = withRules(outputFields, [
   {
+    field: 'secretRef',
+    cel: "!has(self.secretRef) || !self.source.startsWith('pvc://')",
+    holds: ({ source, secretRef }) => secretRef === undefined || !isClaim(source),
+    message: 'output.secretRef lets in where the model is pushed to: a claim asks for none, leave it out',
+  },
+  {
     field: 'private',
     cel: "!has(self.private) || self.source.startsWith('hf://')",
     holds: ({ source, private: hidden }) => hidden === undefined || source.startsWith('hf://'),
@@ -40,13 +46,20 @@ export const workVolumeSchema = z.object({
       'Claim: a claim of its own; Ephemeral: on the node of its pod, gone with it, so that a restart begins anew',
     ),
   size: withRules(z.string().max(32), [
-    matching(/^[0-9]+([.][0-9]+)?([kMGTP]|[KMGTP]i)?$/, 'must be a size such as 50Gi or 500G'),
+    matching(
+      /^([0-9]*[1-9][0-9]*([.][0-9]+)?|0+[.][0-9]*[1-9][0-9]*)([kMGTP]|[KMGTP]i)?$/,
+      'must be a size above 0 such as 50Gi or 500G',
+    ),
   ])
     .default('50Gi')
     .describe(
       'For checkpoints (with AdamW 12 bytes per trained parameter each, keep + 2 of them), what is fetched, and the exported model',
     ),
-  storageClassName: z.string().min(1).max(253).optional().describe("By default the cluster's default class"),
+  storageClassName: withRules(z.string().min(1).max(253), [
+    matching(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, "must be a storage class's name, such as fast-ssd"),
+  ])
+    .optional()
+    .describe("By default the cluster's default class"),
   accessMode: z
     .enum(['ReadWriteOnce', 'ReadWriteOncePod', 'ReadWriteMany'])
     .default('ReadWriteOnce')

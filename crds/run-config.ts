@@ -40,6 +40,7 @@ export const environment = {
  */
 export const secretPrefixes = {
   model: 'MODEL_',
+  adapter: 'ADAPTER_',
   reference: 'REFERENCE_',
   dataset: 'DATASET_',
   sft: 'SFT_',

@@ -141,7 +141,7 @@ export function resolveRun(job: RunConfig, volumes: string): Run {
   const root = join(volumes, isClaim(source) ? claimOf(source).claim : workClaim(job.name));
   const paths = {
     model: fileOf(spec.model.source),
-    adapter: spec.model.adapter === undefined ? undefined : fileOf(spec.model.adapter),
+    adapter: spec.model.adapter && fileOf(spec.model.adapter.source),
     reference: spec.reference.source === undefined ? undefined : fileOf(spec.reference.source),
     dataset:
       spec.dataset.sources?.map(({ source }) => shownSource(source)).join(', ') ?? dataset(spec.dataset, 'dataset'),
@@ -168,12 +168,12 @@ type Model = 'model' | 'adapter' | 'reference';
 /** The field of each folder of weights that is read. */
 const modelFields: Record<Model, string> = {
   model: 'spec.model.source',
-  adapter: 'spec.model.adapter',
+  adapter: 'spec.model.adapter.source',
   reference: 'spec.reference.source',
 };
 const modelSources = ({ model, reference }: DPOJobSpec): Record<Model, string | undefined> => ({
   model: model.source,
-  adapter: model.adapter,
+  adapter: model.adapter?.source,
   reference: reference.source,
 });
 

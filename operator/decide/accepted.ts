@@ -29,9 +29,9 @@ export function nameTaken(child: string): Refusal {
 /** The API server refuses the child as it is, or has no room for it. */
 export function notMade(child: string, said: string): Refusal {
   const { reason, message = '' } = cause('jobController', said);
-  return reason === 'QuotaExceeded'
-    ? { reason, message }
-    : { reason: 'JobRefused', message: `${refusalReasons.JobRefused}: ${child}: ${said}` };
+  if (reason === 'QuotaExceeded') return { reason, message };
+  const refusal = child.startsWith('PersistentVolumeClaim ') ? 'ClaimRefused' : 'JobRefused';
+  return { reason: refusal, message: `${refusalReasons[refusal]}: ${child}: ${said}` };
 }
 
 /** The status of a job whose child cannot be made. */

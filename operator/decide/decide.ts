@@ -1,5 +1,5 @@
 import { managedByUs } from '../../crds/labels.ts';
-import { trainerImage } from '../desired/trainer-job.ts';
+import { imageStatus } from '../desired/trainer-job.ts';
 import { keptUntilNextAttempt, presentAttempt } from './attempt.ts';
 import { isTrue } from './conditions.ts';
 import { deadlines, progressDeadline } from './deadline.ts';
@@ -58,7 +58,7 @@ function givenUp(observation: Observation, now: string): Decision | undefined {
 function attempt(observation: Observation, now: string): Decision {
   const present = presentAttempt(observation, now);
   const create = observation.jobs.length === 0;
-  const image = create ? { image: trainerImage(observation.job.spec, observation.images) } : {};
+  const image = create ? imageStatus(observation.job, observation.images) : {};
   const looks = [...deadlines(observation, now), lossLeft(observation, now) ?? { left: Infinity }];
   const requeueAfter = Math.min(...looks.map(({ left }) => left));
   return {

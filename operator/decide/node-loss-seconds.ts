@@ -5,7 +5,7 @@ import type { Action, Decision, Observation, ObservedJob } from './observation.t
 import { livePod } from './pods.ts';
 import { nextStatus } from './status.ts';
 import { deleteJobs } from './suspend.ts';
-import { trainerImage } from '../desired/trainer-job.ts';
+import { imageStatus } from '../desired/trainer-job.ts';
 
 /** Whether a Job belongs to an attempt that was given up since its node was lost: nobody waits for it to be gone. */
 const isLost = ({ job }: Observation, child: ObservedJob): boolean =>
@@ -42,7 +42,7 @@ export function moveOn(observation: Observation, now: string): Decision | undefi
     lastFailure,
     attemptStartTime: now,
     restarts: restarts + 1,
-    image: trainerImage(job.spec, images),
+    ...imageStatus(job, images),
   };
   return {
     status,

@@ -19,9 +19,18 @@ export interface TrainerImages {
   gpu: string;
 }
 
-/** The image of a job: its own, else the one for what it trains on. */
-export function trainerImage(spec: DPOJobSpec, images: TrainerImages): string {
-  return spec.pod.image ?? (spec.accelerator.count > 0 ? images.gpu : images.trainer);
+/**
+ * The image of a job: its own, else the one that it began with, else that for what it trains on. A checkpoint belongs to the
+ * trainer that wrote it: an operator that was upgraded meanwhile goes on with the same.
+ */
+export function trainerImage({ spec, status }: Pick<DPOJob, 'spec' | 'status'>, images: TrainerImages): string {
+  return spec.pod.image ?? status?.defaultImage ?? (spec.accelerator.count > 0 ? images.gpu : images.trainer);
+}
+
+/** What status tells of the image of an attempt that is to be made. */
+export function imageStatus(job: Pick<DPOJob, 'spec' | 'status'>, images: TrainerImages) {
+  const image = trainerImage(job, images);
+  return { image, ...(job.spec.pod.image === undefined ? { defaultImage: image } : {}) };
 }
 
 /**
@@ -85,17 +94,18 @@ function podSpec(job: DPOJob, attempt: number, images: TrainerImages): V1PodSpec
       seccompProfile: { type: 'RuntimeDefault' },
       ...spec.pod.securityContext,
     },
-    containers: [container(spec, images, volumeMounts)],
+    containers: [container(job, images, volumeMounts)],
     volumes,
   };
 }
 
-function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1VolumeMount[]): V1Container {
+function container(job: DPOJob, images: TrainerImages, volumeMounts: V1VolumeMount[]): V1Container {
+  const { spec } = job;
   const fieldRef = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const envFrom = [...((spec.pod.envFrom ?? []) as NonNullable<V1Container['envFrom']>), ...secrets(spec)];
   return {
     name: trainerContainer,
-    image: trainerImage(spec, images),
+    image: trainerImage(job, images),
     ...(spec.pod.imagePullPolicy === undefined ? {} : { imagePullPolicy: spec.pod.imagePullPolicy }),
     args: ['--run-config', runConfigPath, '--volumes', volumesPath],
     env: [
@@ -120,12 +130,13 @@ function container(spec: DPOJobSpec, images: TrainerImages, volumeMounts: V1Volu
 function secrets({ dataset, sft, reference, model, output }: DPOJobSpec): NonNullable<V1Container['envFrom']> {
   const refs = {
     model: model.secretRef,
+    adapter: model.adapter?.secretRef,
     reference: reference.secretRef,
     dataset: dataset.secretRef,
     sft: sft?.dataset?.secretRef,
     output: output.secretRef,
   };
-  return (['model', 'reference', 'dataset', 'sft', 'output'] as const).flatMap((key) => {
+  return (['model', 'adapter', 'reference', 'dataset', 'sft', 'output'] as const).flatMap((key) => {
     const name = refs[key]?.name;
     return name === undefined ? [] : [{ prefix: secretPrefixes[key], secretRef: { name } }];
   });

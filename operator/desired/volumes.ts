@@ -20,7 +20,7 @@ function inputs(spec: DPOJobSpec): Claim[] {
   const mixed = spec.dataset.sources?.map(({ source }) => source) ?? [];
   const sources = [
     spec.model.source,
-    spec.model.adapter,
+    spec.model.adapter?.source,
     spec.reference.source,
     spec.dataset.source,
     ...mixed,

@@ -102,7 +102,7 @@ describe('a mistake is told with its field, what stands there and what is allowe
     [
       'a size in words',
       { output: { source: 's3://bucket/key' }, checkpoint: { volume: { size: 'big' } } },
-      'spec.checkpoint.volume.size: must be a size such as 50Gi or 500G',
+      'spec.checkpoint.volume.size: must be a size above 0 such as 50Gi or 500G',
     ],
     [
       'a digest that is cut',

@@ -15,7 +15,7 @@ afterAll(() => place?.close());
 const imageOf = ({ metadata }: Pod): string | undefined =>
   place.kubectl.get<{ spec: { containers: { image: string }[] } }>('pod', metadata.name)?.spec.containers[0]?.image;
 
-test('an upgrade to another trainer image touches no job that runs: it ends without error or restart, and the next attempt has the new image', async () => {
+test('an upgrade to another trainer image touches no job that runs: it ends without error or restart, and a next attempt goes on with the image that wrote its checkpoint', async () => {
   const older = await place.start('older', { TRAINER_IMAGE: 'trainer:old' });
   for (const name of ['through', 'again']) place.apply(name);
   const pods = [await place.pod('through'), await place.pod('again')] as const;
@@ -53,9 +53,12 @@ test('an upgrade to another trainer image touches no job that runs: it ends with
   place.apply('again', { suspend: false });
   await place.until('the next', () => place.jobsOf('again').join() === 'again-2' && place.podsOf('again').length === 1);
   expect([imageOf(place.podsOf('again')[0] as Pod), place.stored('again')?.status?.image]).toEqual([
-    'trainer:new',
-    'trainer:new',
+    'trainer:old',
+    'trainer:old',
   ]);
+  place.apply('after');
+  const first = await place.pod('after');
+  expect(imageOf(first)).toBe('trainer:new');
   expect(newer.log.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([]);
 });
 

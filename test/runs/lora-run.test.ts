@@ -55,7 +55,7 @@ test('an adapter that a run has left is where another begins: SFT goes on from i
     .replace('microBatchTokens: 300', 'microBatchTokens: 300, lora: { rank: 4 }')
     .replace('source: pvc://models/out', 'source: pvc://models/out, format: adapter')
     .replace('name: small', 'name: second')
-    .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: pvc://models/first');
+    .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: { source: pvc://models/first }');
   for (const folder of [calm, disturbed]) {
     expect((await trainer(folder)).code).toBe(0);
     renameSync(join(folder, 'models', 'out'), join(folder, 'models', 'first'));

@@ -16,19 +16,19 @@ test.each(['pvc://models/tiny', 'pvc://models/tiny/', 'pvc://models/link'])(
 
 describe('an adapter that training begins with', () => {
   const job = tinyJob
-    .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: pvc://models/adapter')
+    .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: { source: pvc://models/adapter }')
     .replace('training: {', 'training: { lora: {},');
 
   test('is never written over', () => {
     const { folder } = prepareTiny();
     mkdirSync(join(folder, 'models', 'adapter'));
     expect(() => tinyRun(folder, job.replace('pvc://models/out', 'pvc://models/adapter'))).toThrow(
-      /spec.output.source must not be the folder of spec.model.adapter/,
+      /spec.output.source must not be the folder of spec.model.adapter.source/,
     );
   });
 
   test('must be there', () => {
     const { folder } = prepareTiny();
-    expect(() => tinyRun(folder, job)).toThrow(/spec.model.adapter: pvc:..models.adapter is not there/);
+    expect(() => tinyRun(folder, job)).toThrow(/spec.model.adapter.source: pvc:..models.adapter is not there/);
   });
 });

@@ -4,6 +4,7 @@ import { TrainerError } from '../errors.ts';
 /** The fields that name the Secrets. */
 export const secretFields = {
   model: 'spec.model.secretRef',
+  adapter: 'spec.model.adapter.secretRef',
   reference: 'spec.reference.secretRef',
   dataset: 'spec.dataset.secretRef',
   sft: 'spec.sft.dataset.secretRef',

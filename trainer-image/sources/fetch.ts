@@ -48,9 +48,10 @@ function inputsOf({ spec }: Run['job']): Input[] {
     {
       key: 'adapter',
       type: 'adapter',
-      secretOf: 'model',
+      secretOf: 'adapter',
       field: 'spec.model.adapter',
-      source: model.adapter,
+      source: model.adapter?.source,
+      digest: model.adapter?.digest,
       split: '',
     },
     {

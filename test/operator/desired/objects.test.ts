@@ -5,7 +5,7 @@ import { permanentExitCodes } from '../../../crds/exit-codes.ts';
 import { podSchema } from '../../../crds/pod.ts';
 import { runConfigSchema } from '../../../crds/run-config.ts';
 import { runConfigMap } from '../../../operator/desired/run-config.ts';
-import { trainerImage, trainerJob } from '../../../operator/desired/trainer-job.ts';
+import { imageStatus, trainerImage, trainerJob } from '../../../operator/desired/trainer-job.ts';
 import { podVolumes } from '../../../operator/desired/volumes.ts';
 import { jobsOwnClaim } from '../../../operator/desired/work-claim.ts';
 import { everything } from '../everything.ts';
@@ -52,13 +52,27 @@ describe('objects of an attempt', () => {
     [{ accelerator: { count: 1 } }, 'trainer-gpu:test'],
     [{ accelerator: { count: 1 }, pod: { image: 'mine:1' } }, 'mine:1'],
   ])('the image of %j is %s', (changes, image) => {
-    expect(trainerImage(aJob(changes).spec, images)).toBe(image);
+    expect(trainerImage(aJob(changes), images)).toBe(image);
+  });
+
+  test('an attempt after the operator was upgraded keeps the image that the job began with, unless it names one', () => {
+    const began = (changes = {}) => ({ ...aJob(changes), status: { defaultImage: 'trainer:old' } });
+    expect(trainerImage(began(), images)).toBe('trainer:old');
+    expect(imageStatus(began(), images)).toEqual({ image: 'trainer:old', defaultImage: 'trainer:old' });
+    const own = began({ pod: { image: 'mine:1' } });
+    // One that the job names is not kept when it names it no longer.
+    expect(imageStatus(own, images)).toEqual({ image: 'mine:1' });
+    expect(imageStatus(aJob(), images)).toMatchObject({ defaultImage: trainerImage(aJob(), images) });
   });
 
   test('sources that are not on a claim make no volume, and their Secrets become environment', () => {
     const { spec } = trainerJob(
       aJob({
-        model: { source: 'hf://org/name', adapter: 'pvc://adapters/a', secretRef: { name: 'hub' } },
+        model: {
+          source: 'hf://org/name',
+          adapter: { source: 'pvc://adapters/a', secretRef: { name: 'theirs' } },
+          secretRef: { name: 'hub' },
+        },
         training: { lora: {} },
         reference: { source: 'pvc://judges/large', secretRef: { name: 'mine' } },
         dataset: {
@@ -74,6 +88,7 @@ describe('objects of an attempt', () => {
     // Each under its own prefix, so that no source's credentials are sent to the server of another.
     expect(spec?.containers[0]?.envFrom).toEqual([
       { prefix: 'MODEL_', secretRef: { name: 'hub' } },
+      { prefix: 'ADAPTER_', secretRef: { name: 'theirs' } },
       { prefix: 'REFERENCE_', secretRef: { name: 'mine' } },
       { prefix: 'DATASET_', secretRef: { name: 's3' } },
       { prefix: 'SFT_', secretRef: { name: 'hub' } },

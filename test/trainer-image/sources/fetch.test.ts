@@ -261,7 +261,7 @@ describe('sources of the Hub', () => {
     const files = { 'adapter_config.json': '{}', 'adapter_model.safetensors': 'weights' };
     hub.repositories['models/org/adapter'] = { commit: second, files: { ...model().files, ...files } };
     const run = runOf({
-      model: { source: 'hf://org/tiny', adapter: 'hf://org/adapter' },
+      model: { source: 'hf://org/tiny', adapter: { source: 'hf://org/adapter' } },
       training: { lora: {} },
     });
     const { paths } = await fetchAll(run);
@@ -270,7 +270,10 @@ describe('sources of the Hub', () => {
   });
 
   test('that hold no adapter are told', async () => {
-    const run = runOf({ model: { source: 'hf://org/tiny', adapter: 'hf://org/tiny' }, training: { lora: {} } });
+    const run = runOf({
+      model: { source: 'hf://org/tiny', adapter: { source: 'hf://org/tiny' } },
+      training: { lora: {} },
+    });
     await expect(fetchAll(run)).rejects.toThrow(/spec\.model\.adapter: org\/tiny at 1+ holds no adapter/);
   });
 
