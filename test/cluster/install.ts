@@ -6,8 +6,8 @@ import { fetchMonitoringCrds } from './monitoring-crds.ts';
 
 /**
  * Builds the cluster's programs from pinned Go modules, one after another, where they are not built yet: `kubeall` (etcd,
- * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` also promtool, kwok and s3;
- * with `--node` also helm, Prometheus, promtool, s3 and the Prometheus Operator's CRDs.
+ * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` also promtool, helm, kwok and s3;
+ * with `--node` also promtool, helm, Prometheus, s3 and the Prometheus Operator's CRDs.
  */
 const goMod = readFileSync(join(import.meta.dirname, 'kubeall', 'go.mod'), 'utf8');
 const version =
@@ -80,7 +80,7 @@ export const promtoolPath = (): string => programPath(promtool);
 
 if (process.argv[1] === import.meta.filename) {
   buildProgram(kubeall);
-  if (process.argv.includes('--tools')) [promtool, kwok, s3].forEach(buildProgram);
+  if (process.argv.includes('--tools')) [promtool, helm, kwok, s3].forEach(buildProgram);
   if (process.argv.includes('--node')) {
     [promtool, helm, prometheus, s3].forEach(buildProgram);
     fetchMonitoringCrds();

@@ -2,11 +2,13 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlPlane } from '../cluster/control-plane.ts';
+import { operatorAccount } from '../cluster/operator-account.ts';
 
 /** A running operator: the program itself, as its image starts it. */
 export interface OperatorProcess {
   /** Its log, an object a line. */
   log: Record<string, unknown>[];
+  metricsPort: number;
   metrics(): Promise<string>;
   ready(): Promise<boolean>;
   leads(): Promise<boolean>;
@@ -14,7 +16,10 @@ export interface OperatorProcess {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts an operator against a control plane, with its own ports; resolves when it listens. */
+/**
+ * Starts an operator against a control plane, with its own ports and the rights that the chart gives it; resolves when it
+ * listens.
+ */
 export async function startOperator(
   plane: ControlPlane,
   name: string,
@@ -24,7 +29,7 @@ export async function startOperator(
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       ...process.env,
-      KUBECONFIG: plane.kubeconfig,
+      KUBECONFIG: operatorAccount(plane),
       TRAINER_IMAGE: 'trainer:test',
       POD_NAME: name,
       METRICS_PORT: '0',
@@ -40,6 +45,7 @@ export async function startOperator(
   process.once('exit', () => child.kill('SIGKILL'));
   return {
     log,
+    metricsPort: Number(ports['metricsPort']),
     metrics,
     ready: async () => (await get(ports['healthPort'], '/readyz')).ok,
     leads: async () => (await metrics()).includes('leader_election_master_status{name="dpo-operator"} 1'),
