@@ -2,18 +2,26 @@ import { z } from 'zod';
 import type { TrainerImages } from './desired/trainer-job.ts';
 
 const port = z.coerce.number().int().min(0).max(65_535);
-const environmentSchema = z.object({
-  TRAINER_IMAGE: z.string().min(1),
-  TRAINER_GPU_IMAGE: z.string().min(1).optional(),
-  /** Comma-separated; empty or absent: all namespaces. */
-  WATCH_NAMESPACES: z.string().default(''),
-  /** Of the operator's own pod: where the lease is, and who holds it. */
-  POD_NAMESPACE: z.string().min(1).default('default'),
-  POD_NAME: z.string().min(1).default('dpo-operator'),
-  METRICS_PORT: port.default(8080),
-  HEALTH_PORT: port.default(8081),
-  LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
-});
+const environmentSchema = z
+  .object({
+    TRAINER_IMAGE: z.string().min(1),
+    TRAINER_GPU_IMAGE: z.string().min(1).optional(),
+    /** Comma-separated; empty or absent: all namespaces. */
+    WATCH_NAMESPACES: z.string().default(''),
+    /** Of the operator's own pod: where the lease is, and who holds it. */
+    POD_NAMESPACE: z.string().min(1).default('default'),
+    POD_NAME: z.string().min(1).default('dpo-operator'),
+    METRICS_PORT: port.default(8080),
+    /** Folder of tls.crt and tls.key: metrics over HTTPS. */
+    METRICS_CERTIFICATE: z.string().min(1).optional(),
+    METRICS_AUTHENTICATION: z.enum(['none', 'token']).default('none'),
+    HEALTH_PORT: port.default(8081),
+    LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+  })
+  .refine((given) => given.METRICS_AUTHENTICATION === 'none' || given.METRICS_CERTIFICATE !== undefined, {
+    path: ['METRICS_AUTHENTICATION'],
+    message: 'token needs METRICS_CERTIFICATE: a token must not go over HTTP',
+  });
 
 export interface OperatorConfig {
   readonly images: TrainerImages;
@@ -21,6 +29,7 @@ export interface OperatorConfig {
   readonly namespace: string;
   readonly identity: string;
   readonly metricsPort: number;
+  readonly metrics: { readonly certificate: string | undefined; readonly authentication: 'none' | 'token' };
   readonly healthPort: number;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 }
@@ -39,6 +48,7 @@ export function readConfig(environment: Record<string, string | undefined>): Ope
     namespace: data.POD_NAMESPACE,
     identity: data.POD_NAME,
     metricsPort: data.METRICS_PORT,
+    metrics: { certificate: data.METRICS_CERTIFICATE, authentication: data.METRICS_AUTHENTICATION },
     healthPort: data.HEALTH_PORT,
     logLevel: data.LOG_LEVEL,
   });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Registry } from 'prom-client';
 import type { Logger } from 'winston';
+import type { Cluster } from './cluster/cluster.ts';
 import { loadKubeConfig } from './cluster/kube-config.ts';
 import { RestCluster } from './cluster/rest-cluster.ts';
 import { readConfig, type OperatorConfig } from './config.ts';
@@ -12,7 +13,8 @@ import { Recorder } from './loop/recorder.ts';
 import { ControllerMetrics } from './serve/controller-metrics.ts';
 import { isStale, isStuck } from './serve/health.ts';
 import { registerJobMetrics } from './serve/job-metrics.ts';
-import { serve, type Listening } from './serve/server.ts';
+import { serve, type Listening, type Protection } from './serve/server.ts';
+import { TokenReviewer } from './serve/token-reviewer.ts';
 import { ClusterWorld, Stores } from './world.ts';
 
 /** Name of the Lease, one per namespace that an operator is installed in. */
@@ -40,10 +42,9 @@ async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Pr
     () => stores.dpojobs.all(),
     () => leads,
   );
-  const servers = await listen(config, registry, {
-    ready: () => ready && !isStale(metrics.watchAges()),
-    alive: () => !isStuck(metrics.watchAges()),
-  });
+  const health = { ready: () => ready && !isStale(metrics.watchAges()), alive: () => !isStuck(metrics.watchAges()) };
+  // A standby asks too whose a token is: that is no write, and needs no lease.
+  const servers = await listen(config, { registry, cluster: open, warn }, health);
   log.info('started', { metricsPort: servers[0]?.port, healthPort: servers[1]?.port, identity });
 
   const watching = controller.watch(signal);
@@ -91,8 +92,17 @@ interface Health {
   ready(): boolean;
   alive(): boolean;
 }
+interface Served {
+  registry: Registry;
+  cluster: Pick<Cluster, 'create'>;
+  warn: (message: string) => void;
+}
 
-function listen(config: OperatorConfig, registry: Registry, health: Health): Promise<Listening[]> {
+function listen(
+  { metricsPort, healthPort, metrics: { certificate, authentication } }: OperatorConfig,
+  { registry, cluster, warn }: Served,
+  health: Health,
+): Promise<Listening[]> {
   const told = (well: boolean, else_: string): { status: number; body: string } =>
     well ? { status: 200, body: 'ok\n' } : { status: 503, body: `${else_}\n` };
   const metrics = async (): Promise<{ status: number; body: string; type: string }> => ({
@@ -100,9 +110,12 @@ function listen(config: OperatorConfig, registry: Registry, health: Health): Pro
     body: await registry.metrics(),
     type: registry.contentType,
   });
+  const reviewer = authentication === 'token' ? new TokenReviewer(cluster) : undefined;
+  const admits = reviewer && ((...asked: Parameters<TokenReviewer['admits']>) => reviewer.admits(...asked));
+  const protection: Protection = { certificate, admits, warn };
   return Promise.all([
-    serve(config.metricsPort, { '/metrics': metrics }),
-    serve(config.healthPort, {
+    serve(metricsPort, { '/metrics': metrics }, protection),
+    serve(healthPort, {
       '/healthz': async () => told(health.alive(), 'a watch is dead although the API server answers'),
       '/readyz': async () => told(health.ready(), 'the watches have not caught up yet, or have been silent for long'),
     }),

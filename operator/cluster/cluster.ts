@@ -46,7 +46,8 @@ export interface Cluster {
   ): AsyncGenerator<Change, void>;
   /** The object, or undefined when it is not there. */
   get(resource: Resource, namespace: string, name: string, signal?: AbortSignal): Promise<Stored | undefined>;
-  create(resource: Resource, namespace: string, object: object, signal?: AbortSignal): Promise<Stored>;
+  /** Without a namespace: of a kind that has none. */
+  create(resource: Resource, namespace: string | undefined, object: object, signal?: AbortSignal): Promise<Stored>;
   /** Replaces the object if its `metadata.resourceVersion` is still the stored one. */
   replace(resource: Resource, object: Stored, signal?: AbortSignal): Promise<Stored>;
   /** Server-side apply of the status subresource. */

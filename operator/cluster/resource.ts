@@ -15,6 +15,8 @@ export const resources = {
   claims: { root: '/api/v1', plural: 'persistentvolumeclaims' },
   events: { root: '/api/v1', plural: 'events' },
   leases: { root: '/apis/coordination.k8s.io/v1', plural: 'leases' },
+  tokenReviews: { root: '/apis/authentication.k8s.io/v1', plural: 'tokenreviews' },
+  accessReviews: { root: '/apis/authorization.k8s.io/v1', plural: 'subjectaccessreviews' },
 } as const satisfies Record<string, Resource>;
 
 /** The path of a list (all namespaces without one), of an object, or of its subresource. */

@@ -111,7 +111,7 @@ export class RestCluster implements Cluster {
     }
   }
 
-  create(resource: Resource, namespace: string, object: object, signal?: AbortSignal): Promise<Stored> {
+  create(resource: Resource, namespace: string | undefined, object: object, signal?: AbortSignal): Promise<Stored> {
     return this.#json({ method: 'POST', path: pathOf(resource, namespace), body: object, signal });
   }
 
