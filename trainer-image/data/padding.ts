@@ -11,8 +11,8 @@ export interface Shape {
 
 /** What tells the rows of a padded layout from its padding. */
 export interface Padding extends Shape {
-  /** Position of each row in its own sequence; -1: padding, which nobody sees. */
-  places: Int32Array;
+  /** Position of each row in its own sequence; -1: padding, which nobody sees. A GPU compares whole numbers on the host alone. */
+  places: Float32Array;
   /** Length of the longest sequence that each row takes part in. */
   lengths: Int32Array;
 }
@@ -58,6 +58,6 @@ export function padLayout(layout: Layout, lengths: Int32Array, roundedUp: (lengt
     positions: spread(layout.positions, 0),
     segments: layout.segments,
     heads: layout.heads.map(moved),
-    padding: { ...shape, places: spread(layout.positions, -1), lengths: spread(lengths, 1) },
+    padding: { ...shape, places: Float32Array.from(spread(layout.positions, -1)), lengths: spread(lengths, 1) },
   };
 }

@@ -16,28 +16,28 @@ function partsOf({ prompt, answers, answer }: Shape): number[] {
 function bias(shape: Shape, places: Tensor, window: number | undefined): Tensor {
   const rows = rowsOfGroup(shape);
   const parts = partsOf(shape);
-  const integers = (values: number[], of: number[]): Tensor => ops.reshape(constant(values, [rows], 'int32'), of);
+  const numbers = (values: number[], of: number[]): Tensor => ops.reshape(constant(values, [rows], 'float32'), of);
   const [query, key] = [
     ops.reshape(places, [shape.groups, 1, rows, 1]),
     ops.reshape(places, [shape.groups, 1, 1, rows]),
   ];
   const hide = (visible: Tensor, from: Tensor): Tensor => ops.where(visible, from, ops.scalar(-1e9));
-  const shift = (by: number): Tensor => ops.add(key, constant([by], [1], 'int32'));
+  const shift = (by: number): Tensor => ops.add(key, constant([by], [1], 'float32'));
   // The prompt counts as a part behind all others too: everyone sees it.
   const [asker, seen] = [
-    integers(parts, [rows, 1]),
-    integers(
+    numbers(parts, [rows, 1]),
+    numbers(
       parts.map((part) => part || shape.answers),
       [1, rows],
     ),
   ];
   const apart = hide(
-    ops.greaterEqual(asker, integers(parts, [1, rows])),
+    ops.greaterEqual(asker, numbers(parts, [1, rows])),
     hide(ops.greaterEqual(seen, asker), ops.scalar(0)),
   );
   const causal = hide(ops.greaterEqual(query, key), apart);
   const within = window === undefined ? causal : hide(ops.greaterEqual(shift(window - 1), query), causal);
-  return hide(ops.greaterEqual(key, constant([0], [1], 'int32')), within);
+  return hide(ops.greaterEqual(key, constant([0], [1], 'float32')), within);
 }
 
 /**
