@@ -42,8 +42,10 @@ export function occupiedBy(
 ): string | undefined {
   const found = names.find((name) => modelFile.test(name));
   const owner = ownerOf(record);
-  // Who applies a manifest again after deleting the job, under the same name, means to replace what it made.
-  const own = owner?.uid === job.uid || (owner?.namespace === job.namespace && owner.name === job.name);
+  // Who applies a manifest again after deleting the job, under the same name, means to replace what it made. Not in a bucket:
+  // another cluster may have a job of that name, and its model would be lost; a claim is of one cluster, the Hub keeps it.
+  const anew = owner?.namespace === job.namespace && owner.name === job.name && !source.startsWith('s3://');
+  const own = owner?.uid === job.uid || anew;
   if (found === undefined || own) return undefined;
   const advice = 'name another path in spec.output.source, or remove what is there';
   if (owner === undefined)
@@ -68,7 +70,7 @@ export function checkOwner({ source, folder }: OutputFolder, job: Owner): void {
 
 /**
  * Makes the folder the job's before anything is put into it, so that an export that was interrupted goes on. `mayCommit` as
- * for exportModel. Throws InvalidConfiguration when it has got another owner meanwhile, DiskFull.
+ * for exportModel. Throws InvalidConfiguration when a job of another name has taken it meanwhile, DiskFull.
  */
 export function takeOutput(output: OutputFolder, job: Owner, mayCommit: () => void): void {
   checkOwner(output, job);

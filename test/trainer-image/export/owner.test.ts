@@ -34,6 +34,13 @@ describe('a job must not write to an output', () => {
     );
   });
 
+  test("in a bucket that holds the model of a job of its name with another UID: it may be another cluster's", () => {
+    const there = recordOf({ ...own, uid: 'uid-2' });
+    expect(occupiedBy('s3://bucket/out', { names: ['config.json'], record: there }, own)).toMatch(
+      /^spec.output.source: s3:\/\/bucket\/out holds the model of the DPOJob /,
+    );
+  });
+
   test.each([
     'config.json',
     'model.safetensors',
