@@ -1,7 +1,7 @@
 import type { V1ConfigMap, V1Job, V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobStatus } from '../crds/dpojob.ts';
 import { isInvalid, isRefused } from './cluster/errors.ts';
-import { nameTaken, notMade, refused, type Refusal } from './decide/accepted.ts';
+import { nameTaken, notMade, refused, retrySeconds, type Refusal } from './decide/accepted.ts';
 import { started } from './decide/attempt.ts';
 import { decide } from './decide/decide.ts';
 import type { Action, Decision, Event, Observation } from './decide/observation.ts';
@@ -34,9 +34,6 @@ export interface World {
   untilFigures(uid: string): number;
 }
 
-/** Seconds after which a child that could not be made is tried again: nothing tells when its name or the quota is free. */
-const retrySeconds = (refusal: Refusal): number => (refusal.reason === 'NameTaken' ? 5 : 30);
-
 /** One look at one DPOJob: observe → decide → report → act. Answers when to look again, in seconds. */
 export async function reconcile(world: World, namespace: string, name: string): Promise<number | undefined> {
   const observation = await world.observe(namespace, name);
@@ -53,7 +50,7 @@ export async function reconcile(world: World, namespace: string, name: string): 
     if (refusal !== undefined) {
       const events: Event[] = [{ type: 'Warning', ...refusal }];
       await report(world, job, { status: refused(job, refusal, world.now()), events });
-      return earliest(requeueAfter, retrySeconds(refusal));
+      return earliest(requeueAfter, retrySeconds(job, refusal, world.now()));
     }
   }
   return earliest(requeueAfter, wait, observation.clueAfter);

@@ -4,7 +4,7 @@ import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
 import { cause } from './cause.ts';
 import { storedCondition } from './conditions.ts';
 import type { Statement } from './conditions.ts';
-import type { Observation } from './observation.ts';
+import { secondsBetween, type Observation } from './observation.ts';
 
 /** Whether the specification can be run. What refused it stays said until the attempt's Job is there. */
 export function accepted({ job, jobs }: Observation): Statement {
@@ -32,6 +32,22 @@ export function notMade(child: string, said: string): Refusal {
   if (reason === 'QuotaExceeded') return { reason, message };
   const refusal = child.startsWith('PersistentVolumeClaim ') ? 'ClaimRefused' : 'JobRefused';
   return { reason: refusal, message: `${refusalReasons[refusal]}: ${child}: ${said}` };
+}
+
+/** Seconds to the first and longest to the next attempt to make a child: nothing tells when a name or a quota is free. */
+const retries = {
+  NameTaken: [5, 30],
+  QuotaExceeded: [30, 300],
+  JobRefused: [30, 300],
+  ClaimRefused: [30, 300],
+} as const satisfies Record<Refusal['reason'], readonly [number, number]>;
+
+/** Seconds after which a child that could not be made is tried again: as long as it has been so, within bounds. */
+export function retrySeconds(job: DPOJob, { reason }: Refusal, now: string): number {
+  const [first, longest] = retries[reason];
+  const before = storedCondition(job, 'Accepted');
+  const since = before?.status === 'False' ? secondsBetween(before.lastTransitionTime, now) : 0;
+  return Math.min(longest, Math.max(first, since));
 }
 
 /** The status of a job whose child cannot be made. */

@@ -84,7 +84,9 @@ function awaitsPod({ pods }: Observation, { lastTransitionTime }: JobCondition, 
 
 /** What is said when the budget of failures is spent: the last of them. */
 function gaveUp(last: DPOJobStatus['lastFailure'], backoffLimit: number): string | undefined {
-  return last && `gave up after backoffLimit (${backoffLimit}); the last failure: ${last.reason}: ${last.message}`;
+  return (
+    last && `gave up after backoffLimit (${backoffLimit}); the last failure: ${last.reason}: ${last.message ?? ''}`
+  );
 }
 
 /** A permanent exit code gives its own name; a spent budget keeps the Job's. */

@@ -15,6 +15,8 @@ interface Known {
   asked: number;
   /** When the next question may be, seconds of the clock. */
   nextAt: number;
+  /** Whether `nextAt` is a place among the questions of all. */
+  placed: boolean;
 }
 
 interface RawEvent extends Stored {
@@ -49,10 +51,13 @@ export class Clues {
     }
     const before = this.#known.get(uid);
     const known =
-      before?.about === about.uid ? before : { about: about.uid, asked: 0, nextAt: this.#clock() + firstAsk };
+      before?.about === about.uid
+        ? before
+        : { about: about.uid, asked: 0, nextAt: this.#clock() + firstAsk, placed: false };
     this.#known.set(uid, known);
-    if (known.nextAt <= this.#clock() && this.#mayAsk()) {
+    if (this.#mayAsk(known)) {
       known.nextAt = this.#clock() + Math.min(longestWait, firstAsk * 2 ** ++known.asked);
+      known.placed = false;
       const found = await this.#ask(namespace, about).catch(() => known.clue);
       if (found !== undefined) known.clue = found;
     }
@@ -63,11 +68,15 @@ export class Clues {
     this.#known.delete(uid);
   }
 
-  #mayAsk(): boolean {
+  /** Whether it is this one's turn. One whose time has come takes a place among the others, and waits for that alone. */
+  #mayAsk(known: Known): boolean {
     const now = this.#clock();
-    if (this.#free > now) return false;
-    this.#free = now + 1 / asksPerSecond;
-    return true;
+    if (known.nextAt <= now && !known.placed) {
+      known.nextAt = Math.max(now, this.#free);
+      known.placed = true;
+      this.#free = known.nextAt + 1 / asksPerSecond;
+    }
+    return known.nextAt <= now;
   }
 
   async #ask(namespace: string, { uid, since }: ClueAbout): Promise<Clue | undefined> {

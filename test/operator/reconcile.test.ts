@@ -85,6 +85,12 @@ describe('a Job that the API server refuses', () => {
     const message = expect.stringContaining(refusal.message);
     expect(conditionOf(world.job.status ?? {}, 'Accepted')).toMatchObject({ status: 'False', reason, message });
     expect(world.job.status).toMatchObject({ state: 'Pending', reason, message });
+    const waits: (number | undefined)[] = [];
+    for (const seconds of [60, 120, 240, 480, 780]) {
+      world.clock = after(seconds);
+      waits.push(await look(world));
+    }
+    expect(waits).toEqual([60, 120, 240, 300, 300]);
     world.refusal = undefined;
     await look(world);
     world.seen = { jobs: [aChild(1)] };

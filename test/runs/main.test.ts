@@ -28,11 +28,13 @@ describe('the trainer', () => {
   test('goes on answering during a step: its health is told many times between two heartbeats', async () => {
     const folder = prepareLongStep();
     const answers = new Map<number, number>();
+    let memoryBytes = 0;
     const askOn = async (address: string): Promise<void> => {
       for (;;) {
         const before = await progressAt(address);
         const healthy = (await fetch(`${address}/healthz`)).ok;
         const after = await progressAt(address);
+        memoryBytes = before?.memoryBytes ?? memoryBytes;
         if (!healthy || before === undefined || before.stage === 'Loading') continue;
         if (before.heartbeat !== after?.heartbeat) continue;
         answers.set(before.heartbeat, (answers.get(before.heartbeat) ?? 0) + 1);
@@ -44,6 +46,8 @@ describe('the trainer', () => {
       whenServing((address) => void askOn(address).catch(() => {})),
     );
     expect(ended.code).toBe(0);
+    // TensorFlow alone takes more; what a killed trainer last told says what it was killed for.
+    expect(memoryBytes).toBeGreaterThan(100 * 2 ** 20);
     // A thread that computes answers after its step, when the next heartbeat is there already: once at most.
     expect([...answers.values()].filter((count) => count >= 10).length).toBeGreaterThanOrEqual(2);
   }, 120_000);

@@ -93,4 +93,6 @@ test('many that are stuck ask twice a second in all', async () => {
   for (told.now = 5; told.now < 10; told.now += 0.1) await round();
   expect(told.asked.length).toBeLessThanOrEqual(11);
   expect(told.asked.length).toBeGreaterThanOrEqual(9);
+  // The last of them waits for its turn, not to be told each second that it is not yet.
+  expect((await told.of('job-49', after(0), 'job-49')).clueAfter).toBeGreaterThan(15);
 });
