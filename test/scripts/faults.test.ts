@@ -18,6 +18,6 @@ describe('the faults that `npm run faults` puts in', () => {
   ])('are at least 20 in %s', (_program, holds, folders) => {
     const own = faults.filter(holds);
     expect(own.length).toBeGreaterThanOrEqual(20);
-    expect([...new Set(own.map(({ file }) => file.split('/')[0] ?? ''))].toSorted()).toEqual(folders);
+    expect(own.map(({ file }) => file.split('/')[0])).toEqual(expect.arrayContaining(folders));
   });
 });
