@@ -13,7 +13,11 @@ describe('the faults that `npm run faults` puts in', () => {
   });
 
   test.each<[string, (fault: Fault) => boolean, string[]]>([
-    ['the trainer', ({ program }) => program === undefined, ['checkpoint', 'data', 'loss', 'model', 'train.ts']],
+    [
+      'the trainer',
+      ({ program }) => program === undefined,
+      ['checkpoint', 'data', 'loss', 'model', 'stages', 'train.ts'],
+    ],
     ['the operator', ({ program }) => program === 'operator', ['decide', 'loop']],
   ])('are at least 20 in %s', (_program, holds, folders) => {
     const own = faults.filter(holds);
