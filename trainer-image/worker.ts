@@ -65,7 +65,11 @@ function createReporter(): Reporter {
     progress = { ...progress, warnings };
     post({ kind: 'warning', reason, message });
   };
+  const heed = (): void => {
+    if (Atomics.load(flag, 0) !== 0) throw new Stopped('stopped on request');
+  };
   return {
+    heed,
     beat: (part: ProgressPart = {}) => {
       const metrics = { ...progress.metrics, ...finite(part.metrics ?? {}) };
       const time = new Date().toISOString();
@@ -85,7 +89,7 @@ function createReporter(): Reporter {
       saveSeconds = 0;
       if (short !== undefined) warn('GracePeriodShort', short);
       post({ kind: 'progress', progress });
-      if (Atomics.load(flag, 0) !== 0) throw new Stopped('stopped on request');
+      heed();
     },
     observe: (work) => {
       if (work.kind === 'checkpoint') saveSeconds += work.seconds;

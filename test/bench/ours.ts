@@ -83,6 +83,7 @@ const report: Reporter = {
     if (part.stage === 'Evaluating' && part.metrics !== undefined) evaluated(part);
     restart();
   },
+  heed: () => {},
   observe: () => {},
   warn: (reason, message) => console.error(`${reason}: ${message}`),
   info: (message) => console.error(message),

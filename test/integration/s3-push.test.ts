@@ -8,7 +8,7 @@ import { Stopped } from '../../trainer-image/stages/context.ts';
 import { s3Keys, startS3 } from '../cluster/s3.ts';
 import { listen } from '../trainer-image/heard.ts';
 import { exportedModel, pushAll, pushingJob, removeVolumes, writeFolder } from '../trainer-image/push/pushing.ts';
-import { startProxy, type Proxy } from './s3-proxy.ts';
+import { lateSeconds, startProxy, type Proxy } from './s3-proxy.ts';
 
 jest.setTimeout(60_000);
 /** A real S3 server, which checks every request's signature; each test has a prefix. */
@@ -28,7 +28,7 @@ let source: string;
 beforeEach(() => {
   number++;
   source = `s3://bucket/models/my model ${number}`;
-  Object.assign(proxy, { asked: [], fails: () => undefined, loses: () => false });
+  Object.assign(proxy, { asked: [], fails: () => undefined, mistreats: () => undefined });
 });
 
 const env = (more: NodeJS.ProcessEnv = {}): { env: NodeJS.ProcessEnv } => ({
@@ -55,6 +55,8 @@ const uploadsLeft = async (): Promise<string[]> => {
   const text = await (await client.fetch(`${server.endpoint}/bucket?uploads=`)).text();
   return [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = '']) => key);
 };
+/** Of an upload in parts. */
+const isEnd = (asked: string): boolean => asked.startsWith('POST') && asked.includes('uploadId');
 /** "PUT model.safetensors", in the order they were done. */
 const writes = (): string[] =>
   proxy.asked
@@ -136,11 +138,30 @@ describe('a push to S3', () => {
 
   test('whose last answer was lost finds that the upload is done', async () => {
     let lost = 0;
-    proxy.loses = (asked) => asked.startsWith('POST') && asked.includes('uploadId') && lost++ === 0;
+    proxy.mistreats = (asked) => (isEnd(asked) && lost++ === 0 ? 'lost' : undefined);
     await pushAll(pushingJob({ source }, { files }), env());
     expect(lost).toBe(2);
     expect((await textOf('model.safetensors')) === String(large)).toBe(true);
     expect(await textOf('config.json')).toBe(exportedModel['config.json']);
+  });
+
+  test('whose last answer takes long, as long as something comes, is waited for', async () => {
+    proxy.mistreats = (asked) => (isEnd(asked) ? 'late' : undefined);
+    await pushAll(pushingJob({ source }, { files }), { ...env(), patience: lateSeconds / 2 });
+    expect(proxy.asked.filter(isEnd)).toHaveLength(1);
+    expect((await textOf('model.safetensors')) === String(large)).toBe(true);
+  });
+
+  test.each<[string, 'fails' | 'mistreats', unknown, number]>([
+    ['is done, is not sent again', 'mistreats', 'cut', 1],
+    ['is not done, is ended again', 'fails', 200, 1],
+  ])('whose last answer breaks off while the upload %s', async (_, how, what, ends) => {
+    let broken = 0;
+    Object.assign(proxy, { [how]: (asked: string) => (isEnd(asked) && broken++ === 0 ? what : undefined) });
+    await pushAll(pushingJob({ source }, { files }), env());
+    expect([broken > 0, proxy.asked.filter(isEnd).length]).toEqual([true, ends]);
+    expect(proxy.asked.filter((asked) => asked.includes('partNumber'))).toHaveLength(3);
+    expect((await textOf('model.safetensors')) === String(large)).toBe(true);
   });
 
   test.each<[string, number, string, RegExp]>([

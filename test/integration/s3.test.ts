@@ -37,7 +37,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => server.stop());
 
-const report: Reporter = { beat: () => {}, observe: () => {}, warn: () => {}, info: () => {} };
+const report: Reporter = { beat: () => {}, heed: () => {}, observe: () => {}, warn: () => {}, info: () => {} };
 const volumes = mkdtempSync(join(tmpdir(), 's3-'));
 
 function runOf(changes: Partial<DPOJobSpecInput>, uid = 'uid'): Run {

@@ -8,14 +8,18 @@ export interface Heard extends Reporter {
 }
 
 export function listen(stopAt = Infinity): Heard {
+  const heed = (): void => {
+    if (heard.beats.length >= stopAt) throw new Stopped('stopped on request');
+  };
   const heard: Heard = {
     beats: [],
     warnings: [],
     infos: [],
     beat: (part = {}) => {
       heard.beats.push(part);
-      if (heard.beats.length >= stopAt) throw new Stopped('stopped on request');
+      heed();
     },
+    heed,
     observe: () => {},
     warn: (reason, message) => void heard.warnings.push([reason, message]),
     info: (message) => void heard.infos.push(message),

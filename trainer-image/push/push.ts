@@ -25,10 +25,11 @@ const kinds = {
 export interface Edge {
   env: NodeJS.ProcessEnv;
   pause?: Asker['pause'];
+  patience?: Asker['patience'];
 }
 
 /** Undefined where the output is on a claim. */
-function targetOf({ job }: Run, report: Reporter, { env, pause }: Edge): Target | undefined {
+function targetOf({ job }: Run, report: Reporter, { env, pause, patience }: Edge): Target | undefined {
   const kind = kinds[job.spec.output.source.split('://')[0] as keyof typeof kinds] as (typeof kinds)['hf'] | undefined;
   const beat = (): void => report.beat();
   const asker = {
@@ -38,6 +39,8 @@ function targetOf({ job }: Run, report: Reporter, { env, pause }: Edge): Target 
     writes: true,
     job: job.uid,
     beat,
+    heed: () => report.heed(),
+    patience,
     tell: (message: string) => report.info(message),
     pause: pause ?? ((seconds: number) => waitBeating(seconds, beat)),
   };

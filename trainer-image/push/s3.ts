@@ -4,7 +4,18 @@ import { TrainerError } from '../errors.ts';
 import { exportedFiles } from '../export/export.ts';
 import { recordName, type Owner } from '../export/owner.ts';
 import type { SourceEnvironment } from '../sources/environment.ts';
-import { getText, request, unavailable, type Ask, type Asker } from '../sources/http.ts';
+import {
+  attempts,
+  getText,
+  heed,
+  pauseBefore,
+  readText,
+  request,
+  unavailable,
+  wireError,
+  type Ask,
+  type Asker,
+} from '../sources/http.ts';
 import { bucketUrl, createSigner, encode, encodePath, listAll, parseS3, textOf, type Signer } from '../sources/s3.ts';
 import { checkOccupied, piecesOf, type PushedFile, type Pushing, type Target } from './target.ts';
 
@@ -131,15 +142,15 @@ export class S3Target implements Target {
     try {
       const etags: string[] = [];
       for (const body of piecesOf(path, Math.max(leastPart, Math.ceil(size / mostParts)))) {
+        // What takes long must not end over the model of a trainer that has begun meanwhile.
+        mayCommit();
         const query = `?partNumber=${etags.length + 1}&uploadId=${encode(upload)}`;
         const response = await this.#ask(name, { method: 'PUT', body, query });
         await response.body?.cancel();
         etags.push(response.headers.get('etag') ?? '');
         onBytes(body.length);
-        // What takes long must not end over the model of a trainer that has begun meanwhile.
-        mayCommit();
       }
-      await this.#complete(name, upload, { etags, sha256 });
+      await this.#complete({ name, sha256 }, upload, { etags, mayCommit });
     } catch (error) {
       // Parts that are left behind cost their owner money, and nothing shows them.
       await this.#abandon(name, upload, true).catch(() => {});
@@ -148,23 +159,45 @@ export class S3Target implements Target {
   }
 
   async #begin(name: string, headers: Record<string, string>): Promise<string> {
-    const response = await this.#ask(name, { method: 'POST', query: '?uploads', headers });
-    return textOf(await response.text(), 'UploadId') ?? '';
+    const ask = this.#sign(this.#url(name, '?uploads'), { method: 'POST' });
+    const text = await getText({ ...ask, headers: (given) => ask.headers({ ...given, ...headers }) }, this.#asker);
+    return textOf(text, 'UploadId') ?? '';
   }
 
-  async #complete(name: string, upload: string, { etags, sha256 }: { etags: string[]; sha256: string }): Promise<void> {
+  async #complete(
+    { name, sha256 }: Pick<PushedFile, 'name' | 'sha256'>,
+    upload: string,
+    { etags, mayCommit }: { etags: string[]; mayCommit: () => void },
+  ): Promise<void> {
     const part = (etag: string, i: number): string =>
       `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag.replaceAll('"', '&quot;')}</ETag></Part>`;
     const body = `<CompleteMultipartUpload>${etags.map(part).join('')}</CompleteMultipartUpload>`;
-    const query = `?uploadId=${encode(upload)}`;
-    const response = await this.#ask(name, { method: 'POST', query, body, also: [404] });
-    // The status comes before the parts are put together: a failure is told in the body.
-    const text = await response.text();
-    if (response.ok && !text.includes('<Error>')) return;
-    // An answer that was lost, and the upload is done: its number is gone.
-    const { headers } = await this.#ask(name, { method: 'HEAD', also: absent });
-    if (headers.get(digestKey) === sha256) return;
-    throw unavailable(this.#asker, this.#url(name), textOf(text, 'Message') ?? 'the parts were not put together');
+    const ask = this.#sign(this.#url(name, `?uploadId=${encode(upload)}`), { method: 'POST', body });
+    for (let number = 1; ; number++) {
+      mayCommit();
+      const { why, gone } = await this.#endOf(ask);
+      if (why === undefined) return;
+      // An answer that was lost, and the upload is done: its number is gone.
+      const { headers } = await this.#ask(name, { method: 'HEAD', also: absent });
+      if (headers.get(digestKey) === sha256) return;
+      if (gone || number === attempts) throw unavailable(this.#asker, ask.url, why);
+      await pauseBefore(this.#asker, ask.url, { number, why });
+    }
+  }
+
+  /** Why the parts are not put together, as far as the answer tells, and whether they are gone. */
+  async #endOf(ask: Ask): Promise<{ why: string | undefined; gone: boolean }> {
+    const answer = await request(ask, this.#asker, { also: [404] });
+    const gone = answer.response.status === 404;
+    try {
+      // The status comes before the parts are put together, and white space meanwhile: a failure is told in the body.
+      const text = await readText(answer, this.#asker.beat);
+      if (!gone && !text.includes('<Error>')) return { why: undefined, gone };
+      return { why: textOf(text, 'Message') ?? 'the parts were not put together', gone };
+    } catch (error) {
+      heed(this.#asker);
+      return { why: wireError(error), gone };
+    }
   }
 
   /** `once`: for whoever has an error to tell. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TrainerError } from '../errors.ts';
-import { sendFile } from './send-file.ts';
+import { send, sizeOf, type Body, type Sending } from './send.ts';
 
 type HeaderMap = Record<string, string>;
 
@@ -9,7 +9,7 @@ export interface Ask {
   url: string;
   /** By default GET. */
   method?: 'HEAD' | 'PUT' | 'POST' | 'DELETE';
-  body?: string | Uint8Array<ArrayBuffer> | Blob;
+  body?: Body;
   /** All headers of a request that is to carry the given ones: with credentials, or a signature over them. */
   headers: (given: HeaderMap) => HeaderMap | Promise<HeaderMap>;
 }
@@ -25,8 +25,12 @@ export interface Asker {
   writes?: boolean;
   /** The job's UID. */
   job: string;
-  /** Called while waiting; it may throw to stop. */
+  /** Called while waiting, and as bytes are sent; it may throw to stop. */
   beat: () => void;
+  /** Called instead while none are: throws to stop, and tells no progress. */
+  heed?: () => void;
+  /** Seconds without a byte after which a connection is given up. */
+  patience?: number | undefined;
   /** Tells what is waited for. */
   tell: (message: string) => void;
   /** Waits so many seconds before another attempt. */
@@ -35,8 +39,10 @@ export interface Asker {
 
 /** Attempts without a byte of progress before giving up: about a minute with the pauses between them. */
 export const attempts = 6;
-/** Seconds without a byte after which a connection is given up; what is sent may take longer, at so many bytes a second. */
+/** `Asker.patience`, by default. */
 const patience = 60;
+/** Bytes that may be on their way in the system's buffers when all is sent: at 50 kB/s they take 84 s more of 60. */
+const buffered = 4 << 20;
 const slowest = 50_000;
 
 /** A URL as it may stand in a log: without user, password, query (signatures stand there) and fragment. */
@@ -111,7 +117,7 @@ export function wireError(error: unknown): string {
 /** An answer whose body is given up when nothing comes for a while; `touch` at every piece that came. */
 export interface Answer {
   response: Response;
-  touch: () => void;
+  touch: () => unknown;
 }
 
 /** Redirects that are followed. */
@@ -131,15 +137,17 @@ function nextHop(from: string, { status, headers }: Response, ask: Ask, asker: A
   throw new TrainerError('InvalidConfiguration', message);
 }
 
+type Watched = Pick<Sending, 'signal' | 'onPiece'>;
+
 /** Follows redirects hop by hop: each is checked, and credentials go to no other origin, nor from there anywhere. */
-async function follow(ask: Ask, asker: Asker, given: HeaderMap, signal: AbortSignal): Promise<Response> {
+async function follow(ask: Ask, asker: Asker, given: HeaderMap, { signal, onPiece }: Watched): Promise<Response> {
   let [url, headers] = [ask.url, await ask.headers(given)];
   for (let hop = 0; hop <= hops; hop++) {
-    const { method = 'GET', body = null } = ask;
+    const { method = 'GET', body } = ask;
     const response =
-      body instanceof Blob
-        ? await sendFile(url, { method, body, headers, signal })
-        : await fetch(url, { method, body, headers, signal, redirect: 'manual' });
+      body === undefined
+        ? await fetch(url, { method, headers, signal, redirect: 'manual' })
+        : await send(url, { method, body, headers, signal, onPiece });
     const to = nextHop(url, response, ask, asker);
     if (to === undefined) return response;
     await response.body?.cancel();
@@ -153,27 +161,43 @@ async function follow(ask: Ask, asker: Asker, given: HeaderMap, signal: AbortSig
   throw new TrainerError('InvalidConfiguration', message);
 }
 
-const sizeOf = (body: Ask['body'] = ''): number =>
-  body instanceof Blob ? body.size : typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+/** Throws to stop. */
+export const heed = (asker: Asker): void => (asker.heed ?? asker.beat)();
+
+/** Seconds of silence that end an attempt. What stalls while it is sent must not wait as long as all of it may take. */
+function silenceOf({ body }: Ask, { patience: least = patience }: Asker): number {
+  const unseen = body === undefined ? 0 : Math.min(sizeOf(body), buffered);
+  return Math.round(least * (1 + unseen / slowest / patience) * 10) / 10;
+}
 
 /** Makes the request once. Throws what the wire throws, and InvalidConfiguration for redirects that are not followed. */
 async function once(ask: Ask, asker: Asker, headers: HeaderMap): Promise<Answer> {
   const silence = new AbortController();
-  const seconds = patience + sizeOf(ask.body) / slowest;
-  const timer = setTimeout(() => silence.abort(new Error(`no byte for ${patience} s`)), seconds * 1000).unref();
+  const seconds = silenceOf(ask, asker);
+  const timer = setTimeout(() => silence.abort(new Error(`no byte for ${seconds} s`)), seconds * 1000).unref();
+  const touch = (): unknown => timer.refresh();
+  let moved = false;
+  const onPiece = (): void => {
+    moved = true;
+    touch();
+  };
+  const tick = (): void => {
+    orAbort(silence, () => (moved ? asker.beat() : heed(asker)));
+    moved = false;
+  };
   // What is sent may take long: a stop must be noticed meanwhile, `attempt` throws it.
-  const beating = ask.body === undefined ? undefined : setInterval(() => beatOr(asker, silence), 500);
+  const ticking = ask.body === undefined ? undefined : setInterval(tick, 500);
   try {
-    const response = await follow(ask, asker, headers, silence.signal);
-    return { response, touch: () => timer.refresh() };
+    const response = await follow(ask, asker, headers, { signal: silence.signal, onPiece });
+    return { response, touch };
   } finally {
-    clearInterval(beating);
+    clearInterval(ticking);
   }
 }
 
-function beatOr({ beat }: Asker, silence: AbortController): void {
+function orAbort(silence: AbortController, act: () => void): void {
   try {
-    beat();
+    act();
   } catch (stopped) {
     silence.abort(stopped);
   }
@@ -197,7 +221,7 @@ async function attempt(ask: Ask, asker: Asker, headers: HeaderMap, also: number[
     return { why: `${status} ${statusText}`.trim() + words, refused: answer.response };
   } catch (error) {
     if (error instanceof TrainerError) throw error;
-    asker.beat();
+    heed(asker);
     return { why: wireError(error) };
   }
 }
@@ -228,13 +252,26 @@ export async function request(
   }
 }
 
+/** The body as text, however long it takes while bytes come; `onPiece` hears of them. Throws what the wire throws, and `onPiece`. */
+export async function readText({ response, touch }: Answer, onPiece: () => void = () => {}): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const piece of response.body ?? []) {
+    touch();
+    onPiece();
+    text += decoder.decode(piece as Uint8Array, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
 /** The whole answer as text; a body that breaks off is asked for again. */
 export async function getText(ask: Ask, asker: Asker): Promise<string> {
   for (let number = 1; ; number++) {
-    const { response } = await request(ask, asker);
+    const answer = await request(ask, asker);
     try {
-      return await response.text();
+      return await readText(answer);
     } catch (error) {
+      heed(asker);
       const why = wireError(error);
       if (number === attempts) throw unavailable(asker, ask.url, why);
       await pauseBefore(asker, ask.url, { number, why });

@@ -16,6 +16,8 @@ export type ProgressPart = Partial<Omit<Progress, 'podUID' | 'attempt' | 'time' 
 export interface Reporter {
   /** Notes progress. Throws Stopped when the run shall stop: called after every unit of work in every stage. */
   beat(part?: ProgressPart): void;
+  /** Throws Stopped when the run shall stop, and notes nothing: called while nothing moves. */
+  heed(): void;
   /** Counts a unit of work that is done, for the metrics. */
   observe(work: Work): void;
   warn(reason: string, message: string): void;

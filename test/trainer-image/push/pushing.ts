@@ -55,9 +55,9 @@ const at = { step: 9, totalSteps: 9 };
 /** Checks and pushes as a run does at its start and its end. */
 export async function pushAll(
   run: Run,
-  { env, heard = listen(), fence = unfenced }: { env: Edge['env']; heard?: Heard; fence?: Fence },
+  { heard = listen(), fence = unfenced, ...edge }: Edge & { heard?: Heard; fence?: Fence },
 ): Promise<Heard> {
-  const edge = { env, pause: (): Promise<void> => Promise.resolve() };
+  edge = { pause: () => Promise.resolve(), ...edge };
   await checkPush(run, heard, edge);
   await pushOutput({ run, report: heard, fence }, at, edge);
   return heard;

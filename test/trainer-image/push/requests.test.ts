@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { request, type Ask, type Asker } from '../../../trainer-image/sources/http.ts';
+import { getText, request, type Ask, type Asker } from '../../../trainer-image/sources/http.ts';
 import { Stopped } from '../../../trainer-image/stages/context.ts';
 
 /** Requests that write, against a real server; those that read: test/trainer-image/sources/http.test.ts. */
@@ -50,6 +50,74 @@ describe('a request that writes', () => {
     },
     60_000,
   );
+
+  const many = Buffer.alloc(24 << 20);
+  const large: [string, Ask['body']][] = [
+    ['bytes', new Uint8Array(many)],
+    ['a file', new Blob([many])],
+  ];
+
+  test.each(large)(
+    '(%s) that stalls is given up soon, and tells no progress meanwhile',
+    async (_, body) => {
+      const ask = await serve((received) => void received.pause());
+      const [told, calls]: [string[], string[]] = [[], []];
+      const failing = request(
+        { ...ask, body: body as Uint8Array<ArrayBuffer> },
+        {
+          ...asker,
+          patience: 0.5,
+          beat: () => void calls.push('beat'),
+          heed: () => void calls.push('heed'),
+          tell: (message) => void told.push(message),
+          pause: () => Promise.reject(new Error('that is enough')),
+        },
+      );
+      await expect(failing).rejects.toThrow('that is enough');
+      // 4 MiB of what is sent may be on their way unseen.
+      expect(told).toEqual([expect.stringMatching(/no byte for 1\.2 s; trying again/)]);
+      // What the system's buffers took, and the last look when the attempt had failed.
+      expect(calls.filter((call) => call === 'beat').length).toBeLessThanOrEqual(2);
+      expect(calls.filter((call) => call === 'heed').length).toBeGreaterThanOrEqual(1);
+    },
+    60_000,
+  );
+
+  test('that is stopped while it stalls ends at once', async () => {
+    const ask = await serve((received) => void received.pause());
+    const heed = (): never => {
+      throw new Stopped('stopped on request');
+    };
+    await expect(request({ ...ask, body: new Uint8Array(many) }, { ...asker, heed })).rejects.toThrow(Stopped);
+  });
+
+  test('is sent to the end however slowly it is taken, with a beat as bytes go', async () => {
+    let [taken, beats] = [0, 0];
+    const ask = await serve((received, response) => {
+      received.on('data', (piece: Buffer) => {
+        taken += piece.length;
+        received.pause();
+        setTimeout(() => received.resume(), 10);
+      });
+      received.on('end', () => response.end());
+    });
+    const began = performance.now();
+    await request({ ...ask, body: new Uint8Array(many) }, { ...asker, patience: 1, beat: () => void beats++ });
+    expect([taken, performance.now() - began > 2400, beats > 1]).toEqual([many.length, true, true]);
+  }, 60_000);
+
+  test('whose answer takes long is waited for as long as something comes', async () => {
+    const ask = await serve((_received, response) => {
+      let left = 8;
+      const more = setInterval(() => {
+        response.write(' ');
+        if (left-- > 0) return;
+        clearInterval(more);
+        response.end('done');
+      }, 150);
+    });
+    expect((await getText(ask, { ...asker, patience: 0.7 })).trim()).toBe('done');
+  });
 
   test.each([
     ["S3's", '<Error><Code>QuotaExceeded</Code><Message>No room</Message></Error>', 'No room'],

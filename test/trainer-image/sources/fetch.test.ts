@@ -60,6 +60,7 @@ const messages: string[] = [];
 let beats = 0;
 const report: Reporter = {
   beat: () => void (beats += 1),
+  heed: () => {},
   observe: () => {},
   warn: () => {},
   info: (message) => void messages.push(message),

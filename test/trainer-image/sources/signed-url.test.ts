@@ -23,7 +23,9 @@ function runOf(dataset: DPOJobSpecInput['dataset']): Run {
 const texts: string[] = [];
 const note = (...parts: string[]): void => void texts.push(...parts);
 const fetchAll = (run: Run): Promise<Run> =>
-  fetchSources(run, { beat: () => {}, observe: () => {}, warn: note, info: note }, {}, () => Promise.resolve());
+  fetchSources(run, { beat: () => {}, heed: () => {}, observe: () => {}, warn: note, info: note }, {}, () =>
+    Promise.resolve(),
+  );
 
 beforeAll(() => nock.disableNetConnect());
 afterAll(() => nock.restore());
