@@ -1,7 +1,7 @@
 import type { V1ConfigMap, V1Job, V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobStatus } from '../crds/dpojob.ts';
 import { isInvalid, isRefused } from './cluster/errors.ts';
-import { nameTaken, notMade, refused, retrySeconds, type Refusal } from './decide/accepted.ts';
+import { labelsTaken, nameTaken, notMade, refused, retrySeconds, type Refusal } from './decide/accepted.ts';
 import { started } from './decide/attempt.ts';
 import { decide } from './decide/decide.ts';
 import type { Action, Decision, Event, Observation } from './decide/observation.ts';
@@ -14,6 +14,14 @@ import { jobsOwnClaim } from './desired/work-claim.ts';
 /** What a DPOJob has made for it. */
 export type Child = V1ConfigMap | V1Job | V1PersistentVolumeClaim;
 
+/** What has the name of a child already. */
+export interface Found {
+  /** UID of the controller that owns it. */
+  ownerUID: string | undefined;
+  /** Whether it has the labels of the child, by which it is watched. */
+  labelled: boolean;
+}
+
 /** What reconcile needs of the world: reads in `observe`, writes in the rest. */
 export interface World {
   /** All reads for one DPOJob, or undefined when it is gone. */
@@ -22,8 +30,8 @@ export interface World {
   applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob>;
   /** Rejects when the API server has the job in another version than this. */
   confirm(job: DPOJob): Promise<void>;
-  /** Creates a child; when the name is taken, answers the UID of the controller that owns what is there. */
-  create(child: Child): Promise<{ created: true } | { created: false; ownerUID: string | undefined }>;
+  /** Creates a child; when the name is taken, answers what is there. */
+  create(child: Child): Promise<{ created: true } | ({ created: false } & Found)>;
   /** Deletes in the foreground if the UID still matches; gone already is no error. */
   deleteJob(namespace: string, name: string, uid: string): Promise<void>;
   deleteDPOJob(namespace: string, name: string, uid: string): Promise<void>;
@@ -133,8 +141,9 @@ async function createOnce(world: World, job: DPOJob, child: Child): Promise<Made
   const named = `${child.kind} ${child.metadata?.name}`;
   try {
     const answer = await world.create(child);
-    const isOurs = answer.created || answer.ownerUID === job.metadata.uid;
-    return { created: answer.created, ...(isOurs ? {} : { refusal: nameTaken(named) }) };
+    if (answer.created) return { created: true };
+    if (answer.ownerUID !== job.metadata.uid) return { created: false, refusal: nameTaken(named) };
+    return { created: false, ...(answer.labelled ? {} : { refusal: labelsTaken(named) }) };
   } catch (error) {
     if (!isRefused(error)) throw error;
     return { created: false, refusal: notMade(named, error.message) };

@@ -129,8 +129,11 @@ export class ClusterWorld implements World {
       return { created: true };
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
-      const there = await this.#cluster.get(resource, namespace, name);
-      return { created: false, ownerUID: there && controllerOf((there as StoredJob).metadata.ownerReferences) };
+      const { metadata } = ((await this.#cluster.get(resource, namespace, name)) ?? child) as StoredJob;
+      const made = Object.entries(child.metadata?.labels ?? {});
+      // Only Jobs are watched; to their labels others may add.
+      const labelled = child.kind !== 'Job' || made.every(([label, value]) => metadata.labels?.[label] === value);
+      return { created: false, ownerUID: controllerOf(metadata.ownerReferences), labelled };
     }
   }
 

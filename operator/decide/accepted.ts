@@ -26,6 +26,12 @@ export function nameTaken(child: string): Refusal {
   return { reason: 'NameTaken', message: `${child} exists and belongs to something else: delete or rename it` };
 }
 
+/** The child is there and ours, but the labels by which it is watched were taken from it. */
+export function labelsTaken(child: string): Refusal {
+  const message = `${child} has lost labels that were made with it, so that its end is not seen: put them back, or delete it`;
+  return { reason: 'NameTaken', message };
+}
+
 /** The API server refuses the child as it is, or has no room for it. */
 export function notMade(child: string, said: string): Refusal {
   const { reason, message = '' } = cause('jobController', said);

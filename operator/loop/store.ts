@@ -1,6 +1,6 @@
 import type { Stored } from '../cluster/cluster.ts';
 
-/** Deleted objects that are remembered, so that a late answer does not bring one back. */
+/** Deleted objects that are remembered, so that a late answer does not bring one back; a later version does. */
 const rememberedDeletes = 4096;
 
 export type Listener<T> = (before: T | undefined, after: T | undefined) => void;
@@ -19,7 +19,8 @@ const isOlder = (a: Stored, b: Stored): boolean =>
 export class Store<T extends Stored> {
   readonly #objects = new Map<string, T>();
   readonly #index = new Map<string, Map<string, T>>();
-  readonly #deleted = new Set<string>();
+  /** Version at which an object was gone, by its UID. */
+  readonly #deleted = new Map<string, bigint>();
   readonly #listeners: Listener<T>[] = [];
   readonly #indexOf: (object: T) => string | undefined;
 
@@ -49,14 +50,17 @@ export class Store<T extends Stored> {
   put(object: T): void {
     const key = keyOf(object);
     const before = this.#objects.get(key);
-    if (this.#deleted.has(object.metadata.uid)) return;
+    if (BigInt(object.metadata.resourceVersion) <= (this.#deleted.get(object.metadata.uid) ?? -1n)) return;
     if (before !== undefined && !isOlder(before, object)) return;
     this.#set(key, before, object);
   }
 
-  /** Takes out an object that was deleted, last seen as given. */
-  delete(object: T): void {
-    this.#remember(object.metadata.uid);
+  /**
+   * Takes out an object that was deleted, last seen as given, and was gone at a version. One that only lost the label by
+   * which it is watched is deleted as well here, and comes back with it.
+   */
+  delete(object: T, goneAt = BigInt(object.metadata.resourceVersion)): void {
+    this.#remember(object.metadata.uid, goneAt);
     const key = keyOf(object);
     const before = this.#objects.get(key);
     // Another object took the name already.
@@ -74,7 +78,8 @@ export class Store<T extends Stored> {
       const { metadata } = object;
       const within = namespace === undefined || metadata.namespace === namespace;
       // Made after the list was: not missing, only too new.
-      if (within && !present.has(metadata.uid) && BigInt(metadata.resourceVersion) <= listed) this.delete(object);
+      if (within && !present.has(metadata.uid) && BigInt(metadata.resourceVersion) <= listed)
+        this.delete(object, listed);
     }
     for (const object of list) this.put(object);
   }
@@ -98,9 +103,9 @@ export class Store<T extends Stored> {
     if (value !== undefined && found?.size === 0) this.#index.delete(value);
   }
 
-  #remember(uid: string): void {
-    this.#deleted.add(uid);
-    const [oldest] = this.#deleted;
+  #remember(uid: string, goneAt: bigint): void {
+    this.#deleted.set(uid, goneAt);
+    const [oldest] = this.#deleted.keys();
     if (this.#deleted.size > rememberedDeletes && oldest !== undefined) this.#deleted.delete(oldest);
   }
 }

@@ -55,7 +55,7 @@ class OneJob implements World {
     this.#act();
     const name = metadata?.name ?? '';
     if (kind === 'Job' && this.refusal !== undefined) throw this.refusal;
-    if (this.taken.has(name)) return { created: false, ownerUID: 'someone' };
+    if (this.taken.has(name)) return { created: false, ownerUID: 'someone', labelled: true };
     this.created.push(name);
     return { created: true };
   };

@@ -82,7 +82,7 @@ test("a child that exists is answered with its owner's UID", async () => {
     get: async () => ({ metadata: { ...stored().metadata, ownerReferences } }) as Stored,
   });
   const child = { kind: 'Job' as const, metadata: { name: 'quickstart-1', namespace: 'team' } };
-  expect(await world.create(child)).toEqual({ created: false, ownerUID: 'someone' });
+  expect(await world.create(child)).toEqual({ created: false, ownerUID: 'someone', labelled: true });
 });
 
 test('the same event again counts up', async () => {

@@ -42,6 +42,17 @@ describe('a store', () => {
     expect(store.get('team', 'a')?.metadata.uid).toBe('another');
   });
 
+  test('takes back what had only lost the label by which it is watched', () => {
+    const { store } = listened();
+    store.put(thing('a', 1));
+    store.delete(thing('a', 2));
+    store.put(thing('a', 3));
+    expect(store.get('team', 'a')?.metadata.resourceVersion).toBe('3');
+    store.replace([], '5');
+    store.put(thing('a', 4));
+    expect(store.size).toBe(0);
+  });
+
   test("tells an object's last state before its deletion", () => {
     const { store, said } = listened();
     store.put(thing('a', 1));

@@ -1,0 +1,167 @@
+import { expect } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DPOJobStatus } from '../../../crds/dpojob.ts';
+import { labels } from '../../../crds/labels.ts';
+import type { Cluster } from '../../../operator/cluster/cluster.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { container, example } from '../workplace.ts';
+import { Api, paths, type Spec } from './api.ts';
+import { clusterAt, startOperator, type RunningOperator } from './operator.ts';
+import { Proxy } from './proxy.ts';
+import { isLive, Witness, type SeenDPOJob, type SeenPod } from './witness.ts';
+
+/** The one DPOJob of a site. */
+export const name = 'run';
+
+/** A namespace with one DPOJob, operators behind a proxy of their own, and a witness; the test plays user and kubelet. */
+export class Site {
+  readonly proxy: Proxy;
+  readonly api: Api;
+  readonly witness: Witness;
+  readonly namespace: string;
+  readonly path: ReturnType<typeof paths>;
+  /** The operators' way to the API server, through the proxy. */
+  readonly cluster: Cluster;
+  readonly #open: Proxy;
+  readonly #operators: RunningOperator[] = [];
+
+  private constructor(namespace: string, proxy: Proxy, open: Proxy) {
+    this.namespace = namespace;
+    this.proxy = proxy;
+    this.#open = open;
+    this.api = new Api(open.url);
+    this.path = paths(namespace);
+    this.cluster = clusterAt(proxy.url);
+    this.witness = new Witness(clusterAt(open.url), namespace);
+  }
+
+  static async open(plane: ControlPlane, namespace: string): Promise<Site> {
+    const [proxy, open] = [await Proxy.open(plane), await Proxy.open(plane)];
+    await new Api(open.url).create('/api/v1/namespaces', { metadata: { name: namespace } });
+    const site = new Site(namespace, proxy, open);
+    const account = (): Promise<boolean> =>
+      site.api.get(site.path.core('serviceaccounts', 'default')).then(
+        () => true,
+        () => false,
+      );
+    await site.until('a service account', account);
+    return site;
+  }
+
+  async close(): Promise<void> {
+    await Promise.race([Promise.all(this.#operators.map((operator) => operator.stop())), sleep(100)]);
+    this.proxy.close();
+    await this.witness.stop();
+    this.#open.close();
+  }
+
+  /** Starts an operator; `cluster` and clock in place of the usual ones. */
+  start({ cluster = this.cluster, now }: { cluster?: Cluster; now?: () => string } = {}): RunningOperator {
+    const operator = startOperator({ cluster, namespace: this.namespace, ...(now && { now }) });
+    this.#operators.push(operator);
+    return operator;
+  }
+
+  get job(): SeenDPOJob | undefined {
+    return this.witness.dpojobs.get(this.namespace, name);
+  }
+  get status(): DPOJobStatus {
+    return this.job?.status ?? {};
+  }
+  isTrue(type: string): boolean {
+    return this.status.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;
+  }
+  /** Its pods that have not ended, of an attempt. */
+  live(attempt: number): SeenPod[] {
+    return [...this.witness.pods.all()].filter(
+      ({ metadata, status }) =>
+        metadata.labels?.[labels.attempt] === String(attempt) &&
+        metadata.deletionTimestamp === undefined &&
+        status?.phase !== 'Succeeded' &&
+        status?.phase !== 'Failed',
+    );
+  }
+
+  async until(what: string, holds: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
+    const deadline = Date.now() + seconds * 1000;
+    while (!(await holds())) {
+      if (Date.now() > deadline)
+        throw new Error(`${this.namespace}: ${what}: not so after ${seconds} s: ${JSON.stringify(this.status)}`);
+      await sleep(30);
+    }
+  }
+
+  // What the user does.
+  apply(spec: Spec = {}): Promise<object> {
+    return this.api.create(this.path.dpojob(), { ...example, metadata: { name }, spec: { ...example.spec, ...spec } });
+  }
+  change(spec: Spec): Promise<object> {
+    return this.api.patch(this.path.dpojob(name), { spec });
+  }
+
+  // What the kubelet does. No pod has a node, so the API server itself removes what is to be deleted.
+  async pod(attempt: number): Promise<SeenPod> {
+    await this.until(`a pod of attempt ${attempt}`, () => this.live(attempt).length === 1);
+    return this.live(attempt)[0] as SeenPod;
+  }
+  run(pod: SeenPod): Promise<object> {
+    const state = { running: { startedAt: new Date().toISOString() } };
+    return this.#set(pod, { phase: 'Running', containerStatuses: container(state) });
+  }
+  end(pod: SeenPod, exitCode: number, more: { reason?: string; conditions?: object[]; message?: string } = {}) {
+    const time = new Date().toISOString();
+    const { reason = exitCode === 0 ? 'Completed' : 'Error', conditions = [], message = '' } = more;
+    const terminated = { exitCode, reason, message, startedAt: time, finishedAt: time };
+    const phase = exitCode === 0 ? 'Succeeded' : 'Failed';
+    return this.#set(pod, { phase, conditions, containerStatuses: container({ terminated }) });
+  }
+  #set({ metadata }: SeenPod, status: object): Promise<object> {
+    return this.api.patch(`${this.path.core('pods', metadata.name)}/status`, { status }, 'strategic');
+  }
+}
+
+/** What a life leaves: parts of its status, and the names of all Jobs that were ever made. */
+export interface Left {
+  status: DPOJobStatus;
+  made: string[];
+}
+
+/** The life of a job in which the operator does all that it ever does: created, run, suspended, resumed, complete. */
+export async function wholeLife(site: Site, between: () => Promise<unknown> = async () => undefined): Promise<Left> {
+  await site.apply();
+  await between();
+  await site.run(await site.pod(1));
+  await site.until('Running', () => site.status.state === 'Running');
+  await between();
+  await site.change({ suspend: true });
+  await site.until('Suspended', () => site.isTrue('Suspended'));
+  await between();
+  await site.change({ suspend: false });
+  const pod = await site.pod(2);
+  await site.run(pod);
+  await site.end(pod, 0);
+  await site.until('Complete', () => site.status.state === 'Complete');
+  return { status: { state: 'Complete', attempt: 2, restarts: 0 }, made: [`${name}-1`, `${name}-2`] };
+}
+
+/** The invariants that hold whatever happened: nothing made twice, nothing lost, nothing wrong said, one live Job at most. */
+export async function expectSound(site: Site, left: Left): Promise<void> {
+  const { witness } = site;
+  const over = ['Complete', 'Failed', 'Suspended'].includes(site.status.state ?? '');
+  const live = (): string[] => [...witness.jobs.all()].filter(isLive).map(({ metadata }) => metadata.name);
+  const wanted = over ? [] : [left.made.at(-1)];
+  await site.until('the live Job', () => JSON.stringify(live()) === JSON.stringify(wanted), 20);
+  expect({ status: site.status, made: witness.madeNames() }).toMatchObject(left);
+  expect([...witness.problems, ...witness.revived()]).toEqual([]);
+  expect(site.status.observedGeneration).toBe(site.job?.metadata.generation);
+  expect(await startedTwice(site)).toEqual([]);
+}
+
+/** Messages of Events that were told more than once although they tell of something that happens once. */
+async function startedTwice(site: Site): Promise<string[]> {
+  const path = `${site.path.core('events')}?fieldSelector=involvedObject.kind=DPOJob`;
+  const { items } = (await site.api.get(path)) as { items: { reason: string; message: string; count: number }[] };
+  return items
+    .filter(({ reason, count }) => count > 1 && ['Started', 'Complete', 'Suspended'].includes(reason))
+    .map(({ reason, message, count }) => `${reason} ${message}: ${count} times`);
+}
