@@ -33,7 +33,8 @@ function runTests(copy: string, { tests, named }: Pick<Fault, 'tests' | 'named'>
   const report = join(copy, 'report.json');
   rmSync(report, { force: true });
   const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--selectProjects', 'unit', 'runs', '-i'];
-  const output = ['--json', `--outputFile=${report}`];
+  // With a fault in it a program may go on for ever after its test: it is not waited for.
+  const output = ['--json', `--outputFile=${report}`, '--forceExit'];
   const chosen = [`test/${tests}`, ...(named === undefined ? [] : ['-t', named])];
   const { stderr } = spawnSync('sh', ['scripts/node', ...jest, ...output, ...chosen], { cwd: copy, encoding: 'utf8' });
   if (!existsSync(report)) throw new Error(`jest gave no report:\n${stderr}`);
