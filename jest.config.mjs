@@ -18,7 +18,11 @@ const temporary = {
 
 export default {
   projects: [
-    ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs}/**/*.test.ts'], temporary),
+    ring(
+      'unit',
+      ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs,security}/**/*.test.ts'],
+      temporary,
+    ),
     ring('runs', ['<rootDir>/test/runs/**/*.test.ts'], temporary),
     ring('integration', ['<rootDir>/test/integration/**/*.test.ts']),
     ring('e2e', ['<rootDir>/test/e2e/**/*.test.ts']),

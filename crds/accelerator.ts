@@ -1,13 +1,15 @@
 import { z } from 'zod';
 import type { PodSpec } from './pod.ts';
-import type { Rule } from './rules.ts';
+import { matching, withRules, type Rule } from './rules.ts';
 
 export const acceleratorSchema = z
   .object({
-    resource: z
-      .string()
-      .min(1)
-      .max(253)
+    resource: withRules(z.string().min(1).max(253), [
+      matching(
+        /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/,
+        'must be an extended resource, such as nvidia.com/gpu',
+      ),
+    ])
       .default('nvidia.com/gpu')
       .describe('Extended resource that is asked for, of any name'),
     count: z.int().min(0).max(1).default(1).describe('0 trains on CPU'),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { withRules, type Rule } from './rules.ts';
+import { matching, objectName, withRules, type Rule } from './rules.ts';
 import { dataFile, dataSource, digest, secretRef } from './sources.ts';
 
 /** Parts of the schemas of `dataset` and `sft.dataset` that both have, and their rules. */
@@ -31,7 +31,16 @@ export const datasetSource = {
     ),
   format,
   configMapRef: z
-    .object({ name: z.string().min(1).max(253), key: z.string().min(1).max(253).default('data.jsonl') })
+    .object({
+      name: withRules(z.string().min(1).max(253), [objectName('a ConfigMap')]),
+      // A file's name in the folder where the ConfigMap is mounted.
+      key: withRules(z.string().min(1).max(253), [
+        matching(
+          /^[-_A-Za-z0-9]?([-_A-Za-z0-9][.]?)+$|^[.][-_A-Za-z0-9]+$/,
+          "must be a ConfigMap's key, such as data.jsonl",
+        ),
+      ]).default('data.jsonl'),
+    })
     .optional()
     .describe('A small data set held in a ConfigMap of the same namespace'),
   secretRef: secretRef.optional(),

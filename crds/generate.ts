@@ -69,6 +69,14 @@ function completeDefault(schema: Schema): void {
   );
 }
 
+/** The API server compares a whole number with the whole part of a bound alone: 0 would pass for at least 0.5. */
+function repeatFraction(schema: Schema): void {
+  const { minimum } = schema;
+  if (typeof minimum !== 'number' || Number.isInteger(minimum)) return;
+  // Zod visits a node more than once.
+  schema['x-kubernetes-validations'] ??= [{ rule: `self >= ${minimum}`, message: `must be at least ${minimum}` }];
+}
+
 /** Turns one node of zod's JSON Schema into what a CRD's structural schema allows. */
 function makeStructural(schema: Schema): void {
   if (takeDefinition(schema)) return;
@@ -83,6 +91,7 @@ function makeStructural(schema: Schema): void {
   if (schema['type'] === 'integer') schema['format'] = 'int64';
   if (schema['format'] === 'date-time') delete schema['pattern'];
   addBounds(schema);
+  repeatFraction(schema);
   completeDefault(schema);
 }
 

@@ -58,6 +58,10 @@ export const given = <T>(field: keyof T & string): Condition<T> => ({
   holds: (self) => self[field] !== undefined,
 });
 
+/** Name of an object of Kubernetes (RFC 1123 subdomain), such as a Secret's. */
+export const objectName = (what: string): Rule<string> =>
+  matching(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, `must be ${what}'s name`);
+
 /** A pattern as a rule, so that the API server too says in words what is asked for. No `"` stands in a pattern. */
 export const matching = (pattern: RegExp, message: string): Rule<string> => ({
   cel: `self.matches(r"${pattern.source.replaceAll(String.raw`\/`, '/')}")`,

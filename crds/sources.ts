@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { matching, withRules, type Rule } from './rules.ts';
+import { matching, objectName, withRules, type Rule } from './rules.ts';
 
 /**
  * Where models and data come from: the patterns of `source` fields. A source names what is read, never how to be let in:
@@ -72,7 +72,7 @@ export const dataFile = /[.](jsonl|ndjson|json|parquet)([.](gz|zst))?$/;
 export const shownSource = (value: string): string =>
   value.startsWith('https://') ? value.replace(/[?].*$/s, '') : value;
 
-const secretName = z.object({ name: z.string().min(1).max(253) });
+const secretName = z.object({ name: withRules(z.string().min(1).max(253), [objectName('a Secret')]) });
 export const secretRef = secretName.describe(
   'Secret that lets the trainer read this source: HF_TOKEN, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HTTPS_BEARER_TOKEN ...',
 );
