@@ -4,14 +4,30 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { takeFence } from '../../trainer-image/checkpoint/fence.ts';
 import { storeComputePlan, storedComputePlan } from '../../trainer-image/checkpoint/compute-plan.ts';
+import type { ComputePlan } from '../../trainer-image/engine/compute-plan.ts';
 import { readConfig } from '../../trainer-image/model/config.ts';
 import { architectureOf } from '../../trainer-image/model/models.ts';
-import { writeSafetensors } from '../../trainer-image/model/safetensors.ts';
+import { SafetensorsFile, writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { weightShapes } from '../../trainer-image/model/weight-shapes.ts';
 import { load } from '../../trainer-image/train.ts';
+import { relativeDistance } from '../trainer-image/golden.ts';
 import { listen, prepareTiny, tinyJob, tinyRun } from '../trainer-image/in-process.ts';
 import { kernelSetsHere } from '../trainer-image/kernel-sets.ts';
-import { exported, job, prepare, trainer } from '../trainer-image/small-run.ts';
+import { exported, job, prepare, signalAt, trainer } from '../trainer-image/small-run.ts';
+
+/** The folder of checkpoints of a run. */
+function checkpointsIn(folder: string): string {
+  const runs = join(folder, 'models', '.dpo');
+  return join(runs, readdirSync(runs)[0] as string);
+}
+
+/** Changes the plan that a run which was stopped goes on with. */
+function changePlan(folder: string, changes: Partial<ComputePlan>): void {
+  const checkpoints = checkpointsIn(folder);
+  const plan = storedComputePlan(checkpoints);
+  if (plan === undefined) throw new Error('no plan was stored');
+  storeComputePlan(checkpoints, { ...plan, ...changes }, takeFence(checkpoints, 'test'));
+}
 
 test('a run that goes on keeps its threads and kernels, and says when the rest of the machine is another', async () => {
   const folder = prepare();
@@ -25,15 +41,7 @@ test('a run that goes on keeps its threads and kernels, and says when the rest o
   expect(stopped.output).toContain(`, 1 threads, own kernels ${best}, operation by operation`);
   expect(stopped.code).toBe(75);
 
-  const job = join(folder, 'models', '.dpo');
-  const checkpoints = join(job, readdirSync(job)[0] as string);
-  const plan = storedComputePlan(checkpoints);
-  if (plan === undefined) throw new Error('no plan was stored');
-  storeComputePlan(
-    checkpoints,
-    { ...plan, instructionSet: 'another', mode: 'recorded', kernels: 'none' },
-    takeFence(checkpoints, 'test'),
-  );
+  changePlan(folder, { instructionSet: 'another', mode: 'recorded', kernels: 'none' });
 
   const resumed = await trainer(folder);
   expect(resumed.code).toBe(0);
@@ -42,6 +50,28 @@ test('a run that goes on keeps its threads and kernels, and says when the rest o
   expect(resumed.output).toMatch(/instructionSet .*, before another: it ends numerically close/);
   expect(resumed.output).toMatch(/compiling \d+ functions took [\d.]+ s, [\d.]+ % of the run/);
 }, 60_000);
+
+/** The weights that a run exported. */
+function weightsOf(folder: string): Float32Array[] {
+  const file = new SafetensorsFile(join(folder, 'models', 'out', 'model.safetensors'));
+  const weights = file.names.toSorted().map((name) => file.read(name).data);
+  file.close();
+  return weights;
+}
+
+test('with padding, as on a GPU, a run ends with weights that are numerically close, and tells its share', async () => {
+  const [calm, padded] = [prepare(), prepare()];
+  expect((await trainer(calm)).output).toContain('lengths exact');
+  await trainer(padded, signalAt(/checkpoint saved at step 2 of stage SFT/, 'SIGTERM'));
+  changePlan(padded, { lengths: 'rounded' });
+  const { code, output } = await trainer(padded);
+  expect(code).toBe(0);
+  expect(output).toContain('lengths rounded');
+  expect(output).toMatch(/[1-9][\d.]* % of the rows computed were padding/);
+  const expected = weightsOf(calm);
+  expect(exported(padded)).not.toBe(exported(calm));
+  weightsOf(padded).forEach((own, i) => expect(relativeDistance(own, expected[i] as Float32Array)).toBeLessThan(1e-3));
+}, 120_000);
 
 /** A Llama of so many layers with random weights, in the place of the small run's own. */
 function deepen(folder: string, layers: number): void {

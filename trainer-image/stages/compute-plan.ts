@@ -78,12 +78,12 @@ export function settleComputePlan({ run, learner, fence, report }: Settled): Com
   return now;
 }
 
-/** Says what share of the time since `started` (of performance.now()) went into compiling, where anything was. */
+/** Says what share of the rows was padding, and of the time since `started` (of performance.now()) compiling, where there was any. */
 export function tellRecordings(started: number, report: Reporter): void {
+  const padding = paddingShare();
+  if (padding > 0) report.info(`${(100 * padding).toFixed(1)} % of the rows computed were padding`);
   const { functions, milliseconds } = recordings();
   if (functions === 0) return;
   const share = ((100 * milliseconds) / (performance.now() - started)).toFixed(1);
-  const padding = paddingShare();
-  if (padding > 0) report.info(`${(100 * padding).toFixed(1)} % of the rows computed were padding`);
   report.info(`compiling ${functions} functions took ${(milliseconds / 1000).toFixed(1)} s, ${share} % of the run`);
 }
