@@ -47,6 +47,8 @@ COPY --from=engine /engine /app/node_modules/@tensorflow/tfjs-node-gpu/lib/napi-
 COPY crds /app/crds
 COPY trainer-image /app/trainer-image
 USER 1000:1000
+# One arena for all threads: with one each, what a thread frees is no use to another.
+ENV MALLOC_ARENA_MAX=1
 # The signals' handlers come before all else: a container's first process ignores what nobody handles.
 ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "--import=/app/trainer-image/signals.ts", "/app/trainer-image/main.ts"]
 

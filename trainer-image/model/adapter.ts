@@ -85,20 +85,53 @@ function widen(tape: Tape, x: Tensor, b: Tensor): Tensor {
   });
 }
 
+interface Adapted {
+  weight: Tensor;
+  adapter: Adapter;
+  layout: WeightLayout;
+}
+
+/**
+ * x W' + scaling x A' B' as one product with W + scaling B A: no second output [n, out] is made and added, neither forward
+ * nor for the gradient of x. The changed weight is made for the call alone.
+ */
+function mergedProduct(tape: Tape, x: Tensor, { weight, adapter, layout }: Adapted, scaling: number): Tensor {
+  const { a, b } = adapter;
+  const outFirst = layout === 'out-in';
+  const changed = (): Tensor => changedWeight(weight, adapter, scaling, layout);
+  const scaled = (gradient: Tensor): Tensor => ops.mul(gradient, ops.scalar(scaling));
+  return tape.run({
+    inputs: [x, a, b],
+    needs: [x],
+    costly: true,
+    compute: () => ops.matmul(x, changed(), false, outFirst),
+    backward: (dy) => [
+      () => ops.matmul(dy, changed(), false, !outFirst),
+      () => scaled(ops.matmul(ops.matmul(dy, b), x, true)),
+      () => scaled(ops.matmul(dy, ops.matmul(x, a, false, true), true)),
+    ],
+  });
+}
+
+/** Whether the passes over [n, out] that merging saves are more than those over the weight [in, out] that it takes. */
+const mergingPays = ([rows = 0, into = 0]: readonly number[]): boolean => rows >= into;
+
 /**
  * The dense product [n, out] of x [n, in] with its adapter, before any bias. LoRA (Hu et al. 2022, eq. 3): x W' + scaling
  * x A' B'. DoRA (Liu et al. 2024, eq. 5): the same with each output scaled to its magnitude. Dropout is on the adapter's
  * input; with DoRA also on the part that rescales the base product, as PEFT has it.
  */
-export function adapted(
-  tape: Tape,
-  x: Tensor,
-  { weight, adapter, layout }: { weight: Tensor; adapter: Adapter; layout: WeightLayout },
-): Tensor {
+export function adapted(tape: Tape, x: Tensor, { weight, adapter, layout }: Adapted): Tensor {
   const { scaling, dropout: drops } = tape.adapters as AdapterUse;
+  const plain = drops === undefined && adapter.magnitude === undefined;
+  // In bfloat16 a small change would be lost in the weight's own rounding.
+  if (plain && tape.precision === 'fp32' && mergingPays(x.shape)) {
+    return mergedProduct(tape, x, { weight, adapter, layout }, scaling);
+  }
   const base = linear(tape, x, weight, layout);
   const input = drops === undefined ? x : dropout(tape, x, drops);
-  const change = scale(tape, widen(tape, linear(tape, input, adapter.a), adapter.b), scaling);
+  // Scaled where it is narrow.
+  const change = widen(tape, scale(tape, linear(tape, input, adapter.a), scaling), adapter.b);
   if (adapter.magnitude === undefined) return add(tape, base, change);
   // No gradient flows through the norm (Liu et al. 2024, sec. 4.3, as in PEFT).
   const norm = (): Tensor => outputNorm(changedWeight(product(weight), adapter, scaling, layout), layout);

@@ -18,11 +18,12 @@ Inputs ReadInputs(Call &call) {
 void TurnRow(const Inputs &in, int64_t row, const float *from, float *to, float factor, bool back) {
   const float *cosine = in.cosine + row * in.half, *sine = in.sine + row * in.half;
   const float sign = back ? -factor : factor;
-  for (int64_t i = 0; i < in.half; i++) {
-    const float a = from[i], b = from[i + in.half], c = cosine[i] * factor, s = sine[i] * sign;
-    to[i] = a * c - b * s;
-    to[i + in.half] = b * c + a * s;
-  }
+  EachVec(in.half, [&](int64_t i, auto load, auto store) {
+    const Vec a = load(from + i), b = load(from + i + in.half);
+    const Vec c = load(cosine + i) * factor, s = load(sine + i) * sign;
+    store(to + i, a * c - b * s);
+    store(to + i + in.half, b * c + a * s);
+  });
   for (int64_t i = 2 * in.half; i < in.size; i++) to[i] = from[i] * factor;
 }
 

@@ -6,7 +6,7 @@
 namespace kernels {
 
 // Queries of one block; their heads that share the key head lie below each other: row (query, head in the group).
-constexpr int64_t kBlock = 32;
+constexpr int64_t kBlock = 16;
 
 struct Inputs {
   const float *q, *k, *v;

@@ -56,6 +56,7 @@ inline void Product(int64_t m, int64_t n, int64_t k, Matrix a, const float *b, i
   for (; j + kTileVecs * kLanes <= n; j += kTileVecs * kLanes) {
     Rows<kTileRows, kTileVecs>(m, a, b + j, rowB, c + j, rowC, k, add);
   }
+  for (; j + 2 * kLanes <= n; j += 2 * kLanes) Rows<kTileRows, 2>(m, a, b + j, rowB, c + j, rowC, k, add);
   for (; j < n; j += kLanes) Rows<kTileRows, 1>(m, a, b + j, rowB, c + j, rowC, k, add);
 }
 

@@ -20,7 +20,8 @@ typedef float LooseVec __attribute__((vector_size(kLanes * 4), aligned(4), may_a
 
 inline Vec Load(const float *from) { return *reinterpret_cast<const LooseVec *>(from); }
 inline void Store(float *to, Vec value) { *reinterpret_cast<LooseVec *>(to) = value; }
-inline Vec All(float value) { return Vec{} + value; }
+// Less zero, not plus: that would change -0, and so be computed.
+inline Vec All(float value) { return value - Vec{}; }
 inline Vec Max(Vec a, Vec b) { return a > b ? a : b; }
 
 // In a fixed order, so that results repeat.
