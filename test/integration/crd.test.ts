@@ -57,6 +57,16 @@ describe('the API server', () => {
     expect(stored(name).spec.training.learningRate).toBe(learningRate);
   });
 
+  test('takes the CRD as structural and its names as its own, and explains a field', () => {
+    const { output } = plane.kubectl(['get', 'crd', 'dpojobs.training.dpo-operator.io', '-o', 'json']);
+    const { status } = JSON.parse(output) as { status: { conditions: { type: string; status: string }[] } };
+    const conditions = status.conditions.map(({ type, status: is }) => `${type} ${is}`).toSorted();
+    // NonStructuralSchema would stand here with what its validation found.
+    expect(conditions).toEqual(['Established True', 'NamesAccepted True']);
+    const { output: explained } = plane.kubectl(['explain', 'dpojob.spec.nodeLossSeconds']);
+    expect(explained).toMatch(/nodeLossSeconds\s+<integer>[^]*How long a node may not answer/);
+  });
+
   test('shows the columns of `kubectl get dpoj`', () => {
     const { output } = plane.kubectl(['get', 'dpoj']);
     expect(output.split('\n')[0]?.split(/\s+/)).toEqual([
