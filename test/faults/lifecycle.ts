@@ -222,7 +222,7 @@ const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: 'a late answer brings back what was deleted',
     file: 'loop/store.ts',
-    find: 'if (this.#deleted.has(object.metadata.uid)) return;',
+    find: 'if (BigInt(object.metadata.resourceVersion) <= (this.#deleted.get(object.metadata.uid) ?? -1n)) return;',
     replace: '',
     tests: 'operator/loop/store',
   },
