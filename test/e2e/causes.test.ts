@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,8 +16,9 @@ jest.setTimeout(240_000);
 const image = 'docker.io/local/script:1';
 let cluster: Cluster;
 
+const folder = mkdtempSync(join(tmpdir(), 'script-'));
+
 function packScriptImage(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'script-'));
   mkdirSync(join(folder, 'root', 'bin'), { recursive: true });
   for (const name of ['busybox', 'sh']) cpSync('/bin/busybox', join(folder, 'root', 'bin', name));
   const archive = join(folder, 'script.tar');
@@ -34,7 +35,10 @@ beforeAll(async () => {
   const environment = [`KUBECONFIG=${cluster.kubeconfig}`, `TRAINER_IMAGE=${image}`, 'METRICS_PORT=0', 'HEALTH_PORT=0'];
   cluster.start(['env', ...environment, process.execPath, 'operator/main.ts'], 'operator.log');
 });
-afterAll(() => cluster?.stop());
+afterAll(async () => {
+  await cluster?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const stored = (name: string): DPOJob | undefined => {
   const { code, output } = cluster.kubectl(['get', 'dpojob', name, '-o', 'json']);
