@@ -15,7 +15,10 @@ import { paddedAttention } from './padded-attention.ts';
 import type { Rotation } from './primitives.ts';
 import { Tape, type AdapterUse } from './tape.ts';
 
-/** Which steps a kind of block keeps for its backward, whatever the layout: found when a forward is recorded. */
+/**
+ * Which steps a kind of block keeps for its backward on so many rows, whatever the layout: found when a forward is recorded.
+ * The number of rows may decide how a layer with an adapter multiplies.
+ */
 const keptSteps = new Map<string, readonly number[]>();
 
 /** A block's output and what its backward needs of it. */
@@ -84,6 +87,7 @@ export function blockFor(architecture: Architecture, kind: LayerKind, place: Pla
     ...(dropoutSeed === undefined ? [] : [dropoutSeed]),
   ];
   const ofKind = ({ dropoutSeed }: BlockWeights): string => own + (dropoutSeed === undefined ? '' : ' with dropout');
+  const stepsOf = (weights: BlockWeights, x: Tensor): string => `${ofKind(weights)} ${x.shape[0]}`;
   const wanted = (x: Tensor, p: Parameters): Tensor[] => [x, ...Object.keys(trained).map((name) => p[name] as Tensor)];
   return {
     forward: (x, weights) => {
@@ -92,14 +96,14 @@ export function blockFor(architecture: Architecture, kind: LayerKind, place: Pla
         const tape = new Tape(architecture.precision, new Map(), adapters);
         const output = architecture.block(tape, input as Tensor, p, context);
         const saved = tape.saved(wanted(input as Tensor, p));
-        keptSteps.set(ofKind(weights), [...saved.keys()]);
+        keptSteps.set(stepsOf(weights, input as Tensor), [...saved.keys()]);
         return [output, ...saved.values()];
       };
       const [output, ...saved] = compile(`${ofKind(weights)} forward ${layout}`, run, [x, ...inputs(weights)]);
       return { output: output as Tensor, saved };
     },
     backward: (dy, x, saved, weights) => {
-      const steps = keptSteps.get(ofKind(weights)) as number[];
+      const steps = keptSteps.get(stepsOf(weights, x)) as number[];
       const run = ([gradient, input, ...list]: Tensor[]): Tensor[] => {
         const { context, p, adapters } = take(list.slice(steps.length));
         const given = new Map(steps.map((step, i) => [step, list[i] as Tensor]));
