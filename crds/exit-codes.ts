@@ -21,7 +21,7 @@ export const exitCodes = {
   NonFinite: 69,
   /** A newer pod holds the checkpoint folder; this one stopped without writing. Counts against `backoffLimit`. */
   Fenced: 71,
-  /** A model or data set could not be fetched, or the trained model not pushed, in spite of retries: the network, or its server. Counts against `backoffLimit`. */
+  /** A model or data set could not be fetched, or the trained model not pushed, in spite of retries: the network, its server, or credentials that expired during the run. Counts against `backoffLimit`. */
   SourceUnavailable: 72,
   /** Stopped on request with a checkpoint saved: restart for free (EX_TEMPFAIL). */
   Saved: 75,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { AwsClient } from 'aws4fetch';
+import { recordOf } from '../../trainer-image/export/owner.ts';
 import { checkPush } from '../../trainer-image/push/push.ts';
 import { fetchSources } from '../../trainer-image/sources/fetch.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
@@ -28,7 +29,13 @@ let source: string;
 beforeEach(() => {
   number++;
   source = `s3://bucket/models/my model ${number}`;
-  Object.assign(proxy, { asked: [], fails: () => undefined, mistreats: () => undefined });
+  Object.assign(proxy, {
+    asked: [],
+    asks: async () => {},
+    fails: () => undefined,
+    says: '',
+    mistreats: () => undefined,
+  });
 });
 
 const env = (more: NodeJS.ProcessEnv = {}): { env: NodeJS.ProcessEnv } => ({
@@ -166,15 +173,23 @@ describe('a push to S3', () => {
 
   test.each<[string, number, string, RegExp]>([
     [
-      'is refused',
+      'is refused, because its keys have expired,',
       403,
-      'InvalidConfiguration',
-      /^spec\.output: .*answered 403.*may not write it: spec\.output\.secretRef/,
+      'SourceUnavailable',
+      /^spec\.output: .*answered 403.*it let the job in before: .*renew the Secret of spec\.output\.secretRef/,
+    ],
+    [
+      'is refused, because its session has expired, as S3 says it,',
+      400,
+      'SourceUnavailable',
+      /^spec\.output: .*answered 400 Bad Request \(The provided token has expired\.\): it let the job in before/,
     ],
     ['has no room', 507, 'DiskFull', /^spec\.output: .*answered 507.*its storage is full/],
     ['has trouble that does not pass', 503, 'SourceUnavailable', /^spec\.output: .*could not be written in 6 attempts/],
   ])('that %s midway leaves no parts and no config.json, and says why', async (_, status, reason, message) => {
     proxy.fails = (asked) => (asked.includes('partNumber=3') ? status : undefined);
+    if (status === 400)
+      proxy.says = '<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>';
     const run = pushingJob({ source }, { files });
     const failing = pushAll(run, env());
     await expect(failing).rejects.toMatchObject({ reason });
@@ -233,6 +248,38 @@ describe('a push to S3', () => {
     expect([failures, await uploadsLeft()]).toEqual([[], []]);
   });
 
+  const other = recordOf({ namespace: 'team', name: 'other', uid: 'other' });
+  test.each<[string, [name: string, content: string], { reason: string; message: unknown }]>([
+    [
+      'takes the place',
+      ['dpo-job.json', other],
+      {
+        reason: 'InvalidConfiguration',
+        message: expect.stringMatching(/holds the model of the DPOJob team\/other/),
+      },
+    ],
+    [
+      'changes a file',
+      ['tokenizer.json', 'of someone'],
+      {
+        reason: 'SourceUnavailable',
+        message: expect.stringMatching(
+          /^spec\.output: another has changed tokenizer\.json at s3:.* during the push: the next pod sends it again/,
+        ),
+      },
+    ],
+  ])('beside which another %s publishes nothing', async (_, [name, body], error) => {
+    const theirs = { method: 'PUT', body, headers: { 'x-amz-meta-sha256': 'theirs' } };
+    let before: Promise<unknown> | undefined;
+    // All of the job's own files are there but the last one, and another's is put over one of them.
+    proxy.asks = async (asked) => {
+      const isReady = asked.startsWith('GET') && proxy.asked.some((each) => each.includes('report.html'));
+      if (isReady) await (before ??= client.fetch(urlOf(name), theirs));
+    };
+    await expect(pushAll(pushingJob({ source }), env())).rejects.toMatchObject(error);
+    expect(await textOf('config.json')).toBeUndefined();
+  });
+
   test('after a trainer that was killed abandons the parts that it left', async () => {
     await client.fetch(`${urlOf('model.safetensors')}?uploads=`, { method: 'POST' });
     await client.fetch(`${urlOf('another.bin')}?uploads=`, { method: 'POST' });
@@ -287,6 +334,12 @@ describe('before training begins it is told', () => {
       /holds config\.json and no dpo-job\.json, so no DPOJob has made it: name another path/,
     );
     expect(await textOf('config.json')).toBe('of someone');
+  });
+
+  test('where another job pushes its model, which is not there yet', async () => {
+    const body = recordOf({ namespace: 'team', name: 'other', uid: 'other' });
+    await client.fetch(urlOf('dpo-job.json'), { method: 'PUT', body });
+    await expect(check({})).rejects.toThrow(/holds the record of the DPOJob team\/other/);
   });
 
   test('where another job has written its model', async () => {

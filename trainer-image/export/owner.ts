@@ -31,6 +31,13 @@ function ownerOf(record: string | undefined): Owner | undefined {
   }
 }
 
+function isOwn(source: string, owner: Owner | undefined, job: Owner): boolean {
+  // Who applies a manifest again after deleting the job, under the same name, means to replace what it made. Not in a bucket:
+  // another cluster may have a job of that name, and its model would be lost; a claim is of one cluster, the Hub keeps it.
+  const anew = owner?.namespace === job.namespace && owner.name === job.name && !source.startsWith('s3://');
+  return owner?.uid === job.uid || anew;
+}
+
 /**
  * Why the job must not write to an output, or undefined when it may. Pure: for any place that can be listed and read.
  * `names`: of the files there; `record`: the text of `recordName`, where it is there; `source`: the output, for the message.
@@ -40,17 +47,16 @@ export function occupiedBy(
   { names, record }: { names: readonly string[]; record: string | undefined },
   job: Owner,
 ): string | undefined {
-  const found = names.find((name) => modelFile.test(name));
   const owner = ownerOf(record);
-  // Who applies a manifest again after deleting the job, under the same name, means to replace what it made. Not in a bucket:
-  // another cluster may have a job of that name, and its model would be lost; a claim is of one cluster, the Hub keeps it.
-  const anew = owner?.namespace === job.namespace && owner.name === job.name && !source.startsWith('s3://');
-  const own = owner?.uid === job.uid || anew;
-  if (found === undefined || own) return undefined;
+  // Where files come one by one from afar, the record alone says that they are on their way.
+  const taken = owner !== undefined && !source.startsWith('pvc://') ? recordName : undefined;
+  const found = names.find((name) => modelFile.test(name)) ?? taken;
+  if (found === undefined || isOwn(source, owner, job)) return undefined;
   const advice = 'name another path in spec.output.source, or remove what is there';
   if (owner === undefined)
     return `spec.output.source: ${source} holds ${found} and no ${recordName}, so no DPOJob has made it: ${advice}`;
-  return `spec.output.source: ${source} holds the model of the DPOJob ${owner.namespace}/${owner.name} (uid ${owner.uid}): ${advice}`;
+  const what = found === recordName ? 'the record' : 'the model';
+  return `spec.output.source: ${source} holds ${what} of the DPOJob ${owner.namespace}/${owner.name} (uid ${owner.uid}): ${advice}`;
 }
 
 /** An output on a volume. */

@@ -6,7 +6,7 @@ import { TrainerError } from '../errors.ts';
 import { exportedFiles } from '../export/export.ts';
 import { recordName } from '../export/owner.ts';
 import type { SourceEnvironment } from '../sources/environment.ts';
-import type { Asker } from '../sources/http.ts';
+import { attempts, pauseBefore, request, unavailable, type Ask, type Asker } from '../sources/http.ts';
 import { parseHubSource } from '../sources/hub.ts';
 import { HubApi } from './hub-api.ts';
 import { uploadLarge } from './hub-large-files.ts';
@@ -20,10 +20,17 @@ const fileSchema = z.object({
   lfs: z.object({ sha256: z.string() }).nullish(),
 });
 type Stored = z.infer<typeof fileSchema>;
-const treeSchema = z.object({ siblings: z.array(fileSchema) });
+const treeSchema = z.object({ sha: z.string().nullish(), siblings: z.array(fileSchema) });
 const modesSchema = z.object({
   files: z.array(z.object({ path: z.string(), uploadMode: z.enum(['lfs', 'regular']) })),
 });
+/** What is on a branch, and its last commit. */
+interface Tree {
+  there: Map<string, Stored>;
+  head: string | undefined;
+}
+/** The Hub's answer to a commit onto another than the last one. */
+const movedOn = 412;
 const committedSchema = z.object({ commitOid: z.string() });
 
 /** Whether the Hub has this content: it names large files by their SHA-256, small ones by git's digest. */
@@ -69,31 +76,52 @@ export class HubTarget implements Target {
     await this.#tree();
   }
 
-  async push(files: readonly PushedFile[], { mayCommit, onBytes }: Pushing): Promise<string> {
-    const there = await this.#tree();
+  /** Where another commit comes first, looks again: it may be another job's, or somebody's README. */
+  async push(files: readonly PushedFile[], pushing: Pushing): Promise<string> {
+    const { asker } = this.#hub;
+    for (let number = 1; ; number++) {
+      // What is there from the round before is not counted again.
+      const onBytes = number === 1 ? pushing.onBytes : (): void => asker.beat();
+      const told = await this.#pushOnto(await this.#tree(), files, { ...pushing, onBytes });
+      if (told !== undefined) return told;
+      const [url, why] = [this.#commitAsk('').url, 'another commit came first, or the answer was lost'];
+      if (number === attempts) throw unavailable(asker, url, why);
+      await pauseBefore(asker, url, { number, why });
+    }
+  }
+
+  /** Undefined where the branch is no more as it was, as far as the answer tells. */
+  async #pushOnto(
+    { there, head }: Tree,
+    files: readonly PushedFile[],
+    { mayCommit, onBytes }: Pushing,
+  ): Promise<string | undefined> {
     const missing = files.filter((file) => !isStored(file, there.get(file.name)));
     const stale = exportedFiles.filter((name) => there.has(name) && !files.some((file) => file.name === name));
     if (missing.length + stale.length === 0) return 'all of it was there';
     const large = await this.#largeOf(missing);
     await uploadLarge(large, { hub: this.#hub, repository: this.#repository, branch: this.#branch }, onBytes);
     mayCommit();
-    const body = commitOf(missing, large, stale);
-    const commit = this.#hub.post(`${this.#api()}/commit/${this.#branch}`, body, 'application/x-ndjson');
-    const { commitOid } = await this.#hub.json(commit, committedSchema);
-    return `commit ${commitOid.slice(0, 7)}`;
+    const ask = this.#commitAsk(commitOf(missing, { large, stale, head }));
+    const { response } = await request(ask, this.#hub.asker, { also: [movedOn] });
+    const answer = committedSchema.safeParse(await response.json().catch(() => undefined));
+    return answer.success ? `commit ${answer.data.commitOid.slice(0, 7)}` : undefined;
   }
+
+  #commitAsk = (body: string): Ask =>
+    this.#hub.post(`${this.#api()}/commit/${this.#branch}`, body, 'application/x-ndjson');
 
   #api = (): string => `/api/models/${this.#repository}`;
 
   /** What is on the branch. Throws InvalidConfiguration where another has made a model there. */
-  async #tree(): Promise<Map<string, Stored>> {
+  async #tree(): Promise<Tree> {
     const about = this.#hub.get(`${this.#api()}/revision/${this.#branch}?blobs=true`);
-    const { siblings } = await this.#hub.json(about, treeSchema);
+    const { sha, siblings } = await this.#hub.json(about, treeSchema);
     const there = new Map(siblings.map((file) => [file.rfilename, file]));
     const record = this.#hub.get(`/${this.#repository}/resolve/${this.#branch}/${recordName}`);
     const text = there.has(recordName) ? await this.#hub.text(record) : undefined;
     checkOccupied(this.#job.spec.output.source, { names: [...there.keys()], record: text }, this.#job);
-    return there;
+    return { there, head: sha ?? undefined };
   }
 
   /** Those that the Hub does not want in the commit itself. */
@@ -111,13 +139,17 @@ export class HubTarget implements Target {
 }
 
 /** The body of a commit: a header and an operation a line. Small files are in it; large ones are there already. */
-function commitOf(files: readonly PushedFile[], large: readonly PushedFile[], stale: readonly string[]): string {
+function commitOf(
+  files: readonly PushedFile[],
+  { large, stale, head }: { large: readonly PushedFile[]; stale: readonly string[]; head: string | undefined },
+): string {
+  const parent = head === undefined ? {} : { parentCommit: head };
   const operation = (file: PushedFile): object =>
     large.includes(file)
       ? { key: 'lfsFile', value: { path: file.name, algo: 'sha256', oid: file.sha256, size: file.size } }
       : { key: 'file', value: { path: file.name, encoding: 'base64', content: base64(readFileSync(file.path)) } };
   const lines = [
-    { key: 'header', value: { summary: 'Upload the model trained by dpo-operator', description: '' } },
+    { key: 'header', value: { summary: 'Upload the model trained by dpo-operator', description: '', ...parent } },
     ...files.map(operation),
     ...stale.map((path) => ({ key: 'deletedFile', value: { path } })),
   ];

@@ -1,4 +1,7 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { secretPrefixes, type RunConfig } from '../../crds/run-config.ts';
+import { writeDurably, writing } from '../checkpoint/durable.ts';
 import type { Fence } from '../checkpoint/fence.ts';
 import type { Run } from '../config.ts';
 import { secretFields, sourceEnvironment, type SourceEnvironment } from '../sources/environment.ts';
@@ -28,8 +31,19 @@ export interface Edge {
   patience?: Asker['patience'];
 }
 
+/** There once a push was let in: what is refused later may be let in again, with a Secret that was renewed. */
+const letInFile = ({ paths }: Run): string => join(paths.checkpoints, 'push-was-let-in');
+
+function noteLetIn(run: Run): void {
+  writing('the checkpoint folder', () => {
+    mkdirSync(run.paths.checkpoints, { recursive: true });
+    writeDurably(letInFile(run), '', () => {});
+  });
+}
+
 /** Undefined where the output is on a claim. */
-function targetOf({ job }: Run, report: Reporter, { env, pause, patience }: Edge): Target | undefined {
+function targetOf(run: Run, report: Reporter, { env, pause, patience }: Edge): Target | undefined {
+  const { job } = run;
   const kind = kinds[job.spec.output.source.split('://')[0] as keyof typeof kinds] as (typeof kinds)['hf'] | undefined;
   const beat = (): void => report.beat();
   const asker = {
@@ -37,6 +51,7 @@ function targetOf({ job }: Run, report: Reporter, { env, pause, patience }: Edge
     secretRef: secretFields.output,
     credentials: kind?.credentials ?? '',
     writes: true,
+    wasLetIn: existsSync(letInFile(run)),
     job: job.uid,
     beat,
     heed: () => report.heed(),
@@ -47,9 +62,15 @@ function targetOf({ job }: Run, report: Reporter, { env, pause, patience }: Edge
   return kind?.target(job, asker, sourceEnvironment(env, secretPrefixes.output));
 }
 
-/** Whether the model could be pushed, asked before any training. Throws as a push would. */
+/**
+ * Whether the model could be pushed, asked before any training. Throws as a push would; but what lets nobody in is
+ * InvalidConfiguration only as long as it has not let the job in before.
+ */
 export async function checkPush(run: Run, report: Reporter, edge: Edge = { env: process.env }): Promise<void> {
-  await targetOf(run, report, edge)?.check();
+  const target = targetOf(run, report, edge);
+  if (target === undefined) return;
+  await target.check();
+  noteLetIn(run);
 }
 
 const mebi = (bytes: number): number => Math.round(bytes / 2 ** 20);

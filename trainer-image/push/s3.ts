@@ -73,8 +73,13 @@ export class S3Target implements Target {
       mayCommit();
       await this.#delete(name);
     }
-    const last = files.filter(({ name }) => entries.includes(name));
-    for (const file of [...missing.filter((each) => !last.includes(each)), ...last]) {
+    const isLast = ({ name }: PushedFile): boolean => entries.includes(name);
+    for (const file of missing.filter((each) => !isLast(each))) {
+      mayCommit();
+      await this.#put(file, pushing);
+    }
+    await this.#requireOwn(files.filter((each) => !isLast(each)));
+    for (const file of files.filter(isLast)) {
       mayCommit();
       await this.#put(file, pushing);
     }
@@ -119,6 +124,16 @@ export class S3Target implements Target {
     const credentials = `${this.#asker.credentials} that may delete objects too (s3:DeleteObject)`;
     const ask = this.#sign(this.#url(name), { method: 'DELETE' });
     await request(ask, { ...this.#asker, credentials }, { also: [404] });
+  }
+
+  /** Throws when another has written there meanwhile: InvalidConfiguration when it has taken the place, else SourceUnavailable. */
+  async #requireOwn(files: readonly PushedFile[]): Promise<void> {
+    const there = await this.#digests();
+    // A server that keeps no digests tells none.
+    const strange = files.find(({ name, sha256 }) => !['', sha256].includes(there.get(name) ?? 'gone'));
+    if (strange === undefined) return;
+    const message = `${this.#asker.field}: another has changed ${strange.name} at ${this.#source} during the push: the next pod sends it again`;
+    throw new TrainerError('SourceUnavailable', message);
   }
 
   async #put(file: PushedFile, pushing: Pushing): Promise<void> {

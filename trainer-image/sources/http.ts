@@ -23,6 +23,8 @@ export interface Asker {
   credentials: string;
   /** Whether it is written to. */
   writes?: boolean;
+  /** Whether its credentials were good when the job began. */
+  wasLetIn?: boolean;
   /** The job's UID. */
   job: string;
   /** Called while waiting, and as bytes are sent; it may throw to stop. */
@@ -71,10 +73,15 @@ export async function waitBeating(seconds: number, beat: () => void): Promise<vo
 
 /** Why a server's answer ends the run: another attempt would be answered the same. */
 function refusal(
-  { field, secretRef, credentials, writes }: Asker,
+  { field, secretRef, credentials, writes, wasLetIn }: Asker,
   url: string,
-  { why, refused }: Refusal,
+  { why, refused, code }: Refusal,
 ): TrainerError {
+  // Keys of a session end, and the next pod reads the Secret as it is then.
+  if (wasLetIn === true && ([401, 403].includes(refused.status) || code === 'ExpiredToken')) {
+    const message = `${field}: ${shownUrl(url)} answered ${why}: it let the job in before: if the credentials have expired, renew the Secret of ${secretRef} (${credentials}) for the next pod`;
+    return new TrainerError('SourceUnavailable', message);
+  }
   const may = writes === true ? 'write' : 'read';
   const hints: Record<number, string> = {
     301: 'it is elsewhere: is AWS_REGION that of the bucket, and is the address right?',
@@ -203,12 +210,13 @@ function orAbort(silence: AbortController, act: () => void): void {
   }
 }
 
-/** The server's own words: S3's Message, the Hub's error. */
-async function wordsOf(response: Response): Promise<string> {
+/** The server's own words: S3's Code and Message, the Hub's error. */
+async function wordsOf(response: Response): Promise<{ code: string | undefined; words: string }> {
   const text = await response.text().catch(() => '');
   const found = /<Message>([^<]*)<|"error":\s*"((?:[^"\\]|\\.)*)"/.exec(text);
   const words = found?.[1] ?? found?.[2];
-  return words === undefined ? '' : ` (${words.slice(0, 200)})`;
+  const code = /<Code>([^<]*)</.exec(text)?.[1];
+  return { code, words: words === undefined ? '' : ` (${words.slice(0, 200)})` };
 }
 
 /** The answer, or why there is none that can be used, with the answer that said so. */
@@ -217,8 +225,8 @@ async function attempt(ask: Ask, asker: Asker, headers: HeaderMap, also: number[
     const answer = await once(ask, asker, headers);
     const { ok, status, statusText } = answer.response;
     if (ok || also.includes(status)) return answer;
-    const words = await wordsOf(answer.response);
-    return { why: `${status} ${statusText}`.trim() + words, refused: answer.response };
+    const { code, words } = await wordsOf(answer.response);
+    return { why: `${status} ${statusText}`.trim() + words, code, refused: answer.response };
   } catch (error) {
     if (error instanceof TrainerError) throw error;
     heed(asker);
@@ -227,6 +235,7 @@ async function attempt(ask: Ask, asker: Asker, headers: HeaderMap, also: number[
 }
 interface Failure {
   why: string;
+  code?: string | undefined;
   refused?: Response;
 }
 interface Refusal extends Failure {
@@ -246,7 +255,7 @@ export async function request(
     const result = await attempt(ask, asker, headers, also);
     if ('response' in result) return result;
     const { why, refused } = result;
-    if (refused !== undefined && !passes(refused.status)) throw refusal(asker, ask.url, { why, refused });
+    if (refused !== undefined && !passes(refused.status)) throw refusal(asker, ask.url, { ...result, refused });
     if (onlyOnce || number === attempts) throw unavailable(asker, ask.url, why);
     await pauseBefore(asker, ask.url, { number, ...result });
   }

@@ -41,6 +41,13 @@ describe('a job must not write to an output', () => {
     );
   });
 
+  test.each(['s3://bucket/out', 'hf://org/out'])('that another job has taken to push to it: %s', (pushed) => {
+    const other = recordOf({ namespace: 'team', name: 'other', uid: 'uid-2' });
+    expect(occupiedBy(pushed, { names: [recordName], record: other }, own)).toBe(
+      `spec.output.source: ${pushed} holds the record of the DPOJob team/other (uid uid-2): ${advice}`,
+    );
+  });
+
   test.each([
     'config.json',
     'model.safetensors',

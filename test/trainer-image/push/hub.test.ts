@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { recordOf } from '../../../trainer-image/export/owner.ts';
 import { checkPush } from '../../../trainer-image/push/push.ts';
 import { fetchSources } from '../../../trainer-image/sources/fetch.ts';
 import { Stopped } from '../../../trainer-image/stages/context.ts';
@@ -95,6 +96,61 @@ describe('a model that is pushed to the Hub', () => {
     const reader = pushingJob({ source: 'pvc://o/o' }, { rest: { model: { source } } });
     const { paths } = await fetchSources(reader, listen(), env());
     expect(readFileSync(join(paths.model, 'model.safetensors'), 'utf8')).toBe(texts['model.safetensors']);
+  });
+});
+
+describe('a push to the Hub beside which another commits', () => {
+  const add = (files: Record<string, string>): void => {
+    const repository = hub.repositories['models/org/tuned'] as HubServer['repositories'][string];
+    Object.assign(repository, { commit: 'f'.repeat(40), files: { ...repository.files, ...files } });
+  };
+
+  test('what is no model comes after it and leaves it there, and tells of it', async () => {
+    hub.writes.meanwhile = () => add({ 'README.md': 'mine' });
+    const heard = await pushAll(pushingJob(main), { env: env() });
+    expect(filesAt('models/org/tuned')).toMatchObject({ ...texts, 'README.md': 'mine' });
+    expect([hub.writes.commits.length, hub.writes.sent.length]).toEqual([1, 3]);
+    expect(heard.infos).toContainEqual(expect.stringMatching(/another commit came first/));
+  });
+
+  test('the model of another job is refused, and names that job', async () => {
+    const record = recordOf({ namespace: 'team', name: 'other', uid: 'other' });
+    hub.writes.meanwhile = () => add({ 'config.json': 'theirs', 'dpo-job.json': record });
+    const failing = pushAll(pushingJob(main), { env: env() });
+    await expect(failing).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
+    await expect(failing).rejects.toThrow(/holds the model of the DPOJob team\/other/);
+    expect([hub.writes.commits, filesAt('models/org/tuned')['config.json']]).toEqual([[], 'theirs']);
+  });
+
+  test('nothing, and whose answer was lost, finds its own commit', async () => {
+    hub.writes.losesAnswer = true;
+    const heard = await pushAll(pushingJob(main), { env: env() });
+    expect(hub.writes.commits).toHaveLength(1);
+    expect(heard.infos.at(-1)).toMatch(/all of it was there/);
+  });
+});
+
+describe('a push to the Hub whose token', () => {
+  const refused = async (token: string): Promise<unknown> =>
+    pushAll(pushingJob(main), { env: { HF_ENDPOINT: hub.endpoint, OUTPUT_HF_TOKEN: token } });
+
+  test('was never good is refused for good', async () => {
+    await expect(refused('hf_other')).rejects.toMatchObject({ reason: 'InvalidConfiguration' });
+  });
+
+  test('ends during the run is for the next pods, until they have a new one', async () => {
+    const run = pushingJob(main);
+    hub.writes.meanwhile = () => (hub.writes.token = 'hf_new');
+    const old = env();
+    for (const begin of [() => pushAll(run, { env: old }), () => checkPush(run, listen(), { env: old })]) {
+      const failing = begin();
+      await expect(failing).rejects.toMatchObject({ reason: 'SourceUnavailable' });
+      await expect(failing).rejects.toThrow(
+        /answered 401 .*it let the job in before: .*renew the Secret of spec\.output\.secretRef \(HF_TOKEN/,
+      );
+    }
+    await pushAll(run, { env: env() });
+    expect(filesAt('models/org/tuned')).toMatchObject(texts);
   });
 });
 

@@ -52,6 +52,9 @@ export interface Writes {
   /** Headers of a large file's address that are told otherwise, and the ETags of its parts. */
   told: Record<string, string | undefined>;
   etag: string | undefined;
+  /** Done by another once the files of the next commit are described, and whether that commit's answer is lost. */
+  meanwhile: (() => void) | undefined;
+  losesAnswer: boolean;
 }
 
 export const newWrites = (): Writes => ({
@@ -66,6 +69,8 @@ export const newWrites = (): Writes => ({
   failures: [],
   told: {},
   etag: undefined,
+  meanwhile: undefined,
+  losesAnswer: false,
 });
 
 /** Also of a branch: "models/org/name@branch". */

@@ -42,7 +42,7 @@ function createBranch({ hub, part, response }: Asked): void {
   json(response, 200, {});
 }
 
-function preupload({ body, response }: Asked): void {
+function preupload({ hub, body, response }: Asked): void {
   const { files } = JSON.parse(String(body)) as { files: { path: string; size: number; sample: string }[] };
   const told = files.map(({ path }) => ({
     path,
@@ -50,6 +50,8 @@ function preupload({ body, response }: Asked): void {
     shouldIgnore: false,
     oid: null,
   }));
+  hub.writes.meanwhile?.();
+  hub.writes.meanwhile = undefined;
   json(response, 200, { files: told });
 }
 
@@ -90,7 +92,26 @@ function verify({ hub, body, response }: Asked): void {
 
 interface Operation {
   key: string;
-  value: { path: string; content: string; encoding: string; oid: string; size: number; summary: string };
+  value: {
+    path: string;
+    content: string;
+    encoding: string;
+    oid: string;
+    size: number;
+    summary: string;
+    parentCommit: string;
+  };
+}
+
+/** Answers the digest of a large file that was never sent. */
+function change(files: Repository['files'], operations: Operation[], sent: Map<string, Buffer>): string | undefined {
+  for (const { key: kind, value } of operations) {
+    const large = sent.get(value.oid);
+    if (kind === 'lfsFile' && large?.length !== value.size) return value.oid;
+    if (kind === 'deletedFile') delete files[value.path];
+    else files[value.path] = kind === 'lfsFile' ? (large as Buffer) : Buffer.from(value.content, 'base64');
+  }
+  return undefined;
 }
 
 function commit({ hub, part, body, response }: Asked): void {
@@ -102,16 +123,18 @@ function commit({ hub, part, body, response }: Asked): void {
     .split('\n')
     .map((line) => JSON.parse(line) as Operation);
   if (header?.key !== 'header' || header.value.summary === '') return json(response, 400, { error: 'no header' });
-  for (const { key: kind, value } of operations) {
-    const large = hub.writes.large.get(value.oid);
-    if (kind === 'lfsFile' && large?.length !== value.size) return json(response, 400, { error: `no ${value.oid}` });
-    if (kind === 'deletedFile') delete files[value.path];
-    else files[value.path] = kind === 'lfsFile' ? (large as Buffer) : Buffer.from(value.content, 'base64');
-  }
+  if (![undefined, before.commit].includes(header.value.parentCommit))
+    return json(response, 412, { error: 'A commit has happened since. Please refresh and try again.' });
+  const missing = change(files, operations, hub.writes.large);
+  if (missing !== undefined) return json(response, 400, { error: `no ${missing}` });
   const oid = newCommit();
   hub.repositories[key] = { ...before, commit: oid, files };
   const paths = operations.map(({ value }) => value.path);
   hub.writes.commits.push({ repository: key, summary: header.value.summary, paths });
+  if (hub.writes.losesAnswer) {
+    hub.writes.losesAnswer = false;
+    return void response.socket?.destroy();
+  }
   json(response, 200, {
     success: true,
     commitOid: oid,
