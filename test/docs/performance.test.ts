@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { caseNames, cases, duelSteps, type CaseName } from '../bench/cases.ts';
+import { performanceFile, performanceText } from '../bench/performance.ts';
+import { committed, readCommitted, type CaseResult, type Results } from '../bench/results.ts';
+import type { StepFigures } from '../bench/side.ts';
+
+/** A run in which TRL takes 8 s a step and ours 2 s, with two rounds before that were slower. */
+function madeUp(): Results {
+  const step = (seconds: number, i: number): StepFigures => ({
+    event: 'step',
+    step: i + 1,
+    loss: 0.5,
+    gradNorm: 3,
+    seconds: i < 2 ? 100 : seconds,
+    cpuSeconds: 2 * seconds,
+    peakMiB: 1024 * seconds,
+    matmul: 500,
+  });
+  const result = (name: CaseName): CaseResult => ({
+    setting: 'batch 4',
+    probes: { 'batch 4': { seconds: 16, peakMiB: 8192 }, 'batch 1 x 4': { seconds: 17, peakMiB: 4096 } },
+    trl: duelSteps(cases[name], 'batch 4').map((_, i) => step(8, i)),
+    ours: duelSteps(cases[name], 'batch 4').map((_, i) => step(2, i)),
+    load: 2,
+  });
+  const side = { referenceSeconds: 10, trainSeconds: 30, heldOutLoss: 0.65 };
+  return {
+    started: '2026-01-01T00:00:00Z',
+    sources: '0',
+    machine: { processor: 'a processor', cores: 2 },
+    versions: { trl: '1.16.0' },
+    cases: Object.fromEntries(caseNames.map((name) => [name, result(name)])),
+    epoch: { setting: 'batch 1 x 4', pairs: 64, trl: { ...side, trainSeconds: 118 }, ours: side },
+    earlier: [{ hh: 3.9 }],
+  };
+}
+
+/** Cells of the lines of a table whose first cell is this. */
+const lines = (text: string, first: string): string[][] =>
+  text
+    .split('\n')
+    .filter((line) => line.startsWith(`| ${first} |`))
+    .map((line) => line.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '')));
+
+describe('docs/performance.md', () => {
+  const text = performanceText(madeUp());
+
+  test('has the rates, the ratio and the memory of the rounds that count', () => {
+    const [against = []] = lines(text, cases.hh.title);
+    // 20 pairs in 5 steps of 8 s and of 2 s.
+    expect(against.slice(1, 3)).toEqual(['batch 4', '0.500 / 2.000']);
+    expect(against.slice(4, 7)).toEqual(['4.00× (4.00 to 4.00)', '3.90×', '4.00×']);
+    // Beside TRL's fastest setting, 8 GiB, and its leanest, 4 GiB.
+    expect(against.slice(8, 10)).toEqual(['8.00 GiB / 2.00 GiB', '0.25 / 0.50']);
+  });
+
+  test('has an epoch with the reference pass', () => {
+    expect(lines(text, 'TRL')).toEqual([['TRL', '10.0 s', '118.0 s', '0.500', '0.6500']]);
+    expect(lines(text, 'ours')).toEqual([['ours', '10.0 s', '30.0 s', '1.600', '0.6500']]);
+  });
+
+  test('is there where a result is, and made of it', () => {
+    const result = readCommitted();
+    expect(existsSync(performanceFile)).toBe(existsSync(committed));
+    if (result !== undefined) expect(readFileSync(performanceFile, 'utf8')).toBe(performanceText(result));
+  });
+});
