@@ -102,9 +102,11 @@ function startDeadline(observation: Observation, now: string): Deadline[] {
  * answer, which brings a look of its own.
  */
 export function progressDeadline(observation: Observation, now: string): Deadline[] {
-  const { job, answer } = observation;
+  const { job, answer, pods } = observation;
   const limit = job.spec.progressDeadlineSeconds;
-  if (limit === undefined || answer === undefined) {
+  // A trainer that ended, or that was told to, beats no more: its last answer says nothing of what is to come.
+  const isTold = job.status?.attemptStartTime === undefined || livePod(pods)?.metadata.uid !== answer?.progress.podUID;
+  if (limit === undefined || answer === undefined || isTold) {
     return [];
   }
   const left = limit - secondsBetween(answer.heartbeatSince, answer.answeredAt);

@@ -20,7 +20,9 @@ type Restarts = Pick<DPOJobStatus, 'restarts' | 'restartsWithoutProgress' | 'las
  */
 export function freshEnds(observation: Observation): Ended[] {
   const { status = {} } = observation.job;
-  const counted = status.lastFailure?.time;
+  const { reason, time } = status.lastFailure ?? {};
+  // A lost node has the operator's time, by a clock that no pod has, and all pods that are seen are of the attempt after.
+  const counted = reason === 'NodeLost' ? undefined : time;
   return endedPods(observation)
     .filter(({ finishedAt }) => counted === undefined || Date.parse(finishedAt) > Date.parse(counted))
     .filter((ended) => !wasStopped(ended, status));

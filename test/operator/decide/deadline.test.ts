@@ -3,6 +3,7 @@ import type { Observation } from '../../../operator/decide/observation.ts';
 import { trainerState } from '../../../operator/decide/pods.ts';
 import {
   aChild,
+  after,
   aJob,
   anAnswer,
   aRecord,
@@ -12,7 +13,6 @@ import {
   pendingPod,
   play,
   runningPod,
-  after,
   withSidecar,
 } from '../observed.ts';
 
@@ -108,4 +108,14 @@ test('a trainer that fell silent plans no look of its own: its next answer does'
     [1000, { jobs, pods: [runningPod('a')], answer }],
   ]);
   expect(requeueAfter).toBe(4000);
+});
+
+test('progressDeadlineSeconds does not fail a job that is resumed while the trainer of before, which had beaten no more, is on its way out', () => {
+  const job = aJob({ progressDeadlineSeconds: 60 });
+  const pods = [runningPod('a')];
+  const answer = { ...anAnswer(aRecord('a', 7)), answeredAt: after(200) };
+  const leaving = jobs.map((one) => ({ ...one, metadata: { ...one.metadata, deletionTimestamp: after(10) } }));
+  const { status } = play({ ...job, spec: { ...job.spec, suspend: true } }, [[10, { jobs, pods, answer }]]);
+  const resumed = play({ ...job, status }, [[201, { jobs: leaving, pods, answer }]]);
+  expect(conditionOf(resumed.status, 'Failed')?.status).toBe('False');
 });

@@ -1,7 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
 import { statusSchema } from '../../../crds/dpojob.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';
-import { aChild, after, aJob, anAnswer, aRecord, conditionOf, play, runningPod } from '../observed.ts';
+import {
+  aChild,
+  after,
+  aJob,
+  anAnswer,
+  aRecord,
+  conditionOf,
+  endedChild,
+  endedPod,
+  leaves,
+  play,
+  runningPod,
+} from '../observed.ts';
 
 const jobs = [aChild(1)];
 /** The node controller took readiness from a pod whose containers were ready as its kubelet last said, at 100 s. */
@@ -130,4 +142,13 @@ describe('nodeLossSeconds', () => {
     expect(play(job, [begun, runs, [160, answering]])).toMatchObject({ actions: [], status: { state: 'Running' } });
     expect(play(job, [begun, runs, [245, answering]]).actions).toHaveLength(2);
   });
+});
+
+test('the ends of the next attempt are told and counted, however far ahead the clock was that said the node was lost', () => {
+  const { status } = play(aJob(), [[0, {}]]);
+  const lost = { reason: 'NodeLost', pod: 'a', message: 'node n', time: after(7200) };
+  const job = { ...aJob(), status: { ...status, attempt: 2, lostAttempt: 1, restarts: 1, lastFailure: lost } };
+  const pods = [endedPod('b', 65, 100, leaves('InvalidData', undefined, 'line 7'))];
+  const decision = play(job, [[101, { jobs: [endedChild(2, 'Failed', 'PodFailurePolicy')], pods }]]);
+  expect(decision.status).toMatchObject({ state: 'Failed', reason: 'InvalidData', message: 'line 7', restarts: 2 });
 });
