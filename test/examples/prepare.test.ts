@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -60,4 +60,12 @@ describe('preparing the examples', () => {
     prepareExamples(volumes);
     expect(statSync(weights, { bigint: true }).mtimeNs).toBe(before);
   });
+});
+
+test("the job for pairs of one's own reads none of the example's data, and finds its model", () => {
+  const { model, dataset, sft } = specOf('crds/examples/mine.yaml');
+  const read = [dataset.source, dataset.evalSource, sft?.dataset].filter((source) => source !== undefined);
+  expect(read).toEqual(['pvc://data/mine.jsonl']);
+  expect(existsSync(at(dataset.source))).toBe(false);
+  expect(existsSync(join(at(model.source), 'config.json'))).toBe(true);
 });
