@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { takeFence } from '../../../trainer-image/checkpoint/fence.ts';
 import { CheckpointStore, holdsCheckpoint, readSealed, writeSealed } from '../../../trainer-image/checkpoint/store.ts';
-import { Stopped } from '../../../trainer-image/stages/context.ts';
+import { Stopped, type ProgressPart } from '../../../trainer-image/stages/context.ts';
 import { train } from '../../../trainer-image/train.ts';
 import { listen, prepareTiny, writeTinyModel } from '../in-process.ts';
 
@@ -103,7 +103,10 @@ describe('checkpoints', () => {
   test('of a model whose weights have been replaced at the same path are refused', async () => {
     const { folder, run } = prepareTiny();
     // Stopped in fine-tuning, where it saves.
-    await expect(train(run, 'test', listen(10))).rejects.toThrow(Stopped);
+    const beat = ({ stage, stageStep = 0 }: ProgressPart = {}): void => {
+      if (stage === 'SFT' && stageStep > 0) throw new Stopped('stopped on request');
+    };
+    await expect(train(run, 'test', { ...listen(), beat })).rejects.toThrow(Stopped);
     expect(holdsCheckpoint(run.paths.checkpoints)).toBe(true);
     writeTinyModel(join(folder, 'models', 'tiny'), 2);
     await expect(train(run, 'test', listen())).rejects.toMatchObject({
