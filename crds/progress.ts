@@ -168,7 +168,7 @@ export const maxTerminationBytes = 4096;
 
 /** What the trainer leaves in /dev/termination-log (rewritten with each record, last with the reason it ended). */
 export const terminationMessageSchema = z.object({
-  reason: z.string().max(63).describe('A name of crds/exit-codes.ts, or "Running" while it runs'),
+  reason: reason.describe('A name of crds/exit-codes.ts, or "Running" while it runs'),
   message: z.string().max(1024),
   progress: progressSchema.optional(),
 });

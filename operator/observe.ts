@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { allPrintable } from '../crds/printable.ts';
 import { maxProgressBytes, progressSchema } from '../crds/progress.ts';
 import type { Progress } from '../crds/progress.ts';
 import { trainerPort } from '../crds/run-config.ts';
@@ -17,7 +18,7 @@ export async function pollProgress(pod: ObservedPod, port = trainerPort): Promis
   }
   try {
     const progress = progressSchema.safeParse(JSON.parse(await getBody(host, port))).data;
-    return progress?.podUID === pod.metadata.uid ? progress : undefined;
+    return progress?.podUID === pod.metadata.uid ? allPrintable(progress) : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { exitReason, permanentExitCodes } from '../../crds/exit-codes.ts';
+import { allPrintable, printable } from '../../crds/printable.ts';
 import { terminationMessageSchema } from '../../crds/progress.ts';
 import type { TerminationMessage } from '../../crds/progress.ts';
 import { trainerContainer } from '../desired/failure-policy.ts';
@@ -62,7 +63,7 @@ function lastWords(pod: ObservedPod, said: TerminationMessage | undefined, { job
   }
   const output = said === undefined ? kept : undefined;
   const words = [said?.message, disruptionWords(pod), pod.status?.message, output];
-  return words.find((one) => one !== undefined && one !== '') ?? exitWords(exitCode);
+  return printable(words.find((one) => one !== undefined && one !== '') ?? exitWords(exitCode));
 }
 
 /** Reasons of DisruptionTarget and what they mean to a user. */
@@ -103,10 +104,10 @@ function takenAwayBy(pod: ObservedPod): string | undefined {
   return pod.status?.reason ?? (disruption?.status === 'True' ? disruption.reason : undefined);
 }
 
-/** The trainer's last record, or undefined if it is not one: the pod's word is untrusted. */
+/** The trainer's last record, or undefined if it is not one: the pod's word is untrusted, and nothing in it may act on a terminal. */
 export function parseTermination(message: string | undefined): TerminationMessage | undefined {
   try {
-    return terminationMessageSchema.safeParse(JSON.parse(message ?? '')).data;
+    return allPrintable(terminationMessageSchema.safeParse(JSON.parse(message ?? '')).data);
   } catch {
     return undefined;
   }

@@ -1,3 +1,4 @@
+import { printable } from '../../crds/printable.ts';
 import type { Cluster, Stored } from '../cluster/cluster.ts';
 import { resources } from '../cluster/resource.ts';
 import { clueReasons, type ClueAbout } from '../decide/clue.ts';
@@ -86,7 +87,7 @@ export class Clues {
       .filter(({ reason = '' }) => clueReasons[reason] !== undefined)
       .filter((event) => timeOf(event) >= Date.parse(since));
     const { reason, message } = telling.toSorted((a, b) => timeOf(a) - timeOf(b)).at(-1) ?? {};
-    return reason === undefined ? undefined : { reason, message: (message ?? '').slice(0, 1024) };
+    return reason === undefined ? undefined : { reason, message: printable(message ?? '').slice(0, 1024) };
   }
 }
 

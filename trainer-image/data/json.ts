@@ -3,14 +3,28 @@ import { readText } from './text.ts';
 
 type Pieces = AsyncIterable<string>;
 
+/** Longest row, in characters: more is no row of texts, and a compressed file may hold any number of them in a few bytes. */
+const longestRow = 1 << 26;
+
+function checkLength(length: number): void {
+  if (length > longestRow) throw new SyntaxError(`a row of over ${longestRow} characters`);
+}
+
 async function* linesOf(pieces: Pieces): AsyncGenerator<string> {
-  let rest = '';
+  let rest: string[] = [];
+  let length = 0;
   for await (const piece of pieces) {
-    const lines = (rest + piece).split('\n');
-    rest = lines.pop() as string;
-    yield* lines;
+    const [first = '', ...more] = piece.split('\n');
+    rest.push(first);
+    checkLength((length += first.length));
+    const last = more.pop();
+    if (last === undefined) continue;
+    yield rest.join('');
+    yield* more;
+    rest = [last];
+    length = last.length;
   }
-  yield rest;
+  yield rest.join('');
 }
 
 async function* rowsOfLines(pieces: Pieces): AsyncGenerator<FileRow> {
@@ -43,7 +57,7 @@ class ArraySplitter {
       from = i + 1;
       if (ends === 'element' && element.trim() !== '') yield element;
     }
-    if (!this.closed) this.#element += piece.slice(from);
+    if (!this.closed) checkLength((this.#element += piece.slice(from)).length);
     else if (piece.slice(from).trim() !== '') throw new SyntaxError('something follows the end of the array');
   }
 
@@ -86,7 +100,7 @@ export async function* readJson(file: string): AsyncGenerator<FileRow> {
   while (start.trim() === '') {
     const next = await pieces.next();
     if (next.done === true) return;
-    start += next.value;
+    checkLength((start += next.value).length);
   }
   const whole = (async function* () {
     yield start;

@@ -2,11 +2,20 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, type Compressors } from 'hyparquet';
 import type { FileRow } from './row.ts';
 
+/** Largest page, decompressed; writers make pages of about 1 MiB, some put a whole column of a row group in one. */
+const mostPageBytes = 1 << 29;
+
+/** A page holds as many bytes as its header says, and no more than is bearable. */
+function pageSize(stated: number): { maxOutputLength: number } {
+  if (stated > mostPageBytes) throw new Error(`a page of ${stated} bytes is larger than ${mostPageBytes}`);
+  return { maxOutputLength: Math.max(1, stated) };
+}
+
 /** Node's own decompressors; hyparquet brings Snappy. */
 const compressors: Compressors = {
-  GZIP: (bytes) => gunzipSync(bytes),
-  BROTLI: (bytes) => brotliDecompressSync(bytes),
-  ZSTD: (bytes) => zstdDecompressSync(bytes),
+  GZIP: (bytes, length) => gunzipSync(bytes, pageSize(length)),
+  BROTLI: (bytes, length) => brotliDecompressSync(bytes, pageSize(length)),
+  ZSTD: (bytes, length) => zstdDecompressSync(bytes, pageSize(length)),
 };
 
 /** A value as JSON would have it: whole numbers of 64 bits come as BigInt. */

@@ -1,8 +1,8 @@
-import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatasetFormat } from '../../crds/dataset.ts';
 import { dataFile } from '../../crds/sources.ts';
 import { TrainerError } from '../errors.ts';
+import { filesBelow, kindOf } from '../files-below.ts';
 import { readJson, readJsonLines } from './json.ts';
 import { readParquet } from './parquet.ts';
 import { parseColumns, type FileRow, type Row } from './row.ts';
@@ -53,9 +53,11 @@ export async function* readParts(parts: readonly Part[]): AsyncGenerator<MixedRo
 
 /** The file, or all data files below a folder in the order of their names. */
 function filesOf(path: string): string[] {
-  if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)) return [path];
-  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => dataFile.test(name));
-  if (files.length > 0) return files.sort().map((name) => join(path, name));
+  const kind = kindOf(path);
+  if (kind === 'other') throw new TrainerError('InvalidData', `${path}: it is no file and no folder`);
+  if (kind !== 'folder') return [path];
+  const files = filesBelow(path).filter((name) => dataFile.test(name));
+  if (files.length > 0) return files.map((name) => join(path, name));
   throw new TrainerError('InvalidData', `${path}: the folder holds no .jsonl, .json or .parquet file`);
 }
 

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Template } from '@huggingface/jinja';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
 import type { Message, TemplateArguments } from './messages.ts';
+import { parseTemplate } from './template.ts';
 
 /** What tokenisation needs of a checkpoint folder. */
 export interface Tokenizer {
@@ -71,16 +71,6 @@ function templateSource(folder: string, { chat_template: own }: Json): string | 
   return Array.isArray(own)
     ? own.map((each) => namedTemplate.safeParse(each).data).find((each) => each !== undefined)?.template
     : undefined;
-}
-
-function parseTemplate(source: string): Template {
-  try {
-    return new Template(source);
-  } catch (error) {
-    throw new TrainerError('InvalidConfiguration', `the chat template cannot be parsed: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
 }
 
 /** A text may hold the BOS, or end with the terminator, that the tokenizer adds: each stands once. */

@@ -53,7 +53,36 @@ function parseHeader(file: string, text: string, dataBytes: number): Map<string,
     const elements = shape.reduce((product, size) => product * size, 1);
     if (width !== undefined && elements * width !== end - start) throw invalid(file, `${name} does not fill its shape`);
   }
+  refuseOverlap(file, [...entries]);
   return entries;
+}
+
+/** The format has each byte in one tensor; a small file could else give any number of large ones. */
+function refuseOverlap(file: string, entries: readonly [string, Entry][]): void {
+  const placed = entries
+    .filter(
+      ([
+        ,
+        {
+          data_offsets: [start, end],
+        },
+      ]) => end > start,
+    )
+    .toSorted(([, a], [, b]) => a.data_offsets[0] - b.data_offsets[0]);
+  placed.forEach(
+    (
+      [
+        name,
+        {
+          data_offsets: [start],
+        },
+      ],
+      i,
+    ) => {
+      const [before, entry] = placed[i - 1] ?? [];
+      if (entry !== undefined && start < entry.data_offsets[1]) throw invalid(file, `${name} and ${before} overlap`);
+    },
+  );
 }
 
 /** A safetensors file opened for reading; a tensor is read when it is asked for. */

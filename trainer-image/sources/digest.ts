@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileDigest } from '../checkpoint/store.ts';
 import { TrainerError } from '../errors.ts';
+import { filesBelow, kindOf } from '../files-below.ts';
 import { isDataFile, type SourceType } from './listing.ts';
 
 /** Files below a folder in the order of their paths, or the file itself. */
-function filesBelow(path: string, isCovered: (name: string) => boolean): { name: string; file: string }[] {
-  if (!statSync(path).isDirectory()) return [{ name: basename(path), file: path }];
-  const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter(isCovered);
-  return names.sort().map((name) => ({ name, file: join(path, name) }));
+function coveredFiles(path: string, isCovered: (name: string) => boolean): { name: string; file: string }[] {
+  if (kindOf(path) !== 'folder') return [{ name: basename(path), file: path }];
+  const names = filesBelow(path).filter(isCovered);
+  return names.map((name) => ({ name, file: join(path, name) }));
 }
 
 const isWeights = (name: string): boolean => /^[^/]+\.safetensors$/.test(name);
@@ -21,7 +21,7 @@ const covered: Record<SourceType, (name: string) => boolean> = {
 
 /** sha256 of the one file; of several, that of what `sha256sum` prints of them in the order of their names. */
 export function contentDigest(path: string, type: SourceType, beat: () => void = () => {}): string {
-  const lines = filesBelow(path, covered[type]).map(({ name, file }) => {
+  const lines = coveredFiles(path, covered[type]).map(({ name, file }) => {
     return { name, sha256: fileDigest(file, beat) };
   });
   const [first] = lines;
