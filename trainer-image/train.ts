@@ -39,7 +39,7 @@ export async function train(run: Run, holder: string, report: Reporter): Promise
   if (complete !== undefined) report.info(complete);
   const at = prefer(prepared);
   const samples = compareOrWarn(prepared.context, questions, prepared.reference?.live);
-  writeReport(prepared.context, prepared.data, samples);
+  writeReport(prepared.context, prepared.data, { samples, at });
   const output = exportTrained(prepared.context, at);
   await pushOutput(prepared.context, at);
   tellRecordings(started, report);

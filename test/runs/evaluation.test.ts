@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { train } from '../../trainer-image/train.ts';
@@ -57,6 +57,16 @@ describe('a run with early stopping', () => {
       message: `evalLoss did not improve in 2 evaluations: its best is ${least.toPrecision(4)}, of step ${best}`,
     });
     expect(lastOf(all, 'step')).toBe(best + 4);
+  });
+
+  test('describes the exported step in its report and its log, not the last one', () => {
+    const shown = String(Number(lastOf(all, 'best')?.value.toPrecision(4)));
+    expect(readFileSync(join(calm.run.paths.output, 'report.html'), 'utf8')).toContain(
+      `<b>${shown}</b><span>held-out loss</span>`,
+    );
+    expect(all.infos.join('\n')).toContain(
+      `exporting the weights of step ${best}, the best by evalLoss; held out: loss ${shown}`,
+    );
   });
 
   test('tells no accuracy before the first step, when no pair is won or lost, and then with every evaluation', () => {

@@ -37,6 +37,11 @@ export class History {
     return this.known;
   }
 
+  /** The figures of one kind after `step` steps; undefined where there are none. */
+  at(kind: Entry['kind'], step: number): Metrics | undefined {
+    return this.known.findLast((entry) => entry.kind === kind && entry.step === step)?.metrics;
+  }
+
   /** Reads what an earlier run wrote, up to `step`: later steps are taken again. `mayCommit` as in writeDurably. */
   resumeAt(step: number, mayCommit: () => void): void {
     const lines = existsSync(this.file) ? readFileSync(this.file, 'utf8').split('\n') : [];

@@ -19,6 +19,8 @@ export interface ReportContent {
   /** Facts in a line each, below the title. */
   facts: readonly string[];
   history: readonly Entry[];
+  /** The step whose weights are exported. */
+  exported: number;
   signals: readonly Signal[];
   findings: readonly Finding[];
   dropped: Readonly<Record<string, number>>;
@@ -74,17 +76,21 @@ function charts(history: readonly Entry[]): Chart[] {
 
 const tile = (value: string, name: string): Html => html`<div class="tile"><b>${value}</b><span>${name}</span></div>`;
 
-function tiles({ history }: ReportContent): Html {
-  const last = history.findLast(({ kind }) => kind === 'heldOut')?.metrics ?? {};
-  const train = history.findLast(({ kind }) => kind === 'train');
+const figuresAt = (history: readonly Entry[], kind: Entry['kind'], step: number): Metrics =>
+  history.findLast((entry) => entry.kind === kind && entry.step === step)?.metrics ?? {};
+
+/** Figures of the exported weights: a later step's would describe a model that nobody has. */
+function tiles({ history, exported }: ReportContent): Html {
+  const heldOut = figuresAt(history, 'heldOut', exported);
+  const train = figuresAt(history, 'train', exported);
   return html`<div class="tiles">
     ${[
-      tile(digits(train?.step), 'steps'),
-      tile(digits(train?.metrics.loss), 'training loss'),
-      tile(digits(last.evalLoss), 'held-out loss'),
-      tile(percent(last.evalRewardAccuracy), 'held-out accuracy'),
-      tile(digits(last.evalRewardMargin), 'held-out margin'),
-      tile(digits(last.evalKL), 'KL from the reference, per token'),
+      tile(String(exported), 'steps to the exported weights'),
+      tile(digits(train.loss), `training loss of step ${exported}`),
+      tile(digits(heldOut.evalLoss), 'held-out loss'),
+      tile(percent(heldOut.evalRewardAccuracy), 'held-out accuracy'),
+      tile(digits(heldOut.evalRewardMargin), 'held-out margin'),
+      tile(digits(heldOut.evalKL), 'KL from the reference, per token'),
     ]}
   </div>`;
 }

@@ -13,6 +13,15 @@ function withoutTies({ evalRewardAccuracy, ...metrics }: Metrics, step: number):
   return tied || evalRewardAccuracy === undefined ? metrics : { ...metrics, evalRewardAccuracy };
 }
 
+const named = { loss: 'evalLoss', accuracy: 'evalRewardAccuracy', margin: 'evalRewardMargin', KL: 'evalKL' } as const;
+
+/** "loss 0.5412, accuracy 0.9": the held-out figures that are known. */
+const inWords = (metrics: Metrics): string =>
+  Object.entries(named)
+    .flatMap(([name, figure]) => (metrics[figure] === undefined ? [] : [`${name} ${short(metrics[figure])}`]))
+    .join(', ');
+const short = (value: number): string => String(Number(value.toPrecision(4)));
+
 /**
  * Held-out evaluation through the preference stage: reports the figures, keeps the weights of the best step in `best/`
  * beside the checkpoints, and says when to stop early. Its state is in the checkpoint's figures, so that a resumed run
@@ -71,7 +80,9 @@ export class Evaluation {
     learner.restoreWeights(kept.read);
     kept.close();
     Object.assign(this.figures, { bestStep: kept.step, bestValue: kept.figures['value'] });
-    report.info(`exporting the weights of step ${kept.step}, the best by ${run.job.spec.evaluation.metricForBest}`);
+    const { metricForBest } = run.job.spec.evaluation;
+    const figures = inWords(this.context.watch.history.at('heldOut', kept.step) ?? {});
+    report.info(`exporting the weights of step ${kept.step}, the best by ${metricForBest}; held out: ${figures}`);
     this.tell(true);
   }
 

@@ -17,6 +17,7 @@ const content: ReportContent = {
     { kind: 'train', step: 2, metrics: { loss: 0.6, rewardMargin: 0.2 } },
     { kind: 'heldOut', step: 2, metrics: { evalLoss: 0.65 } },
   ],
+  exported: 2,
   signals: [{ reason: 'MarginRunaway', message: attack }],
   findings: [
     {
@@ -81,6 +82,20 @@ describe('the report', () => {
     expect(shown).not.toContain('secret');
     for (const kept of ['https://host/m&quot;', 'https://host/d.jsonl', 'https://host/e.jsonl', 'https://host/?a=b'])
       expect(shown).toContain(kept);
+  });
+
+  test('has the figures of the exported step in its tiles, and none of a later one', () => {
+    const later: ReportContent['history'] = [
+      { kind: 'train', step: 3, metrics: { loss: 0.123 } },
+      { kind: 'heldOut', step: 3, metrics: { evalLoss: 0.987 } },
+    ];
+    const tiles = (exported: number): string =>
+      /<div class="tiles">[^]*?<\/div>\s*<\/div>/.exec(
+        reportHtml({ ...content, history: [...content.history, ...later], exported }),
+      )?.[0] as string;
+    expect(tiles(2)).toMatch(/<b>0.6<\/b><span>training loss of step 2<[^]*<b>0.65<\/b><span>held-out loss</);
+    expect(tiles(2)).not.toMatch(/0.123|0.987/);
+    expect(tiles(3)).toMatch(/<b>0.123<\/b><span>training loss of step 3<[^]*<b>0.987<\/b><span>held-out loss</);
   });
 
   test('has the curves, the answers side by side, the findings and the settings', () => {
