@@ -5,10 +5,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { installMissing } from './debian.ts';
+import { sbomOf } from './sbom.ts';
 
 /**
  * `npm run images [-- --push REGISTRY] [--gpu] [--base IMAGE]`: builds the images by Debian's buildah, as root, and leaves
- * each as a docker archive in the cache, named by its sources' hash; a second run builds only what changed. Without
+ * each as a docker archive in the cache, named by its sources' hash, with its bill of materials beside it (.cdx.json); a second run builds only what changed. Without
  * --base the base is made here by mmdebstrap, so that no image registry is needed. With --push they go to a registry,
  * and the `helm install` that uses them is printed.
  */
@@ -148,6 +149,8 @@ function hostSettings(): string[] {
 
 function build(stage: Stage, base: string): void {
   const archive = archiveOf(stage, base);
+  mkdirSync(join(cacheRoot, 'images'), { recursive: true });
+  writeFileSync(archive.replace(/tar$/, 'cdx.json'), `${JSON.stringify(sbomOf(stage), undefined, 2)}\n`);
   if (existsSync(archive)) {
     console.log(`images: ${stage} is built already`);
     return;
@@ -169,7 +172,6 @@ function build(stage: Stage, base: string): void {
     name,
     '.',
   ]);
-  mkdirSync(join(cacheRoot, 'images'), { recursive: true });
   rmSync(`${archive}.partial`, { force: true });
   buildah(['push', name, `docker-archive:${archive}.partial:${name}`], true);
   renameSync(`${archive}.partial`, archive);
