@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { readSealed, writeSealed } from './checkpoint/store.ts';
+import { beginAnew, keptPlan } from './checkpoint/plan.ts';
+import { holdsCheckpoint, readSealed, writeSealed } from './checkpoint/store.ts';
 import { checkOutput, type Run } from './config.ts';
 import { TrainerError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
@@ -69,12 +70,36 @@ export async function sweepBetas(
   return { results, choice: chooseBeta(results, pairs) };
 }
 
+/** The job's own checkpoints beside a sweep's, where it has been run already, and its beta as far as that is known. */
+export interface RunBefore {
+  folder: string;
+  beta: number | undefined;
+}
+
+/** Whether the job of a sweep has been run without one. `run` as for sweepBetas. */
+export function runBefore({ paths }: Run): RunBefore | undefined {
+  const folder = dirname(paths.checkpoints);
+  if (!holdsCheckpoint(folder)) return undefined;
+  const training = keptPlan(folder)?.settings['training'] as { beta?: number } | undefined;
+  return { folder, beta: training?.beta };
+}
+
+function advice(beta: number, before: RunBefore | undefined): string {
+  const next = `to go on with beta ${beta}, set spec.training.beta to it and run the job without --betas`;
+  if (before === undefined) return next;
+  if (before.beta === beta) return `beta ${beta} is what the job has been run with already`;
+  return `${next}; it has been run with another beta already, so also ${beginAnew(before.folder)}`;
+}
+
 /** How a sweep ends, in words: what is there now and how its advice is followed. */
-export function sweepEnd(output: string, { choice }: Sweep, { betas, keep }: SweepOptions): string {
+export function sweepEnd(
+  output: string,
+  { choice }: Sweep,
+  { betas, keep, before }: SweepOptions & { before?: RunBefore | undefined },
+): string {
   const kept = keep ? `the models are in ${betas.map((beta) => besideOutput(output, beta)).join(', ')}` : '';
   const nothing = 'no model was exported (--keep does)';
-  const next = `to go on with beta ${choice.beta}, set spec.training.beta to it and run the job without --betas`;
-  return `${betas.length} betas are compared; ${keep ? kept : nothing}; ${next}`;
+  return `${betas.length} betas are compared; ${keep ? kept : nothing}; ${advice(choice.beta, before)}`;
 }
 
 const nameOf = (beta: number): string => `beta-${beta}`;

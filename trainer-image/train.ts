@@ -1,4 +1,5 @@
 import { takeFence } from './checkpoint/fence.ts';
+import { keepPlan, mismatch, planDigest } from './checkpoint/plan.ts';
 import { CheckpointStore, type Checkpoint } from './checkpoint/store.ts';
 import type { Run } from './config.ts';
 import type { HeldOut } from './evaluate.ts';
@@ -11,7 +12,7 @@ import { fetchSources } from './sources/fetch.ts';
 import { compareOrWarn } from './stages/comparison.ts';
 import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
-import { checkTokens, loadData, planDigest, type RunData } from './stages/data.ts';
+import { checkTokens, loadData, planOf, type RunData } from './stages/data.ts';
 import { Evaluation } from './stages/evaluation.ts';
 import { checkOutputOwner, exportTrained, type At } from './stages/export.ts';
 import { optimisePreference, preferenceSteps } from './stages/preference.ts';
@@ -78,15 +79,18 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   const model = modelDigest(run.paths.model, beat, run.paths.adapter);
   const reference = run.paths.reference && modelDigest(run.paths.reference, beat);
   const models = [model, ...(reference === undefined ? [] : [reference])];
-  const plan = planDigest(run, data, { models, precision: architecture.precision, beat });
+  const parts = planOf(run, data, { models, precision: architecture.precision, beat });
+  const plan = planDigest(parts);
   const totalSteps = preferenceSteps({ run }, data.train.length);
   report.beat({ stage: 'Data', totalSteps, data: dataCounts(data) });
 
   const fence = takeFence(run.paths.checkpoints, holder);
   actOnFindings({ run, report, fence }, data);
-  const store = new CheckpointStore(run.paths.checkpoints, fence, (message) =>
-    report.warn('CheckpointSkipped', message),
-  );
+  const { checkpoints } = run.paths;
+  const store = new CheckpointStore(checkpoints, fence, {
+    skipped: (message) => report.warn('CheckpointSkipped', message),
+    mismatch: () => mismatch(checkpoints, parts),
+  });
   const watch = new Watch({ run, report }, data.heldOut);
   const computePlan = settleComputePlan({ run, learner, fence, report });
   const context: StageContext = {
@@ -103,6 +107,7 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
     watch,
   };
   const saved = store.newest(plan);
+  keepPlan(checkpoints, parts, fence);
   if (saved !== undefined) report.info(`resuming at step ${saved.step} of stage ${saved.stage}`);
   return { context, data, saved };
 }

@@ -10,7 +10,7 @@ import type { Work } from './metrics/names.ts';
 import { counted } from './records.ts';
 import { GraceWatch } from './stages/grace.ts';
 import { Stopped, type ProgressPart, type Reporter } from './stages/context.ts';
-import { sweepBetas, sweepEnd, sweepFolders, type SweepOptions } from './sweep.ts';
+import { runBefore, sweepBetas, sweepEnd, sweepFolders, type SweepOptions } from './sweep.ts';
 import { train } from './train.ts';
 
 /** What the main thread hands the training thread. */
@@ -136,7 +136,7 @@ function etaOf(progress: Progress, first: { percent: number; at: number }): numb
 async function compareBetas(reporter: Reporter, options: SweepOptions): Promise<string> {
   const done = await sweepBetas(run, podUID, reporter, options);
   post({ kind: 'sweep', sweep: done });
-  return sweepEnd(run.job.spec.output.source, done, options);
+  return sweepEnd(run.job.spec.output.source, done, { ...options, before: runBefore(run) });
 }
 
 try {

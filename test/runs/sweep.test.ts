@@ -5,7 +5,7 @@ import { readBetas, sweepRun } from '../../trainer-image/config.ts';
 import { sweepTable } from '../../trainer-image/console.ts';
 import type { Sweep } from '../../trainer-image/metrics/choose-beta.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
-import { sweepBetas, sweepEnd } from '../../trainer-image/sweep.ts';
+import { runBefore, sweepBetas, sweepEnd } from '../../trainer-image/sweep.ts';
 import { train } from '../../trainer-image/train.ts';
 import { distinctBeats, listen, prepareTiny, tinyJob, tinyRun, type Heard } from '../trainer-image/in-process.ts';
 
@@ -143,7 +143,9 @@ test('the beta that a sweep advises is set in the same manifest, which then trai
   const withBeta = (beta: number): string => tinyJob.replace('training: {', `training: { beta: ${beta},`);
   const { folder, run } = prepareTiny(withBeta(0.1));
   const sweep = await sweepBetas(sweepRun(run), 'test', listen(), { betas, keep: false });
+  expect(runBefore(sweepRun(run))).toBeUndefined();
   await train(tinyRun(folder, withBeta(0.5)), 'test', listen());
+  expect(runBefore(sweepRun(run))).toEqual({ folder: run.paths.checkpoints, beta: 0.5 });
   const alone = prepareTiny(withBeta(0.5));
   await train(alone.run, 'test', listen());
   expect(weightsOf(folder, 'out')).toBe(weightsOf(alone.folder, 'out'));
@@ -165,6 +167,19 @@ test('a sweep ends with what was exported, and with how its advice is followed',
   expect(sweepEnd('pvc://models/out/', sweep, { betas, keep: true })).toBe(
     `2 betas are compared; the models are in pvc://models/out-beta-0.05, pvc://models/out-beta-0.5; ${next}`,
   );
+});
+
+test.each([
+  [
+    0.1,
+    'set spec.training.beta to it and run the job without --betas; it has been run with another beta already, so also ' +
+      'set another metadata.name and another output.source, or remove the folder /old to begin anew under this name',
+  ],
+  [0.5, 'beta 0.5 is what the job has been run with already'],
+])('a sweep whose job has been run with beta %d says how its advice of 0.5 is followed all the same', (beta, told) => {
+  const sweep = { results: [], choice: { beta: 0.5, reason: '' } };
+  const end = sweepEnd('pvc://models/out', sweep, { betas, keep: false, before: { folder: '/old', beta } });
+  expect(end.endsWith(told)).toBe(true);
 });
 
 test('a sweep without --keep exports nothing and leaves no checkpoint of a beta', async () => {

@@ -160,7 +160,7 @@ describe('a run', () => {
       'another beta',
       job.replace('learningRate: 1e-3', 'learningRate: 1e-3, beta: 0.5'),
       exitCodes.CheckpointMismatch,
-      /made with another/,
+      /another plan \(training[.]beta was 0[.]1 and is 0[.]5\): set another metadata[.]name and another output[.]source, or remove the folder/,
     ],
     [
       'a missing model',

@@ -69,6 +69,14 @@ export function fileDigest(file: string, onPiece: () => void = () => {}): string
   return hash.digest('hex');
 }
 
+/** What a store has to say. */
+export interface StoreWords {
+  /** Hears of a damaged checkpoint that is passed over. */
+  skipped(message: string): void;
+  /** That the checkpoints belong to another plan: to which, and what to do. */
+  mismatch(): string;
+}
+
 /**
  * The checkpoints of one job. Each is a folder that is renamed into its place when it is whole and on disk; a state.json
  * with the tensors' digest tells a good one from one that was damaged later.
@@ -76,12 +84,12 @@ export function fileDigest(file: string, onPiece: () => void = () => {}): string
 export class CheckpointStore {
   private readonly folder: string;
   private readonly fence: Fence;
-  private readonly warn: (message: string) => void;
+  private readonly words: StoreWords;
 
-  constructor(folder: string, fence: Fence, warn: (message: string) => void) {
+  constructor(folder: string, fence: Fence, words: StoreWords) {
     this.folder = folder;
     this.fence = fence;
-    this.warn = warn;
+    this.words = words;
     writing('the checkpoint folder', () => mkdirSync(folder, { recursive: true }));
     this.dropUnfinished();
   }
@@ -90,7 +98,7 @@ export class CheckpointStore {
   within(name: string): CheckpointStore {
     const folder = join(this.folder, name);
     writing('the checkpoint folder', () => mkdirSync(folder, { recursive: true }));
-    return new CheckpointStore(folder, this.fence, this.warn);
+    return new CheckpointStore(folder, this.fence, this.words);
   }
 
   /** Saves a checkpoint and drops those that it supersedes, and what was never finished. Throws DiskFull or Fenced. */
@@ -139,8 +147,7 @@ export class CheckpointStore {
       if (found === undefined) continue;
       if (found.plan === plan) return found;
       found.close();
-      const message = `${found.folder} was made with another model, data set or training plan: give the job another metadata.name, or delete ${this.folder}`;
-      throw new TrainerError('CheckpointMismatch', message);
+      throw new TrainerError('CheckpointMismatch', this.words.mismatch());
     }
     return undefined;
   }
@@ -170,7 +177,7 @@ export class CheckpointStore {
       const read = (tensor: string): Float32Array => file.read(tensor).data;
       return { ...state, folder, read, close: () => file.close() };
     } catch (error) {
-      this.warn(`checkpoint ${folder} is passed over: ${(error as Error).message}`);
+      this.words.skipped(`checkpoint ${folder} is passed over: ${(error as Error).message}`);
       return undefined;
     }
   }

@@ -5,6 +5,7 @@ import { loadExamples, loadPairs, type DroppedCounts, type LoadOptions } from '.
 import type { Example, Pair } from '../data/pair.ts';
 import { joined, type Rows } from '../data/token-rows.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
+import type { Plan } from '../checkpoint/plan.ts';
 import { TrainerError } from '../errors.ts';
 import type { Precision } from '../model/products.ts';
 import type { Reporter } from './context.ts';
@@ -122,20 +123,21 @@ function* beating<T>(rows: Iterable<T>, beat: () => void): Generator<T> {
  * `models`: their digests, since a model that has been replaced at the same path is another model. `precision`: what `auto`
  * has become.
  */
-export function planDigest(
+export function planOf(
   run: Run,
   data: RunData,
   { models, precision, beat }: { models: readonly string[]; precision: Precision; beat: () => void },
-): string {
+): Plan {
   const { model, reference, dataset, sft, evaluation } = run.job.spec;
   const training = { ...run.job.spec.training, precision };
   const { metricForBest, loadBestModelAtEnd, earlyStopping } = evaluation;
   const best = { metricForBest, loadBestModelAtEnd, earlyStopping };
-  const hash = createHash('sha256').update(JSON.stringify([model, reference, dataset, sft, training, best, models]));
+  const hash = createHash('sha256');
   for (const { prompt, chosen, rejected } of beating(joined(data.train, data.heldOut), beat)) {
     for (const tokens of [prompt, chosen, rejected]) hash.update(tokens).update('|');
   }
   for (const { prompt, completion } of beating(data.examples, beat))
     hash.update(prompt).update('|').update(completion).update('|');
-  return hash.digest('hex');
+  const settings = { model, reference, dataset, sft, training, evaluation: best };
+  return { settings, models, tokens: hash.digest('hex') };
 }

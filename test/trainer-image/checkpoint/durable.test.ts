@@ -46,7 +46,10 @@ const newFolder = (): string => fs.mkdtempSync(join(tmpdir(), 'durable-'));
 describe('what is saved', () => {
   test('as a checkpoint is on disk, files before their folder, before it takes its place, and then that too', () => {
     const folder = newFolder();
-    const store = new modules.CheckpointStore(folder, modules.takeFence(folder, 'test'), () => {});
+    const store = new modules.CheckpointStore(folder, modules.takeFence(folder, 'test'), {
+      skipped: () => {},
+      mismatch: () => '',
+    });
     calls.length = 0;
     const tensors = [{ name: 'w', shape: [1], read: () => Float32Array.of(1) }];
     store.save({ stage: 'Training', step: 1, plan: 'plan', figures: {} }, tensors, 2);
