@@ -31,6 +31,11 @@ export const fDivergences = ['reverse_kl', 'forward_kl', 'js_divergence', 'alpha
 const withoutReference = ['simpo', 'cpo', 'orpo'] as const satisfies LossType[];
 /** All terms that need none. */
 export const referenceFree: readonly LossType[] = [...withoutReference, 'sft'];
+/**
+ * Whether a higher beta holds the policy nearer to where it began. ORPO's is its lambda, the weight of the odds ratio: a higher
+ * one moves the policy further.
+ */
+export const betaHolds = (loss: readonly { type: LossType }[]): boolean => loss.every(({ type }) => type !== 'orpo');
 /** Losses that read labelSmoothing. */
 const smoothed = ['cdpo', 'robust', 'exo_pair', 'aot', 'aot_unpaired', 'simpo', 'cpo'] as const satisfies LossType[];
 /** Losses that sort the answers of a whole batch. */

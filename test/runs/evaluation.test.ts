@@ -61,9 +61,10 @@ describe('a run with early stopping', () => {
 
   test('describes the exported step in its report and its log, not the last one', () => {
     const shown = String(Number(lastOf(all, 'best')?.value.toPrecision(4)));
-    expect(readFileSync(join(calm.run.paths.output, 'report.html'), 'utf8')).toContain(
-      `<b>${shown}</b><span>held-out loss</span>`,
-    );
+    const page = readFileSync(join(calm.run.paths.output, 'report.html'), 'utf8');
+    expect(page).toContain(`<b>${shown}</b><span>held-out loss</span>`);
+    expect(page).toMatch(/Loss: sigmoid, with beta [\d.]+; it begins at 0.6931, and 0.6931 where/);
+    expect(page).toMatch(/Held-out accuracy went from 50 % [^]*Next: /);
     expect(all.infos.join('\n')).toContain(
       `exporting the weights of step ${best}, the best by evalLoss; held out: loss ${shown}`,
     );

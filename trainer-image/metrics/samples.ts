@@ -30,6 +30,9 @@ export function repeatedShare(tokens: ArrayLike<number>, n = 4): number {
   return 1 - distinct.size / count;
 }
 
+/** Whether so large a share of repeated 4-grams tells that answers are broken: people's text is far below. */
+export const brokenBy = (repetition: number): boolean => repetition > 0.2;
+
 /** Which answer the implicit reward prefers; neither where both are the same. */
 export function preferredOf({ policy, reference }: Sample): 'policy' | 'reference' | undefined {
   if (policy.text === reference.text && policy.tokens === reference.tokens) return undefined;

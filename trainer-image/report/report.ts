@@ -1,12 +1,13 @@
 import type { Comparison, Metrics } from '../../crds/progress.ts';
 import { shownSource } from '../../crds/sources.ts';
-import type { Finding } from '../data/quality/findings.ts';
+import { reasonIn, type Finding } from '../data/quality/findings.ts';
 import type { Entry } from '../metrics/history.ts';
-import { preferredOf, type Answer, type Sample } from '../metrics/samples.ts';
+import { brokenBy, preferredOf, type Answer, type Sample } from '../metrics/samples.ts';
 import type { Signal } from '../metrics/signals.ts';
 import { figure, type Chart, type Point } from './chart.ts';
 import { html, Html } from './html.ts';
 import { style } from './style.ts';
+import { aboutZero } from './verdict.ts';
 
 /** All that a report shows. */
 export interface ReportContent {
@@ -18,6 +19,10 @@ export interface ReportContent {
   settings: Record<string, unknown>;
   /** Facts in a line each, below the title. */
   facts: readonly string[];
+  /** What the run came to and what to try next, in a sentence each. */
+  verdict: readonly string[];
+  /** What the reference is, after "The reference is". */
+  reference: string;
   history: readonly Entry[];
   /** The step whose weights are exported. */
   exported: number;
@@ -40,7 +45,9 @@ function points(history: readonly Entry[], kind: Entry['kind'], name: keyof Metr
   });
 }
 
-function charts(history: readonly Entry[]): Chart[] {
+const one = (title: string, line: Chart['lines'][number], note: string): Chart => ({ title, note, lines: [line] });
+
+function charts({ history, signals }: Pick<ReportContent, 'history' | 'signals'>): Chart[] {
   const both = (title: string, name: keyof Metrics, heldOut: keyof Metrics, note: string): Chart => ({
     title,
     note,
@@ -49,13 +56,14 @@ function charts(history: readonly Entry[]): Chart[] {
       { name: 'held out', style: 'heldOut', points: points(history, 'heldOut', heldOut) },
     ],
   });
+  const runaway = signals.some(({ reason }) => reason === 'MarginRunaway');
   return [
     both('Loss', 'loss', 'evalLoss', 'Held out should fall with training; where it turns up, the model overfits.'),
     both(
       'Reward margin',
       'rewardMargin',
       'evalRewardMargin',
-      'Chosen minus rejected, in rewards. A steep rise with all pairs won asks for a higher beta.',
+      `Chosen minus rejected, in rewards.${runaway ? ' It runs away: see the warning above.' : ''}`,
     ),
     both(
       'Reward accuracy',
@@ -71,6 +79,16 @@ function charts(history: readonly Entry[]): Chart[] {
         { name: 'rejected', style: 'heldOut', points: points(history, 'heldOut', 'evalLogpsRejected') },
       ],
     },
+    one(
+      'KL from the reference',
+      { name: 'held out', style: 'heldOut', points: points(history, 'heldOut', 'evalKL') },
+      'Nats per answer token, exact, on at most 64 pairs: how far the policy has moved.',
+    ),
+    one(
+      'Gradient norm',
+      { name: 'training', style: 'policy', points: points(history, 'train', 'gradNorm') },
+      'Before clipping. Spikes that grow ask for a lower learning rate.',
+    ),
   ];
 }
 
@@ -96,13 +114,13 @@ function tiles({ history, exported }: ReportContent): Html {
 }
 
 function answer(title: string, own: Answer, preferred: boolean): Html {
-  const repeats = own.repetition > 0.2 ? 'chip bad' : 'chip';
+  const repeats = brokenBy(own.repetition) ? 'chip bad' : 'chip';
   const text = own.text.trim() === '' ? html`<pre class="soft">(nothing)</pre>` : html`<pre>${own.text}</pre>`;
   return html`<div class="answer">
     <span class="label">${title}</span>${text}<span class="chip">${own.tokens} tokens${own.ended ? '' : ', cut'}</span
     ><span class="${repeats}">${percent(own.repetition)} repeated</span
     ><span class="chip">reward ${digits(own.reward)}</span>${
-      preferred ? html`<span class="chip good">preferred</span>` : undefined
+      preferred && !brokenBy(own.repetition) ? html`<span class="chip good">higher reward</span>` : undefined
     }
   </div>`;
 }
@@ -125,7 +143,7 @@ function sampleCard(sample: Sample): Html {
   </article>`;
 }
 
-function comparisonSection({ samples, comparison }: ReportContent): Html {
+function comparisonSection({ samples, comparison, reference }: ReportContent): Html {
   if (comparison === undefined) return html``;
   const c = comparison;
   const row = (name: string, trained: string, reference: string): Html =>
@@ -136,8 +154,10 @@ function comparisonSection({ samples, comparison }: ReportContent): Html {
     </tr>`;
   return html`<h2>The same prompts, both models</h2>
     <p class="soft">
-      Greedy answers. ${c.differing} of ${c.prompts} differ; of these the implicit reward, beta times the log-ratio,
-      prefers the trained model's ${c.preferred} times. KL on its answers: ${digits(c.kl)} per token.
+      Greedy answers. The reference is ${reference}. ${c.differing} of ${c.prompts} differ; of these the implicit
+      reward, beta times the log-ratio, rates the trained model's higher ${c.preferred} times. That reward is the
+      trained model's own, no judge from outside: read the answers. KL on its answers, a sampled estimate:
+      ${aboutZero(c.kl)} nats per token.
     </p>
     <div class="box wide">
       <table>
@@ -159,9 +179,9 @@ function comparisonSection({ samples, comparison }: ReportContent): Html {
 function dataSection({ findings, dropped }: ReportContent): Html {
   const left = Object.entries(dropped).map(([reason, rows]) => html`<span class="chip">${rows} × ${reason}</span>`);
   const rows = findings.map(
-    ({ reason, beyond, summary, advice }) =>
+    ({ dataset, reason, beyond, summary, advice }) =>
       html`<tr>
-        <td>${reason}</td>
+        <td>${reasonIn(dataset, reason)}</td>
         <td><span class="${beyond ? 'chip bad' : 'chip good'}">${beyond ? 'look' : 'fine'}</span></td>
         <td>${summary}${beyond ? html`<br /><span class="soft">${advice}</span>` : undefined}</td>
       </tr>`,
@@ -169,6 +189,13 @@ function dataSection({ findings, dropped }: ReportContent): Html {
   if (rows.length + left.length === 0) return html``;
   return html`<h2>Data</h2>
     ${left.length > 0 ? html`<p class="soft">Rows left out: ${left}</p>` : undefined}
+    ${
+      findings.some(({ dataset }) => dataset === 'sft')
+        ? html`<p class="soft">
+            What begins with SFT is of the rows of supervised fine-tuning, all else of the pairs.
+          </p>`
+        : undefined
+    }
     <div class="box wide">
       <table>
         ${rows}
@@ -182,7 +209,7 @@ const shown = (key: string, value: unknown): unknown =>
 
 /** The report of a run as one HTML page without any outside resource or script; every text in it is escaped. */
 export function reportHtml(content: ReportContent): string {
-  const { namespace, name, time, facts, history, signals, settings } = content;
+  const { namespace, name, time, facts, signals, settings } = content;
   const page = html`<!doctype html>
     <html lang="en">
       <head>
@@ -200,10 +227,11 @@ export function reportHtml(content: ReportContent): string {
             <h1>${name}</h1>
             <p class="soft">DPOJob ${namespace}/${name}, ${time.slice(0, 16).replace('T', ' ')} UTC</p>
             ${facts.map((fact) => html`<p>${fact}</p>`)}
+            <div class="verdict">${content.verdict.map((sentence) => html`<p>${sentence}</p>`)}</div>
           </header>
           ${tiles(content)}${signals.map(({ reason, message }) => html`<p class="warning"><b>${reason}</b> ${message}</p>`)}
           <h2>Curves</h2>
-          <div class="charts">${charts(history).map(figure)}</div>
+          <div class="charts">${charts(content).map(figure)}</div>
           ${comparisonSection(content)}${dataSection(content)}
           <h2>Settings</h2>
           <details class="box">

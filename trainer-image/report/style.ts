@@ -21,6 +21,7 @@ g.heldOut circle{fill:var(--held)}g.second circle{fill:var(--second)}
 .key{font-size:13px;color:var(--soft)}.key::before{content:"";display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:6px;vertical-align:middle;background:currentColor}
 .key.policy::before{background:var(--policy)}.key.heldOut::before{background:var(--held)}.key.second::before{background:var(--second)}
 .warning{background:var(--warm);border:1px solid var(--held);border-radius:10px;padding:10px 14px;margin:10px 0}
+.verdict{border-left:3px solid var(--policy);padding:2px 0 2px 14px;margin:14px 0 0}
 .sample{margin:14px 0 0;overflow:hidden}.prompt{padding:12px 16px;border-bottom:1px solid var(--line);max-height:12em;overflow:auto}.prompt pre{white-space:pre-wrap;font:inherit;margin:4px 0 0}
 .pair{display:grid;grid-template-columns:1fr 1fr}.answer{padding:12px 16px}.answer+.answer{border-left:1px solid var(--line)}
 .answer pre{white-space:pre-wrap;font:inherit;margin:6px 0 8px;max-height:22em;overflow:auto}

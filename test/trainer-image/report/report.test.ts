@@ -11,6 +11,8 @@ const content: ReportContent = {
   time: '2026-01-01T00:00:00.000Z',
   settings: { beta: 0.1, [attack]: attack },
   facts: [attack],
+  verdict: [attack],
+  reference: attack,
   history: [
     { kind: 'heldOut', step: 0, metrics: { evalLoss: 0.69 } },
     { kind: 'train', step: 1, metrics: { loss: 0.69, rewardMargin: 0 } },
@@ -34,7 +36,13 @@ const content: ReportContent = {
   ],
   dropped: { [attack]: 2 },
   samples: [
-    { source: 'prompts', prompt: attack, policy: answer, reference: { ...answer, text: '', reward: 0 }, kl: 0.1 },
+    {
+      source: 'prompts',
+      prompt: attack,
+      policy: { ...answer, repetition: 0.1 },
+      reference: { ...answer, text: '', reward: 0 },
+      kl: 0.1,
+    },
   ],
   comparison: {
     prompts: 1,
@@ -98,9 +106,45 @@ describe('the report', () => {
     expect(tiles(3)).toMatch(/<b>0.123<\/b><span>training loss of step 3<[^]*<b>0.987<\/b><span>held-out loss</);
   });
 
+  test("tells that the reward is the model's own, and gives no badge to an answer that is broken", () => {
+    expect(page).toMatch(/That reward is the\s+trained model's\s+own/);
+    const samples = content.samples.map((sample) => ({ ...sample, policy: { ...answer, repetition: 0.5 } }));
+    expect([page, reportHtml({ ...content, samples })].map((one) => one.includes('chip good">higher'))).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  test('shows a sampled KL below 0, which is noise, as about 0', () => {
+    const comparison = { ...(content.comparison as NonNullable<typeof content.comparison>), kl: -0.001 };
+    expect(reportHtml({ ...content, comparison })).toMatch(/sampled estimate:\s+about 0 nats/);
+  });
+
+  test('labels what was found in the rows of fine-tuning', () => {
+    const findings = (['preference', 'sft'] as const).flatMap((dataset) =>
+      content.findings.map((one) => ({ ...one, dataset, reason: 'EmptyRows' })),
+    );
+    const rows = reportHtml({ ...content, findings }).match(/<td>\w*EmptyRows<\/td>/g);
+    expect(rows).toEqual(['<td>EmptyRows</td>', '<td>SFTEmptyRows</td>']);
+  });
+
+  test('points to the warning of a margin that runs away only where there is one', () => {
+    expect([page, reportHtml({ ...content, signals: [] })].map((one) => one.includes('It runs away'))).toEqual([
+      true,
+      false,
+    ]);
+  });
+
   test('has the curves, the answers side by side, the findings and the settings', () => {
     expect(page.match(/<svg /g)).toHaveLength(2);
-    for (const part of ['Reward margin', 'preferred', '(nothing)', 'MarginRunaway', '2 × ', '&quot;beta&quot;: 0.1'])
+    for (const part of [
+      'Reward margin',
+      'higher reward',
+      '(nothing)',
+      'MarginRunaway',
+      '2 × ',
+      '&quot;beta&quot;: 0.1',
+    ])
       expect(page).toContain(part);
   });
 });
