@@ -93,4 +93,4 @@ test('memory does not grow with the data set: 12 bytes a pair stay', async () =>
   expect(train.at(3999)?.prompt.length).toBe(1005);
   // Two write buffers of 1 MiB, the index, and what jest itself does meanwhile: far from the 32 MB of arrays.
   expect(grown).toBeLessThan(12e6);
-});
+}, 30_000);
