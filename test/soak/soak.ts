@@ -1,71 +1,23 @@
-import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { freeExitCodes, type ExitCode } from '../../crds/exit-codes.ts';
-import { exported, prepare, trainer, type Ended } from '../trainer-image/small-run.ts';
+import { soakOperator } from './operator.ts';
+import { soakTrainer } from './trainer.ts';
 
 /**
- * `npm run soak -- --kills 200 [--seed 1]`: ends the trainer at random moments of its life, by SIGKILL or by SIGTERM, starts
- * it again until it is done, and compares the exported weights with an undisturbed run's, bit for bit.
+ * `npm run soak -- --kills 200 [--seed 1]` ends the trainer at so many random moments of its life;
+ * `npm run soak -- --operator [--courses 10000] [--lives 200] [--seed 1]` plays random courses against the decisions, and
+ * random lives against the operator on a real API server.
  */
 const { values } = parseArgs({
-  options: { kills: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' } },
+  options: {
+    operator: { type: 'boolean', default: false },
+    kills: { type: 'string', default: '20' },
+    courses: { type: 'string', default: '10000' },
+    lives: { type: 'string', default: '200' },
+    seed: { type: 'string', default: '1' },
+  },
 });
-const kills = Number(values.kills);
-let state = Number(values.seed);
-
-/** mulberry32: the same kills for the same seed, as far as the machine's pace allows. */
-function random(): number {
-  state = (state + 0x6d2b79f5) | 0;
-  let t = Math.imul(state ^ (state >>> 15), 1 | state);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-}
-
-/** Runs the trainer and sends it a signal after some time, counted from its first word. */
-async function disturbed(folder: string, signal: NodeJS.Signals, milliseconds: number): Promise<Ended> {
-  let timer: NodeJS.Timeout | undefined;
-  const ended = await trainer(folder, (_output, child) => {
-    timer ??= setTimeout(() => child.kill(signal), milliseconds);
-  });
-  clearTimeout(timer);
-  return ended;
-}
-
-/** SIGTERM ends by a code that restarts for free, unless the handlers are not there yet; SIGKILL by itself. */
-function endedBy(sent: NodeJS.Signals, { code, signal }: Ended): boolean {
-  return signal === sent || (sent === 'SIGTERM' && freeExitCodes.includes(code as ExitCode));
-}
-
-const calm = prepare();
-const started = performance.now();
-const undisturbed = await trainer(calm);
-const seconds = (performance.now() - started) / 1000;
-if (undisturbed.code !== 0) throw new Error(undisturbed.output);
-const expected = exported(calm);
-rmSync(calm, { recursive: true });
-console.log(`an undisturbed run takes ${seconds.toFixed(1)} s; seed ${values.seed}`);
-
-const sent = { SIGKILL: 0, SIGTERM: 0 };
-const done = (): number => sent.SIGKILL + sent.SIGTERM;
-let different = 0;
-while (done() < kills) {
-  const folder = prepare();
-  for (let complete = false; !complete;) {
-    const signal = random() < 0.5 ? 'SIGKILL' : 'SIGTERM';
-    const delay = random() * seconds * 1000;
-    // When all signals are spent the run may end.
-    const ended = done() < kills ? await disturbed(folder, signal, delay) : await trainer(folder);
-    complete = ended.code === 0;
-    if (complete) break;
-    if (!endedBy(signal, ended)) {
-      throw new Error(`${signal} was sent; the trainer ended with ${ended.code ?? ended.signal}\n${ended.output}`);
-    }
-    sent[signal] += 1;
-  }
-  if (exported(folder) !== expected) different += 1;
-  rmSync(folder, { recursive: true });
-  console.log(
-    `${done()} of ${kills} kills (${sent.SIGKILL} SIGKILL, ${sent.SIGTERM} SIGTERM), ${different} runs with other weights`,
-  );
-}
-process.exitCode = different === 0 ? 0 : 1;
+const seed = Number(values.seed);
+const sound = values.operator
+  ? await soakOperator({ courses: Number(values.courses), lives: Number(values.lives), seed })
+  : await soakTrainer(Number(values.kills), seed);
+process.exit(sound ? 0 : 1);

@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { sample } from 'fast-check';
 import { startControlPlane, type ControlPlane } from '../../cluster/control-plane.ts';
 import { Kubectl } from '../kubectl.ts';
 import { dying } from './dying.ts';
 import { inTurns } from './in-turns.ts';
-import type { Asked, Fault, Spoil } from './proxy.ts';
-import { seeded } from './seeded.ts';
+import { aLife, playLife } from './random-life.ts';
+import type { Spoil } from './proxy.ts';
 import { expectSound, name, Site, wholeLife, type Left } from './site.ts';
+import { spoils } from './spoils.ts';
 
 /** The operator's controller on a real API server that fails in every way it can. */
 jest.setTimeout(180_000);
@@ -19,44 +21,6 @@ beforeAll(async () => {
   plane.signal('kube-scheduler', 'SIGKILL');
 });
 afterAll(() => plane?.stop());
-
-type Which = (asked: Asked) => boolean;
-const always =
-  (fault: Fault, which: Which): Spoil =>
-  (asked) =>
-    which(asked) ? fault : undefined;
-/** By chance, but the same for the same order of requests: what fails in step with a retry would fail for ever. */
-const often = (fault: Fault, which: Which): Spoil => {
-  const random = seeded(1);
-  return (asked) => (which(asked) && random() < 0.35 ? fault : undefined);
-};
-const watches: Which = ({ isWatch }) => isWatch;
-const calls: Which = ({ isWatch }) => !isWatch;
-const writes: Which = ({ isWrite }) => isWrite;
-const refused = (code: number, reason: string): Fault => ({ kind: 'refuse', code, reason });
-
-const spoils: Record<string, Spoil> = {
-  'every watch breaks after 300 ms': always({ kind: 'drop', milliseconds: 300 }, watches),
-  'watches say that their version is too old (410)': often({ kind: 'expire' }, watches),
-  'watches and lists are refused, their version being too old (410)': often(
-    refused(410, 'Expired'),
-    ({ isWrite }) => !isWrite,
-  ),
-  'writes are refused as conflicts (409)': often(refused(409, 'Conflict'), writes),
-  'requests are too many (429), to come again after a second': often(
-    { kind: 'refuse', code: 429, reason: 'TooManyRequests', retryAfter: 1 },
-    calls,
-  ),
-  'requests fail (500)': often(refused(500, 'InternalError'), () => true),
-  'requests get no answer and no end, and are not done': often({ kind: 'hang', reached: false }, calls),
-  'requests get no answer and no end, although they are done': often({ kind: 'hang', reached: true }, calls),
-  'watches are half-open: nothing comes, and no end either': often({ kind: 'hang', reached: true }, watches),
-  'answers are cut in the middle': often({ kind: 'cut', bytes: 60 }, calls),
-  'watches are cut in the middle of a line': often({ kind: 'cut', bytes: 300 }, watches),
-  'every watch is 2 s late, so that each view is an old one': always({ kind: 'late', milliseconds: 2000 }, watches),
-  'every answer takes half a second': always({ kind: 'late', milliseconds: 500 }, calls),
-  'writes take effect and their answers are lost': often({ kind: 'cut', bytes: 0 }, writes),
-};
 
 type Life = (site: Site) => Promise<Left>;
 const spoiled =
@@ -157,6 +121,20 @@ describe('a job lives its whole life and nothing is made twice, lost or wrongly 
     await expectSound(site, left);
     await site.close();
   });
+});
+
+const randomLives = 20;
+test(`${randomLives} random lives leave a sound job, whatever users, pods, requests and operators did`, async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  const courses = sample(aLife, { numRuns: randomLives, seed });
+  const played = inTurns(
+    8,
+    courses.map((steps, i) => () => playLife(plane, `random-${i}`, steps)),
+  );
+  const failed = (await Promise.allSettled(played)).flatMap((one, i) =>
+    one.status === 'rejected' ? [`seed ${seed}: ${JSON.stringify(courses[i])}: ${String(one.reason)}`] : [],
+  );
+  expect(failed).toEqual([]);
 });
 
 describe('with a control plane that is', () => {

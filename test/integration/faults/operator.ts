@@ -9,14 +9,13 @@ import { Recorder } from '../../../operator/loop/recorder.ts';
 import { ControllerMetrics } from '../../../operator/serve/controller-metrics.ts';
 import { ClusterWorld, Stores } from '../../../operator/world.ts';
 
-/** Short, so that what hangs is given up within a test. */
 const patience = { request: 2000, silence: 3000 };
 
-/** The operator's client of an API server at an address, as admin. */
-export function clusterAt(server: string): Cluster {
+/** The operator's client of an API server at an address, as admin; one that is `hasty` gives up what hangs within a test. */
+export function clusterAt(server: string, hasty = false): Cluster {
   const config = new KubeConfig();
   config.loadFromClusterAndUser({ name: 'c', server, skipTLSVerify: true }, { name: 'u', token: 'admin-token' });
-  return new RestCluster(pooled(config), undefined, patience);
+  return new RestCluster(pooled(config), undefined, hasty ? patience : undefined);
 }
 
 export interface RunningOperator {
