@@ -94,8 +94,10 @@ test('a stop lets the write that is under way end, with what belongs to it, and 
   const running = [place.controller.watch(stop.signal), place.controller.lead(stop.signal)];
   await written.promise;
   stop.abort();
+  const ended = Promise.all(running).then(() => 'ended');
+  expect(await Promise.race([ended, sleep(100, 'waits')])).toBe('waits');
   answer.resolve();
-  await Promise.all(running);
+  await ended;
   expect(made.filter((plural) => plural !== 'events')).toEqual(['configmaps', 'jobs']);
 });
 

@@ -20,7 +20,10 @@ beforeAll(async () => {
   // Without one pods have no node, and no word of it.
   plane.signal('kube-scheduler', 'SIGKILL');
 });
-afterAll(() => plane?.stop());
+afterAll(async () => {
+  await Site.closeAll();
+  plane?.stop();
+});
 
 type Life = (site: Site) => Promise<Left>;
 const spoiled =

@@ -91,6 +91,7 @@ function refuse(outgoing: ServerResponse, { code, reason, retryAfter }: Extract<
 
 async function answer(response: IncomingMessage, outgoing: ServerResponse, fault: Fault | undefined): Promise<void> {
   if (fault?.kind === 'hang') return;
+  response.on('error', () => outgoing.destroy());
   if (fault?.kind === 'drop') setTimeout(() => outgoing.destroy(), fault.milliseconds);
   outgoing.writeHead(response.statusCode ?? 500, response.headers);
   outgoing.flushHeaders();
