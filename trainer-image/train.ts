@@ -9,6 +9,7 @@ import { checkPush, pushOutput } from './push/push.ts';
 import { checkReferenceModel } from './reference/check.ts';
 import { modelDigest } from './reference/identity.ts';
 import { fetchSources } from './sources/fetch.ts';
+import { warnOfOtherBase } from './stages/adapter-base.ts';
 import { compareOrWarn } from './stages/comparison.ts';
 import { settleComputePlan, tellRecordings } from './stages/compute-plan.ts';
 import { note, type Reporter, type StageContext } from './stages/context.ts';
@@ -69,6 +70,7 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   report.beat({ stage: 'Loading' });
   const run = await fetchSources(asked, report);
   const learner = loadModel(run, report);
+  warnOfOtherBase(run, report);
 
   const { architecture } = learner.network;
   const judge = checkReferenceModel(run, architecture);

@@ -22,7 +22,8 @@ export interface ExportedAdapter {
 }
 
 /** `org/name`, which `transformers` finds on the Hub; any other source as it is, without a signature. */
-const nameOfBase = (source: string): string => shownSource(source).replace(/^hf:\/\/(?<name>[^@]*).*$/, '$<name>');
+export const nameOfBase = (source: string): string =>
+  shownSource(source).replace(/^hf:\/\/(?<name>[^@]*).*$/, '$<name>');
 
 /** adapter_config.json as PEFT's LoraConfig reads it. */
 export function adapterConfig({
