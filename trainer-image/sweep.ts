@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { betaHolds } from '../crds/losses.ts';
 import { beginAnew, keptPlan } from './checkpoint/plan.ts';
 import { holdsCheckpoint, readSealed, writeSealed } from './checkpoint/store.ts';
 import { checkOutput, type Run } from './config.ts';
@@ -67,7 +68,7 @@ export async function sweepBetas(
   if (keep) for (const beta of betas) await pushKept(prepared, beta);
   tellRecordings(started, report);
   note(report, { stage: 'Done' });
-  return { results, choice: chooseBeta(results, pairs) };
+  return { results, choice: chooseBeta(results, pairs, betaHolds(run.job.spec.training.loss)) };
 }
 
 /** The job's own checkpoints beside a sweep's, where it has been run already, and its beta as far as that is known. */
