@@ -157,14 +157,16 @@ const isShare = (check: keyof Thresholds): boolean => !['promptDiversity', 'ngra
 export function judgeLabels(place: Place, data: RunData, reference: PairSums): void {
   const margins = new Float64Array(data.train.length);
   const rows = new Uint32Array(data.train.length);
+  const lengths = new Int32Array(data.train.length);
   let i = 0;
   for (const pair of data.train) {
     const { chosen, rejected } = reference.at(i);
     margins[i] = chosen / pair.chosen.length - rejected / pair.rejected.length;
     rows[i] = pair.row;
+    lengths[i] = pair.chosen.length - pair.rejected.length;
     i += 1;
   }
-  const finding = noiseFinding(margins, rows, place.run.job.spec.dataset.quality.thresholds.labelNoise);
+  const finding = noiseFinding({ margins, rows, lengths }, place.run.job.spec.dataset.quality.thresholds.labelNoise);
   data.quality.findings.push(finding);
   actOnFindings(place, data, [finding]);
 }

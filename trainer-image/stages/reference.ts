@@ -1,7 +1,7 @@
 import { needsReference } from '../../crds/losses.ts';
 import { syncOf } from '../../crds/reference.ts';
 import type { Pair } from '../data/pair.ts';
-import { first, joined } from '../data/token-rows.ts';
+import { first, joined, type Rows } from '../data/token-rows.ts';
 import { klPairs, type HeldOut } from '../evaluate.ts';
 import { batchTotals } from '../loss/objective.ts';
 import type { PairLogProbs } from '../loss/scores.ts';
@@ -73,8 +73,10 @@ function precomputed(context: StageContext, data: RunData, sums: PairSums, heldO
   const trained = data.train.length;
   judgeLabels(context, data, sums);
   if (heldOut.pairs.length > 0) {
-    const share = (100 * rawPreference(sums, trained, trained + heldOut.pairs.length)).toFixed(1);
-    context.report.info(`the reference finds the chosen answer likelier in ${share} % of held-out pairs`);
+    const [summed, perToken] = rawPreference(sums, trained, heldOut.pairs).map((share) => (100 * share).toFixed(1));
+    context.report.info(
+      `the reference finds the chosen answer likelier in ${summed} % of held-out pairs by the sum of its tokens, which favours short answers, and in ${perToken} % per token`,
+    );
   }
   return {
     reference: { ofTraining: (_, items) => items.map((item) => sums.at(item)) },
@@ -82,12 +84,13 @@ function precomputed(context: StageContext, data: RunData, sums: PairSums, heldO
   };
 }
 
-/** Share of pairs whose chosen answer is the likelier one under the reference: what the model preferred before. */
-function rawPreference(sums: PairSums, from: number, to: number): number {
-  let preferred = 0;
-  for (let pair = from; pair < to; pair++) {
-    const { chosen, rejected } = sums.at(pair);
-    preferred += Number(chosen > rejected);
+/** Shares of pairs whose chosen answer is the likelier one under the reference, summed and per token: what it preferred before. */
+function rawPreference(sums: PairSums, from: number, pairs: Rows<Pair>): [summed: number, perToken: number] {
+  let [summed, perToken, pair] = [0, 0, from];
+  for (const { chosen, rejected } of pairs) {
+    const logProbs = sums.at(pair++);
+    summed += Number(logProbs.chosen > logProbs.rejected);
+    perToken += Number(logProbs.chosen / chosen.length > logProbs.rejected / rejected.length);
   }
-  return preferred / (to - from);
+  return [summed / pairs.length, perToken / pairs.length];
 }

@@ -1,6 +1,6 @@
 import type { Quality, Thresholds } from '../../../crds/quality.ts';
 import type { Verdict } from './gate.ts';
-import { labelNoise, noisyBeyond } from './label-noise.ts';
+import { labelNoise, noisyAtAnyLength } from './label-noise.ts';
 import { biasedBeyond, type LengthBias } from './length-bias.ts';
 import { rowCheckNames, rowChecks, type RowCheckName } from './row-checks.ts';
 import { percent } from './share.ts';
@@ -104,8 +104,18 @@ export function findingsOf(dataset: Finding['dataset'], verdict: Verdict, thresh
   ];
 }
 
-/** What the reference's margins, in nats per token, say of the labels; `rows` are the lines of the same pairs. */
-export function noiseFinding(margins: Float64Array, rows: Uint32Array, threshold: number): Finding {
+/** Of the pairs in their order: the reference's margins in nats per token, lines, and tokens of chosen minus rejected. */
+export interface Judged {
+  margins: Float64Array;
+  rows: Uint32Array;
+  lengths: Int32Array;
+}
+
+/** A share that no reference reaches by knowing nothing. */
+const swappedShare = 0.75;
+
+/** What the reference says of the labels. */
+export function noiseFinding({ margins, rows, lengths }: Judged, threshold: number): Finding {
   const found = labelNoise(margins);
   const against = new WorstRows();
   margins.forEach((margin, i) => {
@@ -115,8 +125,11 @@ export function noiseFinding(margins: Float64Array, rows: Uint32Array, threshold
   const worst = against.rows();
   const where = worst.length === 0 ? '' : ` (most of all ${linesOf(worst)})`;
   const summary = `the reference contradicts ${percent(found.noise)} of the ${found.confident} preferences that it is sure of${where}`;
-  const advice = 'Look at these rows; were chosen and rejected swapped?';
-  const beyond = noisyBeyond(found, threshold);
+  const advice =
+    found.noise > swappedShare
+      ? 'Look at these rows; were chosen and rejected swapped?'
+      : 'Look at these rows if the reference knows the task: one that does not contradicts about half, whatever the labels';
+  const beyond = noisyAtAnyLength(margins, lengths, threshold);
   const value = found.noise;
   return {
     check: 'labelNoise',

@@ -29,6 +29,17 @@ export function labelNoise(margins: Float64Array): LabelNoise {
   return { noise: wrong / sure.length, confident: sure.length };
 }
 
+/**
+ * Whether the share is surely above `threshold` over all pairs, and alike over those whose chosen answer is the longer one and
+ * those whose chosen answer is the shorter one: a reference that only likes one length contradicts all of the ones and none of the others.
+ * `lengths`: tokens of chosen minus rejected; equal ones count in both. False where all chosen answers are on one side of it.
+ */
+export function noisyAtAnyLength(margins: Float64Array, lengths: Int32Array, threshold: number): boolean {
+  const parts = [margins, margins.filter((_, i) => at(lengths, i) >= 0), margins.filter((_, i) => at(lengths, i) <= 0)];
+  return parts.every((part) => part.length > 0 && noisyBeyond(labelNoise(part), threshold));
+}
+const at = (lengths: Int32Array, i: number): number => lengths[i] as number;
+
 /** Whether the share of wrong preferences is surely above `threshold`. */
 export function noisyBeyond({ noise, confident }: LabelNoise, threshold: number): boolean {
   return lowerBound(noise * confident, confident) > threshold;

@@ -74,16 +74,37 @@ describe('a check is beyond its threshold', () => {
   // 30 of 100 confident labels contradicted: the 95 % interval begins at 0.2190 (Wilson's formula).
   const margins = Float64Array.from({ length: 100 }, (_, i) => (i < 30 ? -3 - i : 40));
   const lines = Uint32Array.from(margins, (_, i) => i + 1);
+  const lengths = new Int32Array(100);
   test.each([
     [0.21, true],
     [0.22, false],
     [1, false],
   ])('labelNoise: against %d, %s, when surely more labels are contradicted', (threshold, beyond) => {
-    expect(noiseFinding(margins, lines, threshold)).toMatchObject({ value: 0.3, beyond, reason: 'LabelNoise' });
+    expect(noiseFinding({ margins, rows: lines, lengths }, threshold)).toMatchObject({
+      value: 0.3,
+      beyond,
+      reason: 'LabelNoise',
+    });
+  });
+
+  // 90 of 100 contradicted; by a reference that likes short answers, those 90 are the ones whose chosen answer is longer.
+  test.each([
+    ['at any length', (i: number) => (i % 2 === 0 ? 1 : -1), true],
+    ['only where the chosen answer is longer', (i: number) => (i < 90 ? 1 : -1), false],
+    ['where every chosen answer is longer, so that length may be all', () => 1, false],
+  ])('labelNoise: labels contradicted %s', (_, length, beyond) => {
+    const against = Float64Array.from({ length: 100 }, (__, i) => (i < 90 ? -3 : 3));
+    const judgedOf = { margins: against, rows: lines, lengths: Int32Array.from(against, (__, i) => length(i)) };
+    expect(noiseFinding(judgedOf, 0.5)).toMatchObject({ beyond, advice: expect.stringMatching(/swapped\?$/) });
+  });
+
+  test('labelNoise asks for swapped answers only far above the half that an untrained reference contradicts', () => {
+    const half = Float64Array.from({ length: 100 }, (_, i) => (i < 57 ? -3 : 3));
+    expect(noiseFinding({ margins: half, rows: lines, lengths }, 0.5).advice).not.toMatch(/swapped/);
   });
 
   test('labelNoise names the rows that are contradicted most, those first', () => {
-    const { worst, summary } = noiseFinding(margins, lines, 0.5);
+    const { worst, summary } = noiseFinding({ margins, rows: lines, lengths }, 0.5);
     expect(worst[0]).toEqual({
       row: 30,
       why: 'the reference finds the rejected answer likelier by 32.0 nats per token',
@@ -111,7 +132,7 @@ test('docs/data-quality.md has a row for every threshold, with the reason', () =
   const pages = readFileSync('docs/data-quality.md', 'utf8');
   const all = [
     ...findingsOf('preference', judged(sound), defaults),
-    noiseFinding(Float64Array.of(1), Uint32Array.of(1), 1),
+    noiseFinding({ margins: Float64Array.of(1), rows: Uint32Array.of(1), lengths: Int32Array.of(0) }, 1),
   ];
   expect(all.map(({ check }) => check).toSorted()).toEqual(Object.keys(defaults).toSorted());
   for (const { check, reason } of all)
