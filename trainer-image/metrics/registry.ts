@@ -51,8 +51,14 @@ export class TrainerMetrics {
     }
     const rows = (name: string, help: string): Gauge =>
       new Gauge({ name, help, labelNames: ['reason'], registers: [this.registry] });
-    this.dropped = rows(droppedRowsName, 'Rows of the data set that were left out');
-    this.findings = rows(dataFindingsName, 'Rows that a check of dataset.quality found, left out or not');
+    this.dropped = rows(
+      droppedRowsName,
+      'Rows of the data set that were left out; a reason that begins with SFT: fine-tuning rows',
+    );
+    this.findings = rows(
+      dataFindingsName,
+      'Rows that a check of dataset.quality found, left out or not; a reason that begins with SFT: fine-tuning rows',
+    );
   }
 
   update(progress: Progress): void {

@@ -24,6 +24,11 @@ const runawaySteps = 10;
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 const digits = (value: number): string => value.toPrecision(4);
 
+/** What holds the policy nearer to where it began, as an imperative. */
+interface Advice {
+  beta: string;
+}
+
 /** Sees the entries of a run in their order, and says what the curves warn of as of each. */
 interface Watcher {
   see: (entry: Entry) => Signal | undefined;
@@ -32,6 +37,11 @@ interface Watcher {
 /** Every pair of the last steps is won by far: nothing is left to learn from them, and the policy moves on. */
 class MarginRunaway implements Watcher {
   private readonly last: Metrics[] = [];
+  private readonly advice: string;
+
+  constructor({ beta }: Advice) {
+    this.advice = beta;
+  }
 
   see({ kind, metrics }: Entry): Signal | undefined {
     if (kind !== 'train') return undefined;
@@ -40,7 +50,7 @@ class MarginRunaway implements Watcher {
     const margin = mean(this.last.map(({ rewardMargin }) => rewardMargin ?? 0));
     const won = this.last.every(({ rewardAccuracy }) => rewardAccuracy === 1);
     if (this.last.length < runawaySteps || !won || margin <= bounds.margin) return undefined;
-    const message = `the reward margin is ${digits(margin)} over the last ${runawaySteps} steps with every pair won: train fewer epochs, on more data or with a higher training.beta`;
+    const message = `the reward margin is ${digits(margin)} over the last ${runawaySteps} steps with every pair won: train fewer epochs or on more data, or ${this.advice}`;
     return { reason: 'MarginRunaway', message };
   }
 }
@@ -62,6 +72,7 @@ class Mean {
 
 /** Held-out loss over its least value while the training loss went on falling: what is learnt holds for these pairs only. */
 class HeldOutLossRising implements Watcher {
+  private readonly advice: string;
   private readonly losses: number[] = [];
   private least: { step: number; value: number; losses: number } | undefined;
   private now: number | undefined;
@@ -76,6 +87,10 @@ class HeldOutLossRising implements Watcher {
     }
     if (evalLoss !== undefined) this.addHeldOut(step, evalLoss);
     return this.signal();
+  }
+
+  constructor({ beta }: Advice) {
+    this.advice = beta;
   }
 
   private addLoss(loss: number): void {
@@ -98,7 +113,7 @@ class HeldOutLossRising implements Watcher {
     const { least, now, since, before } = this;
     if (least === undefined || now === undefined || now - least.value <= bounds.risenLoss) return undefined;
     if (since.count === 0 || since.value >= before.value) return undefined;
-    const message = `held-out loss rose from ${digits(least.value)} (step ${least.step}) to ${digits(now)} while the training loss fell: train fewer steps, set evaluation.earlyStopping or raise training.beta`;
+    const message = `held-out loss rose from ${digits(least.value)} (step ${least.step}) to ${digits(now)} while the training loss fell: train fewer steps, set evaluation.earlyStopping or ${this.advice}`;
     return { reason: 'HeldOutLossRising', message };
   }
 }
@@ -107,11 +122,13 @@ class HeldOutLossRising implements Watcher {
 class LikelihoodDisplacement implements Watcher {
   /** Mean length of the held-out chosen answers. */
   private readonly chosenTokens: number;
+  private readonly advice: string;
   private start: { step: number; value: number } | undefined;
   private now = 0;
 
-  constructor(chosenTokens: number) {
+  constructor(chosenTokens: number, { beta }: Advice) {
     this.chosenTokens = chosenTokens;
+    this.advice = beta;
   }
 
   see({ kind, step, metrics: { evalLogpsChosen: value } }: Entry): Signal | undefined {
@@ -123,7 +140,7 @@ class LikelihoodDisplacement implements Watcher {
     const { start, now } = this;
     if (start === undefined || now - start.value >= -bounds.fallenShare * Math.abs(start.value)) return undefined;
     const perToken = (sum: number): string => digits(sum / this.chosenTokens);
-    const message = `held-out chosen answers fell from ${perToken(start.value)} to ${perToken(now)} in log-probability per token since step ${start.step}: raise training.beta, or fine-tune on them first (sft)`;
+    const message = `held-out chosen answers fell from ${perToken(start.value)} to ${perToken(now)} in log-probability per token since step ${start.step}: ${this.advice}, or fine-tune on them first (sft)`;
     return { reason: 'LikelihoodDisplacement', message };
   }
 }
@@ -134,9 +151,14 @@ export class Signals {
   readonly found = new Map<Signal['reason'], Signal>();
   private readonly watchers: readonly Watcher[];
 
-  /** `chosenTokens`: mean length of the held-out chosen answers. */
-  constructor(chosenTokens: number) {
-    this.watchers = [new MarginRunaway(), new HeldOutLossRising(), new LikelihoodDisplacement(chosenTokens)];
+  /** `chosenTokens`: mean length of the held-out chosen answers; `holds`: whether a higher beta holds the policy (not ORPO's). */
+  constructor(chosenTokens: number, holds = true) {
+    const advice: Advice = { beta: `${holds ? 'raise' : 'lower'} training.beta` };
+    this.watchers = [
+      new MarginRunaway(advice),
+      new HeldOutLossRising(advice),
+      new LikelihoodDisplacement(chosenTokens, advice),
+    ];
   }
 
   /** Takes the next entry; returns what the curves warn of as of it. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { betaHolds } from '../../crds/losses.ts';
 import type { Metrics } from '../../crds/progress.ts';
 import type { Pair } from '../data/pair.ts';
 import type { Rows } from '../data/token-rows.ts';
@@ -15,6 +16,7 @@ export class Watch {
   private readonly report: StageContext['report'];
   /** Mean length of the held-out chosen answers. */
   private readonly chosenTokens: number;
+  private readonly holds: boolean;
   private signals: Signals;
   private readonly told = new Set<string>();
 
@@ -23,7 +25,8 @@ export class Watch {
     this.report = report;
     const { chosenTokens, pairs } = batchTotals(heldOut);
     this.chosenTokens = chosenTokens / pairs;
-    this.signals = new Signals(this.chosenTokens);
+    this.holds = betaHolds(run.job.spec.training.loss);
+    this.signals = new Signals(this.chosenTokens, this.holds);
   }
 
   /** Every warning that the curves gave, also those of an earlier run. */
@@ -34,7 +37,7 @@ export class Watch {
   /** Takes up the curves where an earlier run left them, up to `step`; `mayCommit` as in writeDurably. */
   resumeAt(step: number, mayCommit: () => void): void {
     this.history.resumeAt(step, mayCommit);
-    this.signals = new Signals(this.chosenTokens);
+    this.signals = new Signals(this.chosenTokens, this.holds);
     for (const entry of this.history.entries) this.signals.see(entry);
   }
 

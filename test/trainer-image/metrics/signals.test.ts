@@ -85,3 +85,13 @@ test('a history of 500,000 steps is followed entry by entry: each is read once a
   ]);
   expect(reads).toBe(3 * entries);
 });
+
+test.each([
+  [true, 'raise training.beta'],
+  [false, 'lower training.beta'],
+])('a beta that holds the policy (%s) is advised by: %s', (holds, advice) => {
+  const signals = new Signals(10, holds);
+  const metrics = { rewardAccuracy: 1, rewardMargin: 11 };
+  const told = Array.from({ length: 10 }, (_, i) => signals.see({ kind: 'train', step: i + 1, metrics })).flat();
+  expect(told.map(({ message }) => message)).toEqual([expect.stringContaining(advice)]);
+});
