@@ -30,6 +30,7 @@ const common = [
   'package-lock.json',
   'scripts/images.ts',
   'crds/*.ts',
+  'crds/kubernetes/definitions.json',
 ];
 const sources = {
   operator: [...common, 'operator/**/*.{ts,json}'],
