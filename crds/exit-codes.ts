@@ -19,7 +19,7 @@ export const exitCodes = {
   DiskFull: 68,
   /** Loss or gradient is NaN or infinite. */
   NonFinite: 69,
-  /** A newer pod holds the checkpoint folder; this one stopped without writing. Counts against `backoffLimit`. */
+  /** A newer pod, or by hand an earlier process that still runs, holds the checkpoint folder; this one stopped without writing. Counts against `backoffLimit`. */
   Fenced: 71,
   /** A model or data set could not be fetched, or the trained model not pushed, in spite of retries: the network, its server, or credentials that expired during the run. Counts against `backoffLimit`. */
   SourceUnavailable: 72,

@@ -7,6 +7,7 @@ import { exitCodes, type ExitReason } from '../crds/exit-codes.ts';
 import type { Progress } from '../crds/progress.ts';
 import { environment, trainerPort } from '../crds/run-config.ts';
 import { storedComputePlan } from './checkpoint/compute-plan.ts';
+import { checkHolder, processHolder } from './checkpoint/holder.ts';
 import { createDisplay } from './console.ts';
 import { readBetas, readJobFile, readRunConfig, resolveRun, sweepRun, type Run } from './config.ts';
 import { prepareEnvironment } from './engine/environment.ts';
@@ -92,6 +93,8 @@ async function resolve(options: Options): Promise<Run> {
   }
   const own = resolveRun(job, options.volumes);
   const run = options.sweep === undefined ? own : sweepRun(own);
+  // In pods the newer one takes over: the older may be on a node that is lost.
+  if (process.env[environment.podUID] === undefined) checkHolder(run.paths.checkpoints);
   // A run that goes on keeps its threads: with others the last bits of its sums would differ.
   prepareEnvironment({
     threads: storedComputePlan(run.paths.checkpoints)?.threads,
@@ -138,7 +141,7 @@ async function serveAt(port: string | undefined, ...what: [TrainerMetrics, () =>
 
 /** Runs training in its thread until it ends; it looks at the stop flag after every unit of work. */
 async function runWorker(run: Run, options: Options): Promise<{ reason: ExitReason; message: string }> {
-  const podUID = process.env[environment.podUID] ?? `process-${process.pid}`;
+  const podUID = process.env[environment.podUID] ?? processHolder();
   const metrics = new TrainerMetrics({ namespace: run.job.namespace, dpojob: run.job.name });
   let latest: Progress | undefined;
   const server = await serveAt(options.port, metrics, () => latest);

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TrainerError } from '../errors.ts';
 import { writing } from './durable.ts';
@@ -47,16 +47,23 @@ export function takeFence(folder: string, holder: string): Fence {
 function checkFence(folder: string, generation: number): void {
   const newest = generations(folder).at(-1);
   if (newest === generation) return;
-  const message = `${holderOf(folder, newest)} has taken over the checkpoint folder ${folder}`;
+  const message = `${shownHolder(folder)} has taken over the checkpoint folder ${folder}`;
   throw new TrainerError('Fenced', message);
 }
 
-/** For people: who holds a generation, as far as its file tells. */
-function holderOf(folder: string, generation: number | undefined): string {
+/** Who holds a folder, as the file of its newest generation tells it; undefined where nobody does, or nothing is told. */
+export function holderName(folder: string): string | undefined {
+  const newest = existsSync(folder) ? generations(folder).at(-1) : undefined;
+  if (newest === undefined) return undefined;
   try {
-    const { holder } = JSON.parse(readFileSync(fileOf(folder, generation as number), 'utf8')) as { holder: string };
-    return `another trainer (${holder})`;
+    return (JSON.parse(readFileSync(fileOf(folder, newest), 'utf8')) as { holder: string }).holder;
   } catch {
-    return 'somebody';
+    return undefined;
   }
+}
+
+/** For people: who holds a folder, as far as it is told. */
+function shownHolder(folder: string): string {
+  const holder = holderName(folder);
+  return holder === undefined ? 'somebody' : `another trainer (${holder})`;
 }
