@@ -49,8 +49,13 @@ function limit(origin: string, bound: string, found: Found): string {
   return has[origin] ?? `must be ${bounds(found) || bound} and is ${kindOf(found.value)}`;
 }
 
+/** What people call a value that has another name here: DPO's own loss is TRL's `sigmoid`. */
+const aliases: Record<string, string> = { dpo: 'sigmoid' };
+
 function choice(values: readonly unknown[], { value }: Found): string {
-  const near = typeof value === 'string' ? nearest(value, values.map(String)) : undefined;
+  const names = values.map(String);
+  const alias = names.find((name) => name === aliases[String(value)]);
+  const near = typeof value === 'string' ? (alias ?? nearest(value, names)) : undefined;
   const hint = near === undefined ? '' : `: did you mean ${near}?`;
   return `must be ${values.length > 1 ? 'one of ' : ''}${values.map(String).join(', ')} and is ${kindOf(value)}${hint}`;
 }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
+import { kind, specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
 import {
   cacheFolder,
   checkpointFolder,
@@ -14,7 +14,7 @@ import {
   type RunConfig,
 } from '../crds/run-config.ts';
 import { fieldsOf, type Path } from '../crds/fields.ts';
-import { problemsOf, unknownFields } from '../crds/problems.ts';
+import { nearest, problemsOf, unknownFields } from '../crds/problems.ts';
 import { isClaim, shownSource } from '../crds/sources.ts';
 import type { Part } from './data/rows.ts';
 import { TrainerError } from './errors.ts';
@@ -88,7 +88,10 @@ export function readJobFile(file: string): RunConfig {
     if (error instanceof TrainerError) throw error;
     throw invalid(`${file} is not YAML: ${(error as Error).message}`, error);
   }
-  if (job?.kind !== 'DPOJob' || job.metadata?.name === undefined) throw invalid(`${file} holds no DPOJob with a name`);
+  const written: unknown = job?.kind;
+  if (written !== kind && nearest(String(written), [kind]) !== undefined)
+    throw invalid(`${file}: kind is ${String(written)}: did you mean ${kind}?`);
+  if (job?.kind !== kind || job.metadata?.name === undefined) throw invalid(`${file} holds no DPOJob with a name`);
   const { name } = job.metadata;
   const namespace = (job.metadata as { namespace?: string }).namespace ?? 'default';
   const uid = createHash('sha256').update(`${namespace}/${name}`).digest('hex').slice(0, 32);

@@ -80,6 +80,11 @@ describe('a mistake is told with its field, what stands there and what is allowe
       'is the text "sigmoyd": did you mean sigmoid?',
     ],
     [
+      'a name that is another here',
+      { training: { loss: [{ type: 'dpo' }] } },
+      'is the text "dpo": did you mean sigmoid?',
+    ],
+    [
       'a word like no other',
       { training: { schedule: 'wave' } },
       'spec.training.schedule must be one of linear, cosine, ',

@@ -14,6 +14,13 @@ test.each(['pvc://models/tiny', 'pvc://models/tiny/', 'pvc://models/link'])(
   },
 );
 
+test('a kind that is nearly DPOJob is told with the name that was meant', () => {
+  const { folder } = prepareTiny();
+  expect(() => tinyRun(folder, tinyJob.replace('kind: DPOJob', 'kind: DpoJob'))).toThrow(
+    /kind is DpoJob: did you mean DPOJob[?]/,
+  );
+});
+
 describe('an adapter that training begins with', () => {
   const job = tinyJob
     .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: { source: pvc://models/adapter }')
