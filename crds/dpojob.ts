@@ -36,6 +36,8 @@ export const plural = 'dpojobs';
 
 /** Longest name of a DPOJob: with "-<attempt>" and the pod's suffix it still fits in 63 characters. */
 export const maxNameLength = 47;
+/** What a name must be, for the API server and by hand: a DNS label that begins with a letter. */
+export const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
 
 const seconds = (least = 0): z.ZodInt => z.int().min(least).max(31_536_000);
 

@@ -3,34 +3,42 @@
  * 64-69 are permanent: running again cannot help. Any code that is not named here counts against `backoffLimit`.
  */
 export const exitCodes = {
-  /** Training, evaluation and export are done. */
   Complete: 0,
-  /** Something unforeseen; the next pod may do better. Counts against `backoffLimit`. */
   InternalError: 1,
-  /** job.json, the model's config.json or the tokenizer cannot be used as they are. */
   InvalidConfiguration: 64,
-  /** A row of the data set cannot be used, or none is left. */
   InvalidData: 65,
-  /** The checkpoint belongs to another model, data set or plan. */
   CheckpointMismatch: 66,
-  /** An accelerator was asked for and none can be used. */
   AcceleratorUnavailable: 67,
-  /** The volume is full or cannot be written. */
   DiskFull: 68,
-  /** Loss or gradient is NaN or infinite. */
   NonFinite: 69,
-  /** A newer pod, or by hand an earlier process that still runs, holds the checkpoint folder; this one stopped without writing. Counts against `backoffLimit`. */
   Fenced: 71,
-  /** A model or data set could not be fetched, or the trained model not pushed, in spite of retries: the network, its server, or credentials that expired during the run. Counts against `backoffLimit`. */
   SourceUnavailable: 72,
-  /** Stopped on request with a checkpoint saved: restart for free (EX_TEMPFAIL). */
   Saved: 75,
-  /** Ended by SIGTERM before a checkpoint could be saved (128 + 15): restart for free. */
   Terminated: 143,
 } as const;
 
 export type ExitReason = keyof typeof exitCodes;
 export type ExitCode = (typeof exitCodes)[ExitReason];
+
+/** What each means, for docs/api.md. */
+export const exitMeanings: Record<ExitReason, string> = {
+  Complete: 'Training, evaluation and export are done',
+  InternalError: 'Something unforeseen; the next pod may do better. Counts against `backoffLimit`',
+  InvalidConfiguration:
+    "job.json, the model's config.json or the tokenizer cannot be used as they are; the message names the field",
+  InvalidData: 'A row of the data set cannot be used, or none is left; the message names the row',
+  CheckpointMismatch:
+    'The checkpoint belongs to another model, data set or plan; the message names what differs and what to set',
+  AcceleratorUnavailable: 'An accelerator was asked for and none can be used',
+  DiskFull: 'The volume is full or cannot be written',
+  NonFinite: 'Loss or gradient is NaN or infinite',
+  Fenced:
+    'A newer pod, or by hand an earlier process that still runs, holds the checkpoint folder; this one stopped without writing. Counts against `backoffLimit`',
+  SourceUnavailable:
+    'A model or data set could not be fetched, or the trained model not pushed, in spite of retries: the network, its server, or credentials that expired during the run. Counts against `backoffLimit`',
+  Saved: 'Stopped on request with a checkpoint saved: restart for free (EX_TEMPFAIL)',
+  Terminated: 'Ended by SIGTERM before a checkpoint could be saved (128 + 15): restart for free',
+};
 
 /** Codes after which the Job fails at once. */
 export const permanentExitCodes: readonly ExitCode[] = [

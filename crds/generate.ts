@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { group, kind, maxNameLength, plural, specSchema, statusSchema, version } from './dpojob.ts';
+import { group, kind, maxNameLength, namePattern, plural, specSchema, statusSchema, version } from './dpojob.ts';
 import { immutableRules } from './immutable.ts';
 
 type Schema = Record<string, unknown>;
@@ -121,7 +121,7 @@ const columns = [
 /** Children are named after the job: the name must leave room for their suffixes. */
 const nameRules = [
   {
-    rule: `self.metadata.name.size() <= ${maxNameLength} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')`,
+    rule: `self.metadata.name.size() <= ${maxNameLength} && self.metadata.name.matches('${namePattern}')`,
     message: `metadata.name must be at most ${maxNameLength} lower-case letters, digits and '-', starting with a letter`,
   },
 ];

@@ -62,7 +62,11 @@ function choice(values: readonly unknown[], { value }: Found): string {
 
 /** One line per kind of mistake that zod tells; every kind is here, those that the schema cannot give too. */
 const words: { [C in Issue['code']]: (issue: Extract<Issue, { code: C }>, found: Found) => string } = {
-  invalid_type: ({ expected }, { value }) => `must be ${kinds[expected] ?? expected} and is ${kindOf(value)}`,
+  invalid_type: ({ expected }, { value, field }) => {
+    const written =
+      field?.properties?.['type']?.enum?.includes(value) === true ? `: write { type: ${String(value)} }` : '';
+    return `must be ${kinds[expected] ?? expected} and is ${kindOf(value)}${written}`;
+  },
   too_small: ({ origin, minimum, inclusive }, found) =>
     limit(origin, `${inclusive === false ? 'more than' : 'at least'} ${minimum}`, found),
   too_big: ({ origin, maximum, inclusive }, found) =>

@@ -2,7 +2,7 @@ import type { Field } from '../crds/fields.ts';
 import { customResourceDefinition } from '../crds/generate.ts';
 import { dataMeasuresSchema, metricsSchema } from '../crds/progress.ts';
 import { refusalReasons, waitReasons } from '../crds/conditions.ts';
-import { exitCodes } from '../crds/exit-codes.ts';
+import { exitCodes, exitMeanings, type ExitReason } from '../crds/exit-codes.ts';
 import { ControllerMetrics } from '../operator/serve/controller-metrics.ts';
 import { registerJobMetrics } from '../operator/serve/job-metrics.ts';
 import { controllerNames, jobDataFindingsName, jobDataMeasureNames } from '../operator/serve/names.ts';
@@ -76,7 +76,9 @@ export function apiDocs(): string {
   const rules = rulesOf(spec, 'spec').join('\n');
   const reasons = Object.entries(waitReasons).map(([name, { state, says }]) => `| ${name} | ${state} | ${says} |`);
   const refusals = Object.entries(refusalReasons).map(([name, says]) => `| ${name} | Pending | ${says} |`);
-  const codes = Object.entries(exitCodes).map(([name, code]) => `| ${code} | ${name} |`);
+  const codes = Object.entries(exitCodes).map(
+    ([name, code]) => `| ${code} | ${name} | ${exitMeanings[name as ExitReason]} |`,
+  );
   return `${notice}# DPOJob, \`training.dpo-operator.io/v1alpha1\`
 
 Numbers such as \`beta\` and \`learningRate\` are JSON numbers with bounds. A default stands in the stored object.
@@ -101,8 +103,8 @@ ${[...reasons, ...refusals].join('\n')}
 
 ## Exit codes of the trainer
 
-| code | reason |
-| --- | --- |
+| code | reason | meaning |
+| --- | --- | --- |
 ${codes.join('\n')}
 `;
 }

@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { kind, specSchema, type DPOJob, type DPOJobSpec } from '../crds/dpojob.ts';
+import {
+  apiVersion,
+  kind,
+  maxNameLength,
+  namePattern,
+  specSchema,
+  type DPOJob,
+  type DPOJobSpec,
+} from '../crds/dpojob.ts';
 import {
   cacheFolder,
   checkpointFolder,
@@ -79,6 +87,16 @@ export function readRunConfig(file: string): RunConfig {
   return parseWith(runConfigSchema, value, { file });
 }
 
+/** What the API server would say of a manifest around its spec. */
+function checkIdentity(file: string, job: Partial<DPOJob>, name: string): void {
+  checkNames(file, job);
+  if (job.apiVersion !== apiVersion)
+    throw invalid(`${file}: apiVersion is ${String(job.apiVersion)}: it must be ${apiVersion}`);
+  if (name.length <= maxNameLength && new RegExp(namePattern).test(name)) return;
+  const allowed = `up to ${maxNameLength} of a to z, 0 to 9 and -, begin with a letter and not end with -`;
+  throw invalid(`${file}: metadata.name is ${name}: it must have ${allowed}`);
+}
+
 /** A DPOJob's YAML, for a run by hand. Its UID is a hash of namespace and name, so that a second run resumes the first. */
 export function readJobFile(file: string): RunConfig {
   let job: Partial<DPOJob> | undefined;
@@ -95,7 +113,7 @@ export function readJobFile(file: string): RunConfig {
   const { name } = job.metadata;
   const namespace = (job.metadata as { namespace?: string }).namespace ?? 'default';
   const uid = createHash('sha256').update(`${namespace}/${name}`).digest('hex').slice(0, 32);
-  checkNames(file, job);
+  checkIdentity(file, job, name);
   const spec = parseWith(specSchema, job.spec, { file, at: ['spec'] });
   return { namespace, name, uid, attempt: 1, spec };
 }
@@ -186,6 +204,8 @@ const placeOf = (source: string): string =>
 
 /** A model that is read is never written over. Throws InvalidConfiguration. */
 export function checkOutput({ paths, job: { spec } }: Run): void {
+  if (isClaim(spec.output.source) && statSync(paths.output, { throwIfNoEntry: false })?.isFile() === true)
+    throw invalid(`spec.output.source: ${paths.output} is a file: name a folder, which need not be there`);
   const sources = modelSources(spec);
   for (const [key, field] of Object.entries(modelFields)) {
     const [folder, source] = [paths[key as Model], sources[key as Model]];

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { createLogger, format, transports } from 'winston';
 import type { Progress } from '../crds/progress.ts';
 import type { BetaResult, Sweep } from './metrics/choose-beta.ts';
@@ -12,6 +13,20 @@ export interface Display {
 const width = 24;
 const round = (value: number | undefined, digits = 4): string =>
   value === undefined ? '-' : value.toPrecision(digits);
+
+/** The last line of a run: its figures, and where on this machine the model and the report are. */
+export function resultOf({ metrics, comparison }: Progress, folder: string): string {
+  const figures = [
+    ['loss', metrics.loss],
+    ['held-out loss', metrics.evalLoss],
+    ['held-out accuracy', metrics.evalRewardAccuracy],
+    ['held-out margin', metrics.evalRewardMargin],
+    ['KL from the reference', metrics.evalKL],
+  ] as const;
+  const known = figures.flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${round(value, 3)}`]));
+  const compared = comparison === undefined ? '' : `; answers compared in ${join(folder, 'report.html')}`;
+  return `${known.join(', ')}; the model is in ${folder}${compared}`;
+}
 
 /** One line for people: bar, stage, step and the figures that matter. */
 export function barOf({ percent, stage, stageStep, stageTotal, metrics, etaSeconds }: Progress): string {

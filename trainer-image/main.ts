@@ -8,7 +8,7 @@ import type { Progress } from '../crds/progress.ts';
 import { environment, trainerPort } from '../crds/run-config.ts';
 import { storedComputePlan } from './checkpoint/compute-plan.ts';
 import { checkHolder, processHolder } from './checkpoint/holder.ts';
-import { createDisplay } from './console.ts';
+import { createDisplay, resultOf } from './console.ts';
 import { readBetas, readJobFile, readRunConfig, resolveRun, sweepRun, type Run } from './config.ts';
 import { prepareEnvironment } from './engine/environment.ts';
 import { TrainerError } from './errors.ts';
@@ -60,17 +60,24 @@ const known = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
+/** The command line is wrong: told as plain text, with what it may be. */
+class UsageError extends TrainerError {
+  constructor(message: string, cause?: unknown) {
+    super('InvalidConfiguration', message, { cause });
+  }
+}
+
 function parseOptions() {
   try {
     return parseArgs({ options: known }).values;
   } catch (error) {
-    throw new TrainerError('InvalidConfiguration', `${(error as Error).message}\n${usage}`, { cause: error });
+    throw new UsageError((error as Error).message, error);
   }
 }
 
 function checkOptions(options: ReturnType<typeof parseOptions>) {
   if (options.file === undefined && options['run-config'] === undefined)
-    throw new TrainerError('InvalidConfiguration', `-f is missing: which job?\n${usage}`);
+    throw new UsageError('-f is missing: which job?');
   return { ...options, sweep: sweepOf(options) };
 }
 
@@ -79,7 +86,7 @@ type Options = ReturnType<typeof checkOptions>;
 /** `--betas` and `--keep`, or undefined for an ordinary run. Throws InvalidConfiguration. */
 function sweepOf({ betas, keep }: ReturnType<typeof parseOptions>): WorkerInput['sweep'] {
   if (betas !== undefined) return { betas: readBetas(betas), keep };
-  if (keep) throw new TrainerError('InvalidConfiguration', '--keep goes with --betas');
+  if (keep) throw new UsageError('--keep goes with --betas');
   return undefined;
 }
 
@@ -139,8 +146,15 @@ async function serveAt(port: string | undefined, ...what: [TrainerMetrics, () =>
   });
 }
 
+interface End {
+  reason: ExitReason;
+  message: string;
+  /** What was last told of the run. */
+  latest?: Progress | undefined;
+}
+
 /** Runs training in its thread until it ends; it looks at the stop flag after every unit of work. */
-async function runWorker(run: Run, options: Options): Promise<{ reason: ExitReason; message: string }> {
+async function runWorker(run: Run, options: Options): Promise<End> {
   const podUID = process.env[environment.podUID] ?? processHolder();
   const metrics = new TrainerMetrics({ namespace: run.job.namespace, dpojob: run.job.name });
   let latest: Progress | undefined;
@@ -153,7 +167,7 @@ async function runWorker(run: Run, options: Options): Promise<{ reason: ExitReas
       writeTerminationMessage(reason, message, latest);
       server.close();
       server.closeAllConnections();
-      end({ reason, message });
+      end({ reason, message, latest });
     };
     worker.on('error', (error) => finish('InternalError', error.stack ?? error.message));
     worker.on('message', (message: WorkerMessage) => {
@@ -176,7 +190,7 @@ const asAsked: ReadonlySet<ExitReason> = new Set(['Complete', 'Saved', 'Terminat
 
 async function main(): Promise<number> {
   for (const signal of stopSignals) process.on(signal, () => display.line('info', `${signal}: saving and stopping`));
-  let end: { reason: ExitReason; message: string };
+  let end: End;
   try {
     const given = parseOptions();
     if (given.help) {
@@ -188,10 +202,15 @@ async function main(): Promise<number> {
     const run = await resolve(options);
     if (await stopRequested()) throw new TrainerError('Terminated', 'stopped on request before training began');
     end = await runWorker(run, options);
+    if (end.latest?.stage === 'Done') display.line('info', resultOf(end.latest, run.paths.output));
   } catch (error) {
     const reason = error instanceof TrainerError ? error.reason : 'InternalError';
     end = { reason, message: (error as Error).message };
     writeTerminationMessage(reason, end.message, undefined);
+    if (error instanceof UsageError) {
+      console.error(`${end.message}\n\n${usage}`);
+      return exitCodes[reason];
+    }
   }
   display.line(asAsked.has(end.reason) ? 'info' : 'error', end.message, { reason: end.reason });
   return exitCodes[end.reason];

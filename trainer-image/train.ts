@@ -84,6 +84,7 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   const parts = planOf(run, data, { models, precision: architecture.precision, beat });
   const plan = planDigest(parts);
   const totalSteps = preferenceSteps({ run }, data.train.length);
+  tellFewSteps(totalSteps, run, report);
   report.beat({ stage: 'Data', totalSteps, data: dataCounts(data) });
 
   const fence = takeFence(run.paths.checkpoints, holder);
@@ -112,6 +113,15 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   keepPlan(checkpoints, parts, fence);
   if (saved !== undefined) report.info(`resuming at step ${saved.step} of stage ${saved.stage}`);
   return { context, data, saved };
+}
+
+/** A step or two of many pairs each teach little, and it looks like a result. */
+function tellFewSteps(steps: number, { job }: Run, report: Reporter): void {
+  const { batchSize, maxSteps } = job.spec.training;
+  if (steps >= 10 || maxSteps !== undefined) return;
+  report.info(
+    `only ${steps} optimizer steps of ${batchSize} pairs: training.batchSize may be too large for so few pairs`,
+  );
 }
 
 /** A run whose preference stage can begin. */

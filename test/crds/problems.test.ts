@@ -85,6 +85,11 @@ describe('a mistake is told with its field, what stands there and what is allowe
       'is the text "dpo": did you mean sigmoid?',
     ],
     [
+      'a name where a group of fields has it',
+      { training: { loss: ['ipo'] } },
+      'spec.training.loss[0] must be a group of fields and is the text "ipo": write { type: ipo }',
+    ],
+    [
       'a word like no other',
       { training: { schedule: 'wave' } },
       'spec.training.schedule must be one of linear, cosine, ',

@@ -92,6 +92,7 @@ describe('the trainer', () => {
 
   test.each([
     ['an option that is not known', ['--bogus'], /Unknown option '--bogus'.*usage: npm run train/s],
+    ['no job', ['--file'], /usage: npm run train/],
     ['a port that is none', ['--port', 'web'], /--port NaN cannot be opened/],
   ])(
     'is refused with %s',

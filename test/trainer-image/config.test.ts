@@ -21,6 +21,20 @@ test('a kind that is nearly DPOJob is told with the name that was meant', () => 
   );
 });
 
+test.each([
+  [
+    'dpo-operator.io/v1alpha1',
+    'dpo-operator.io/v1',
+    /apiVersion is .*v1: it must be training.dpo-operator.io.v1alpha1/,
+  ],
+  ['name: tiny', 'name: E_Bad', /metadata.name is E_Bad: it must have up to 47 of a to z/],
+  ['name: tiny', `name: ${'a'.repeat(48)}`, /metadata.name is a+: it must have up to 47/],
+  ['pvc://models/out', 'pvc://data/pairs.jsonl', /spec.output.source: .*pairs.jsonl is a file: name a folder/],
+])('by hand %s as %s is refused as the API server, or the volume, would', (from, to, message) => {
+  const { folder } = prepareTiny();
+  expect(() => tinyRun(folder, tinyJob.replace(from, to))).toThrow(message);
+});
+
 describe('an adapter that training begins with', () => {
   const job = tinyJob
     .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: { source: pvc://models/adapter }')

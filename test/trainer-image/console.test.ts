@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Progress } from '../../crds/progress.ts';
-import { barOf } from '../../trainer-image/console.ts';
+import { barOf, resultOf } from '../../trainer-image/console.ts';
 
 const progress: Progress = {
   podUID: 'pod',
@@ -37,4 +37,13 @@ test.each([
   ],
 ])('the line on a terminal shows %s', (_, record, line) => {
   expect(barOf(record as Progress)).toBe(line);
+});
+
+test('a run ends with its figures, and where the model and the report lie', () => {
+  const { comparison: _, ...plain } = progress;
+  expect(resultOf(plain, 'volumes/models/out')).toBe(
+    'loss 0.500, held-out accuracy 0.875; the model is in volumes/models/out',
+  );
+  const comparison = { prompts: 1 } as unknown as NonNullable<Progress['comparison']>;
+  expect(resultOf({ ...plain, comparison }, 'out')).toMatch(/; answers compared in out.report.html$/);
 });

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
@@ -16,6 +16,10 @@ export function readConfig(folder: string): RawConfig {
   try {
     return z.looseObject({}).parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
+    if (existsSync(join(folder, 'adapter_config.json'))) {
+      const message = `${folder} holds a PEFT adapter: name it in model.adapter, and the model that it is for in model.source`;
+      throw new TrainerError('InvalidConfiguration', message, { cause: error });
+    }
     const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is missing' : 'is not a JSON object';
     throw new TrainerError('InvalidConfiguration', `${file} ${why}: is this a Hugging Face checkpoint?`, {
       cause: error,

@@ -16,6 +16,12 @@ const oneOfTwo = adapterCases['gpt2, one of two layers of a name'] as LoraCase;
 const begin = (known: LoraCase, settings: LoraSettings, folder = adapterFolder(known)): Learner =>
   new Learner(modelOf(known), trainingOf({ lora: settings }), { adapter: folder });
 
+test('an adapter named as a model is told where it belongs', () => {
+  expect(() => new Learner(adapterFolder(everywhere), trainingOf())).toThrow(
+    /holds a PEFT adapter: name it in model.adapter, and the model that it is for in model.source/,
+  );
+});
+
 test('loading the model again takes an adapter that was trained back to where it began', () => {
   const learner = begin(everywhere, settingsOf(everywhere));
   const values = (): Float32Array[] => learner.weights().map(({ read }) => read());
