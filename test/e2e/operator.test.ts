@@ -51,6 +51,8 @@ afterAll(() => cluster?.stop());
 function apply(name: string, changes: Partial<DPOJob['spec']> = {}): void {
   const spec = {
     ...small.spec,
+    // Long enough for the operator, which asks every 5 s, to see it train.
+    training: { ...small.spec.training, epochs: 4 },
     output: { source: `pvc://models/${name}` },
     pod: { imagePullPolicy: 'Never' },
     ...changes,
