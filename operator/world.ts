@@ -137,12 +137,16 @@ export class ClusterWorld implements World {
     }
   }
 
-  deleteJob(namespace: string, name: string, uid: string): Promise<void> {
-    return this.#cluster.delete(resources.jobs, namespace, name, uid);
+  /** What is left of it is seen at once: in an older view it would still run, and a resume would take it up again. */
+  async deleteJob(namespace: string, name: string, uid: string): Promise<void> {
+    const left = await this.#cluster.delete(resources.jobs, namespace, name, uid);
+    const seen = this.stores.jobs.get(namespace, name);
+    if (left !== undefined) this.stores.jobs.put(keepJob(left));
+    else if (seen?.metadata.uid === uid) this.stores.jobs.delete(seen);
   }
 
-  deleteDPOJob(namespace: string, name: string, uid: string): Promise<void> {
-    return this.#cluster.delete(resources.dpojobs, namespace, name, uid);
+  async deleteDPOJob(namespace: string, name: string, uid: string): Promise<void> {
+    await this.#cluster.delete(resources.dpojobs, namespace, name, uid);
   }
 
   /** After a write that rests on an old view the next look must not wait for the watch, which may be late or dead. */

@@ -53,6 +53,6 @@ export interface Cluster {
   /** Server-side apply of the status subresource. */
   applyStatus(resource: Resource, object: Stored): Promise<Stored>;
   mergePatch(resource: Resource, namespace: string, name: string, patch: object): Promise<Stored>;
-  /** Deletes in the foreground if the UID is still this one; gone already is no error. */
-  delete(resource: Resource, namespace: string, name: string, uid: string): Promise<void>;
+  /** Deletes in the foreground if the UID is still this one; answers what is left of it until it is gone. */
+  delete(resource: Resource, namespace: string, name: string, uid: string): Promise<Stored | undefined>;
 }

@@ -136,12 +136,16 @@ export class RestCluster implements Cluster {
     return this.#json({ method: 'PATCH', path, body: patch, contentType: 'application/merge-patch+json' });
   }
 
-  async delete(resource: Resource, namespace: string, name: string, uid: string): Promise<void> {
+  async delete(resource: Resource, namespace: string, name: string, uid: string): Promise<Stored | undefined> {
     const body = { propagationPolicy: 'Foreground', preconditions: { uid } };
     try {
-      await this.#json({ method: 'DELETE', path: pathOf(resource, namespace, name), body });
+      const path = pathOf(resource, namespace, name);
+      const left = await this.#json<Stored & { kind?: string }>({ method: 'DELETE', path, body });
+      // A Status, not the object, when it is gone already.
+      return left.kind === 'Status' ? undefined : left;
     } catch (error) {
-      if (!isNotFound(error)) throw error;
+      if (isNotFound(error)) return undefined;
+      throw error;
     }
   }
 

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { labels } from '../../crds/labels.ts';
 import type { Cluster, Stored } from '../../operator/cluster/cluster.ts';
 import { ApiError } from '../../operator/cluster/errors.ts';
-import { keepDPOJob, keepPod, type StoredPod } from '../../operator/keep.ts';
+import { keepDPOJob, keepJob, keepPod, type StoredPod } from '../../operator/keep.ts';
 import { Recorder } from '../../operator/loop/recorder.ts';
 import { ClusterWorld, Stores } from '../../operator/world.ts';
 import { aJob, images } from './observed.ts';
@@ -137,4 +137,30 @@ test('of the deleted pods of one job a standby, which reads none, keeps only the
     world.stores.pods.delete(pod(`p${i}`));
   }
   expect([...world.departed(identity.uid)]).toEqual(Array.from({ length: 16 }, (_, i) => `p${84 + i}`));
+});
+
+test.each([
+  ['is being deleted', true],
+  ['is gone', false],
+])('a Job that was told to go is seen at once as one that %s, however late the watch is', async (_, stays) => {
+  const job = (changes: object = {}): Stored =>
+    ({
+      kind: 'Job',
+      metadata: {
+        name: 'quickstart-1',
+        namespace: 'team',
+        uid: 'child',
+        resourceVersion: '8',
+        ownerReferences: [{ uid: identity.uid, controller: true }],
+        ...changes,
+      },
+    }) as unknown as Stored;
+  const left = job({ resourceVersion: '9', deletionTimestamp: '2026-01-01T00:00:00Z' });
+  const world = worldOver({ delete: () => Promise.resolve(stays ? left : undefined) });
+  world.stores.jobs.put(keepJob(job()));
+  await world.deleteJob('team', 'quickstart-1', 'child');
+  // The watch delivers what was before.
+  world.stores.jobs.put(keepJob(job()));
+  const jobs = world.stores.jobs.byIndex(identity.uid);
+  expect(jobs.map(({ metadata }) => metadata.deletionTimestamp)).toEqual(stays ? ['2026-01-01T00:00:00Z'] : []);
 });

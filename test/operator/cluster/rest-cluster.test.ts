@@ -53,8 +53,17 @@ describe('requests', () => {
       .reply(404, refusal(404, 'NotFound'));
     const cluster = connect();
     expect(await cluster.get(resources.jobs, 'team', 'a')).toBeUndefined();
-    await cluster.delete(resources.jobs, 'team', 'a', 'u');
+    expect(await cluster.delete(resources.jobs, 'team', 'a', 'u')).toBeUndefined();
     expect(requests).toEqual(['GET 404', 'DELETE 404']);
+  });
+
+  test('a deletion answers the object while it is there still, and nothing where it went at once', async () => {
+    const left = { kind: 'Job', metadata: { name: 'a', deletionTimestamp: '2026-01-01T00:00:00Z' } };
+    nock(server).delete(/.*/).reply(200, left);
+    nock(server).delete(/.*/).reply(200, { kind: 'Status', status: 'Success' });
+    const cluster = connect();
+    expect(await cluster.delete(resources.jobs, 'team', 'a', 'u')).toEqual(left);
+    expect(await cluster.delete(resources.jobs, 'team', 'a', 'u')).toBeUndefined();
   });
 
   test("a refusal is an error with the server's words, reason and wish to wait", async () => {
