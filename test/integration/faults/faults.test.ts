@@ -128,7 +128,8 @@ describe('a job lives its whole life and nothing is made twice, lost or wrongly 
 
 const randomLives = 20;
 test(`${randomLives} random lives leave a sound job, whatever users, pods, requests and operators did`, async () => {
-  const seed = Math.floor(Math.random() * 2 ** 31);
+  // The same lives every time: one of them found a Job that was taken up again while it was deleted. Others: npm run soak.
+  const seed = 1754576847;
   const courses = sample(aLife, { numRuns: randomLives, seed });
   const played = inTurns(
     8,
