@@ -146,7 +146,7 @@ async function createOnce(world: World, job: DPOJob, child: Child): Promise<Made
     return { created: false, ...(answer.labelled ? {} : { refusal: labelsTaken(named) }) };
   } catch (error) {
     if (!isRefused(error)) throw error;
-    return { created: false, refusal: notMade(named, error.message) };
+    return { created: false, refusal: notMade(child.kind, child.metadata?.name, error.message) };
   }
 }
 

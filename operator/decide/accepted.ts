@@ -33,11 +33,11 @@ export function labelsTaken(child: string): Refusal {
 }
 
 /** The API server refuses the child as it is, or has no room for it. */
-export function notMade(child: string, said: string): Refusal {
+export function notMade(kind: string | undefined, name: string | undefined, said: string): Refusal {
   const { reason, message = '' } = cause('jobController', said);
   if (reason === 'QuotaExceeded') return { reason, message };
-  const refusal = child.startsWith('PersistentVolumeClaim ') ? 'ClaimRefused' : 'JobRefused';
-  return { reason: refusal, message: `${refusalReasons[refusal]}: ${child}: ${said}` };
+  const refusal = kind === 'PersistentVolumeClaim' ? 'ClaimRefused' : 'JobRefused';
+  return { reason: refusal, message: `${refusalReasons[refusal]}: ${kind} ${name}: ${said}` };
 }
 
 /** Seconds to the first and longest to the next attempt to make a child: nothing tells when a name or a quota is free. */

@@ -136,7 +136,7 @@ function secrets({ dataset, sft, reference, model, output }: DPOJobSpec): NonNul
     sft: sft?.dataset?.secretRef,
     output: output.secretRef,
   };
-  return (['model', 'adapter', 'reference', 'dataset', 'sft', 'output'] as const).flatMap((key) => {
+  return (Object.keys(secretPrefixes) as (keyof typeof secretPrefixes)[]).flatMap((key) => {
     const name = refs[key]?.name;
     return name === undefined ? [] : [{ prefix: secretPrefixes[key], secretRef: { name } }];
   });
