@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { Agent, fetch } from 'undici';
 import { apiVersion, kind, type DPOJob } from '../../crds/dpojob.ts';
 import { pathOf, resources } from '../../operator/cluster/resource.ts';
-import type { ControlPlane } from '../cluster/control-plane.ts';
+import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
+import { Kubectl } from './kubectl.ts';
 
 export interface Answer {
   status: number;
@@ -14,17 +15,25 @@ export interface Answer {
 
 /** Asks an API server, as admin, whether it would create objects, and creates none. */
 export class DryRun {
-  readonly #server: string;
+  readonly #plane: ControlPlane;
   readonly #agent: Agent;
 
-  constructor({ server, folder }: ControlPlane) {
-    this.#server = server;
+  /** On a control plane of its own, with the CRD. */
+  static async open(): Promise<DryRun> {
+    const plane = await startControlPlane();
+    new Kubectl(plane).applyCrd();
+    return new DryRun(plane);
+  }
+
+  private constructor(plane: ControlPlane) {
+    const { folder } = plane;
+    this.#plane = plane;
     this.#agent = new Agent({ connect: { ca: readFileSync(join(folder, 'ca.crt'), 'utf8') } });
   }
 
   async create(resource: keyof typeof resources, object: object): Promise<Answer> {
     const query = '?dryRun=All&fieldValidation=Strict';
-    const response = await fetch(`${this.#server}${pathOf(resources[resource], 'default')}${query}`, {
+    const response = await fetch(`${this.#plane.server}${pathOf(resources[resource], 'default')}${query}`, {
       method: 'POST',
       headers: { authorization: 'Bearer admin-token', 'content-type': 'application/json' },
       body: JSON.stringify(object),
@@ -41,7 +50,8 @@ export class DryRun {
     };
   }
 
-  close(): Promise<void> {
-    return this.#agent.close();
+  async close(): Promise<void> {
+    await this.#agent.close();
+    this.#plane.stop();
   }
 }

@@ -4,26 +4,20 @@ import { specSchema } from '../../crds/dpojob.ts';
 import { runConfigMap } from '../../operator/desired/run-config.ts';
 import { trainerJob } from '../../operator/desired/trainer-job.ts';
 import { jobsOwnClaim } from '../../operator/desired/work-claim.ts';
-import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
 import { images } from '../operator/observed.ts';
 import { anySpec, varied } from './any-spec.ts';
 import { DryRun } from './dry-run.ts';
-import { Kubectl } from './kubectl.ts';
 
 /** Two readers of one schema: what the API server stores the trainer must read, and what it reads can be stored. */
 jest.setTimeout(300_000);
 const samples = Number(process.env['DPO_FUZZ'] ?? 400);
-let plane: ControlPlane;
 let server: DryRun;
 
 beforeAll(async () => {
-  plane = await startControlPlane();
-  new Kubectl(plane).applyCrd();
-  server = new DryRun(plane);
+  server = await DryRun.open();
 });
 afterAll(async () => {
   await server?.close();
-  plane?.stop();
 });
 
 test('whatever the schema accepts the API server accepts, with the same defaults, and the other way round', async () => {

@@ -1,19 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
 import { deep, fine, hostileSpecs, unknownFields } from '../security/specs.ts';
 import { DryRun } from './dry-run.ts';
-import { Kubectl } from './kubectl.ts';
 
-let plane: ControlPlane;
 let server: DryRun;
 beforeAll(async () => {
-  plane = await startControlPlane();
-  new Kubectl(plane).applyCrd();
-  server = new DryRun(plane);
+  server = await DryRun.open();
 }, 120_000);
 afterAll(async () => {
   await server?.close();
-  plane?.stop();
 });
 
 describe('a hostile specification, by the API server', () => {
