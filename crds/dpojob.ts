@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { evaluationRules, evaluationSchema } from './evaluation.ts';
+import { computeFields } from './compute.ts';
 import { acceleratorRules, acceleratorSchema } from './accelerator.ts';
 import { columnsSchema, configuration, datasetRules, datasetSource, mixture, sourceRules, split } from './dataset.ts';
 import { adapterRules, loraRules, loraSchema } from './lora.ts';
@@ -97,26 +98,13 @@ const sftSchema = z.object({
 const trainingFields = z.object({
   ...lossFields,
   ...optimizerFields,
+  ...computeFields,
   lora: loraSchema,
   epochs: z.number().gt(0).max(1000).default(1).describe('How often the pairs are trained on'),
   maxSteps: z.int().min(1).max(1_000_000_000).optional().describe('Stop after this many steps; overrides epochs'),
   batchSize: z.int().min(1).max(65_536).default(8).describe('Pairs per optimizer step'),
-  microBatchTokens: z
-    .int()
-    .min(1)
-    .max(10_000_000)
-    .default(4096)
-    .describe('Tokens computed at once: bounds memory, changes no result'),
   maxLength: z.int().min(2).max(1_048_576).default(1024).describe('Tokens of prompt and answer together'),
   truncation: z.enum(['keep_start']).default('keep_start').describe('Longer answers lose their end'),
-  precision: z
-    .enum(['auto', 'bf16', 'fp32'])
-    .default('auto')
-    .describe('What matrix products multiply; auto: bf16 on a GPU, fp32 on a CPU. Weights and losses are always fp32'),
-  fullDeterminism: z
-    .boolean()
-    .default(false)
-    .describe('On a GPU use only operations that give the same bits each time, some of them slower; a CPU always does'),
   seed: z
     .int()
     .min(0)

@@ -33,5 +33,5 @@ export function outOfMemory({ resources }: DPOJobSpec, last: Progress | undefine
   const used =
     last?.memoryBytes === undefined ? '' : `; it had used up to ${gibibytes(last.memoryBytes)} in stage ${last.stage}`;
   const remedy = limit === undefined ? 'set resources.requests.memory' : 'raise resources.limits.memory';
-  return `${killed}${used}: ${remedy} or lower training.microBatchTokens`;
+  return `${killed}${used}: ${remedy}, lower training.microBatchTokens or set training.gradientCheckpointing to true`;
 }

@@ -38,7 +38,9 @@ export async function measureCase(name: CaseName, measured: Case): Promise<CaseR
   for (const setting of measured.settings) probes[setting] = await probe(name, measured, setting);
   const seconds = (setting: Setting): number => probes[setting]?.seconds ?? Infinity;
   const [setting] = measured.settings.toSorted((a, b) => seconds(a) - seconds(b)) as [Setting];
-  const workload: Workload = { name: `duel-${name}`, steps: duelSteps(measured, setting), lora: measured.lora };
+  const steps = duelSteps(measured, setting);
+  // A step more than are taken: who has taken the last one ends, and would disturb the other in its own.
+  const workload: Workload = { name: `duel-${name}`, steps: [...steps, ...steps.slice(-1)], lora: measured.lora };
   writeWorkload(workload);
   // One after the other: a side that starts would slow the other.
   const trl = startPeer(workload, setting);
@@ -47,7 +49,7 @@ export async function measureCase(name: CaseName, measured: Case): Promise<CaseR
     await trl.next('ready');
     const ours = (sides.ours = startOurs(jobFile(workload), volumes));
     await ours.next('ready');
-    const taken = await takeTurns({ trl, ours }, workload.steps.length, tellRound);
+    const taken = await takeTurns({ trl, ours }, steps.length, tellRound);
     checkEqualWork(taken.trl, taken.ours);
     return { setting, probes, ...taken, load: loadavg()[0] as number };
   });

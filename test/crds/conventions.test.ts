@@ -118,6 +118,7 @@ describe('every field', () => {
         'spec.sft.packing',
         'spec.training.useWeighting',
         'spec.training.fullDeterminism',
+        'spec.training.gradientCheckpointing',
         'spec.training.lora.useRslora',
         'spec.training.lora.useDora',
         'spec.evaluation.loadBestModelAtEnd',

@@ -31,7 +31,7 @@ export interface BlockResult {
 export interface Block {
   /** x [n, hidden], weights in the order of givenShapes. */
   forward(x: Tensor, weights: BlockWeights): BlockResult;
-  /** dy [n, hidden] -> [dx, gradient of each weight in the order of trainedShapes]. */
+  /** dy [n, hidden] -> [dx, gradient of each weight in the order of trainedShapes]; with nothing saved it runs the block again. */
   backward(dy: Tensor, x: Tensor, saved: readonly Tensor[], weights: BlockWeights): Tensor[];
 }
 
@@ -103,7 +103,7 @@ export function blockFor(architecture: Architecture, kind: LayerKind, place: Pla
       return { output: output as Tensor, saved };
     },
     backward: (dy, x, saved, weights) => {
-      const steps = keptSteps.get(stepsOf(weights, x)) as number[];
+      const steps = saved.length === 0 ? [] : (keptSteps.get(stepsOf(weights, x)) as number[]);
       const run = ([gradient, input, ...list]: Tensor[]): Tensor[] => {
         const { context, p, adapters } = take(list.slice(steps.length));
         const given = new Map(steps.map((step, i) => [step, list[i] as Tensor]));

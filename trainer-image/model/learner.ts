@@ -13,7 +13,7 @@ import { Gradients } from './gradients.ts';
 import { layOutExamples, layOutPairs } from './groups.ts';
 import { headBackward, headForward, rowValues, type RowValues } from './head.ts';
 import { HeldOutKl } from './held-out-kl.ts';
-import { Network } from './network.ts';
+import { Network, numbersOf } from './network.ts';
 import type { NamedTensor } from './safetensors.ts';
 
 export type Training = DPOJobSpec['training'];
@@ -58,21 +58,21 @@ export class Learner {
    * InvalidConfiguration for one that cannot be used.
    */
   constructor(folder: string, training: Training, { adapter, beat }: LoadOptions = {}) {
-    const { lora, seed } = training;
+    const { lora, seed, gradientCheckpointing } = training;
     const precision = precisionOf(training.precision, usesGpu());
     const start = lora && { settings: lora, seed, folder: adapter };
-    this.network = new Network(folder, { lora: start, precision, beat });
+    this.network = new Network(folder, { lora: start, precision, gradientCheckpointing, beat });
     this.heldOutKl = new HeldOutKl(this.network);
     this.training = training;
   }
 
   get parameterCount(): number {
-    return count(this.network.variables);
+    return numbersOf(this.network.variables);
   }
 
   /** Numbers that training changes. */
   get trainedCount(): number {
-    return count(this.network.trained);
+    return numbersOf(this.network.trained);
   }
 
   /** Begins a stage, with other settings if given: the optimizer starts anew. */
@@ -213,9 +213,6 @@ export class Learner {
     );
   }
 }
-
-const count = (variables: readonly Variable[]): number =>
-  variables.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
 /** A 32-bit number for the masks of one micro-batch. */
 const maskSeed = (seed: number, step: number, microBatch: number): number =>

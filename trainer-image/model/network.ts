@@ -11,6 +11,7 @@ import { readAdapterFolder } from './adapter-folder.ts';
 import { firstAdapters } from './adapters.ts';
 import { withLora, type LoraSettings } from './lora.ts';
 import { architectureOf } from './models.ts';
+import { keptBudget, recomputedBlocks } from './recompute.ts';
 import type { Rotation } from './primitives.ts';
 import type { Precision } from './products.ts';
 import { rotationOf, sequenceLengths, type Rope } from './rope.ts';
@@ -36,6 +37,10 @@ function nameIn(stored: readonly string[], name: string, prefix: string): string
   const bare = name.startsWith(prefix) ? name.slice(prefix.length) : name;
   return !stored.includes(name) && stored.includes(bare) ? bare : name;
 }
+
+/** Numbers in some weights. */
+export const numbersOf = (variables: readonly Variable[]): number =>
+  variables.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
 /** f of every weight of an architecture in a checkpoint folder, in their fixed order. */
 function eachWeight<T>(
@@ -81,6 +86,8 @@ export interface NetworkOptions {
   lora?: LoraStart | undefined;
   /** fp32 if undefined. */
   precision?: Precision;
+  /** Whether blocks are run again in the backward: recompute.ts. */
+  gradientCheckpointing?: boolean | undefined;
   /** Called after each weight that was loaded. */
   beat?: (() => void) | undefined;
 }
@@ -96,9 +103,12 @@ export class Network {
   readonly trained: readonly Variable[];
   private readonly byName: ReadonlyMap<string, Variable>;
   private readonly lora: LoraStart | undefined;
+  /** Bytes that the blocks may keep of their forward for their backward. */
+  private readonly keptBudget: number;
 
   /** Loads a Hugging Face checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
-  constructor(folder: string, { lora, precision, beat = () => {} }: NetworkOptions = {}) {
+  constructor(folder: string, options: NetworkOptions = {}) {
+    const { lora, precision, gradientCheckpointing, beat = () => {} } = options;
     this.raw = readConfig(folder);
     const plain = architectureOf(this.raw, precision);
     this.architecture = lora === undefined ? plain : withLora(plain, lora.settings);
@@ -113,6 +123,7 @@ export class Network {
     const adapters = this.firstAdapters().map(({ name, shape, data }) => createVariable(name, data, shape));
     this.trained = lora === undefined ? this.variables : adapters;
     this.byName = new Map([...this.variables, ...adapters].map((variable) => [variable.name, variable]));
+    this.keptBudget = keptBudget(gradientCheckpointing, 4 * numbersOf(this.variables));
   }
 
   private firstAdapters(): NamedTensor[] {
@@ -155,15 +166,19 @@ export class Network {
   }
 
   /**
-   * Forward, then each head group, then backward block by block. Call it in a scope. `maskSeed` tells the dropout masks of
+   * Forward, then each head group, then backward block by block, the first ones run again where the activations of all are
+   * too many. Call it in a scope. `maskSeed` tells the dropout masks of
    * one micro-batch from another's; it is used where adapters drop.
    */
   backpropagate(layout: Layout, head: HeadCall, sink: GradientSink, maskSeed = 0): void {
     const blocks = this.blocks(layout);
     const kept: { x: Tensor; saved: Tensor[] }[] = [];
+    let again: number | undefined;
     let x = this.embed(layout);
     for (const [layer, block] of blocks.entries()) {
       const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights), maskSeed);
+      again ??= recomputedBlocks(saved, blocks.length, this.keptBudget);
+      if (layer < again) free(...saved.splice(0));
       kept.push({ x, saved });
       x = output;
     }
