@@ -57,7 +57,8 @@ test('a trainer that a deleted job has left somewhere gives way to a later job o
     message: expect.stringMatching(/of the later DPOJob default\/tiny \(uid uid-2\)/),
   });
   expect(readFileSync(join(output, 'config.json'), 'utf8')).toBe('theirs');
-  expect(readdirSync(output).toSorted()).toEqual(['config.json', 'dpo-job.json']);
+  // The report of the evaluation came before, the weights would have come after.
+  expect(readdirSync(output).toSorted()).toEqual(['config.json', 'dpo-job.json', 'report.html']);
 }, 30_000);
 
 test('a job that is complete exports its result to another output when that is all that changed, and says so', async () => {
