@@ -55,7 +55,7 @@ export const losses: Fault[] = [
     file: 'loss/objective.ts',
     find: 'value.chosen / totals.pairs',
     replace: 'value.chosen / scores.length',
-    tests: 'runs/losses-of-a-batch',
+    tests: 'trainer-image/loss/model',
     named: 'any split of an optimizer batch .* (sigmoid|aot)$',
   },
   {

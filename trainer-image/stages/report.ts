@@ -44,7 +44,6 @@ export function writeReport(
     }),
     reference: referenceName(run.job.spec),
     history: watch.history.entries,
-    tuning: watch.tuning.entries,
     exported: exportedStep(watch, at.step),
     signals: watch.found,
     findings: data.quality.findings,
@@ -52,8 +51,8 @@ export function writeReport(
     samples,
     comparison,
   });
-  const mayCommit = ownOutput({ run, fence });
-  writing('the report', () => writeDurably(join(run.paths.output, reportName), page, mayCommit));
+  ownOutput({ run, fence });
+  writing('the report', () => writeDurably(join(run.paths.output, reportName), page, () => fence.check()));
   const source = `${output.source.replace(/\/$/, '')}/${reportName}`;
   report.info(`report written ${isClaim(output.source) ? 'to' : 'for'} ${source}`);
   note(report, { report: source, ...(comparison && { comparison }) });
