@@ -26,7 +26,9 @@ const figure = z.number().optional();
 export const metricsSchema = z.object({
   loss: figure.describe('Training loss of the latest step, mean over its pairs'),
   beta: figure.describe('Beta in force'),
-  rewardMargin: figure.describe('Mean of chosen minus rejected reward, beta times the log-ratios'),
+  rewardMargin: figure.describe(
+    'Mean of chosen minus rejected reward: beta times the log-ratios; without a reference (simpo, cpo, orpo) beta times the log-probabilities, per token with simpo and orpo',
+  ),
   rewardAccuracy: figure.describe('Share of pairs whose chosen answer has the higher reward'),
   rewardChosen: figure.describe('Mean reward of the chosen answers'),
   rewardRejected: figure.describe('Mean reward of the rejected answers'),
@@ -37,7 +39,9 @@ export const metricsSchema = z.object({
   pairsPerSecond: figure.describe('Pairs trained per second over the latest step'),
   tokensPerSecond: figure.describe('Tokens trained per second over the latest step'),
   firstStepLoss: figure.describe('Loss of the first optimizer step of the preference stage'),
-  zeroMarginLoss: figure.describe('What firstStepLoss must be: its loss where policy and reference are equal'),
+  zeroMarginLoss: figure.describe(
+    'What firstStepLoss must be: its loss where policy and reference are equal; without a reference that loss itself',
+  ),
   sftLoss: figure.describe('Loss of the latest step of the SFT stage, mean over its tokens'),
   evalSftLoss: figure.describe(
     "Held-out loss of the SFT stage, mean over the tokens of held-out pairs' chosen answers",

@@ -9,6 +9,10 @@ export const runConfigSchema = z.object({
   namespace: z.string(),
   name: z.string(),
   uid: z.string().describe("The DPOJob's UID: names the checkpoint folder and survives restarts and resumes"),
+  created: z
+    .string()
+    .optional()
+    .describe('When the DPOJob was made, RFC 3339: of two jobs of one name the later has the output'),
   attempt: z.int().min(0),
   spec: specSchema,
 });

@@ -93,6 +93,7 @@ export async function load(asked: Run, holder: string, report: Reporter): Promis
   const store = new CheckpointStore(checkpoints, fence, {
     skipped: (message) => report.warn('CheckpointSkipped', message),
     mismatch: () => mismatch(checkpoints, parts),
+    beat: () => note(report, {}),
   });
   const watch = new Watch({ run, report }, data.heldOut);
   const computePlan = settleComputePlan({ run, learner, fence, report });

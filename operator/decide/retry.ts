@@ -1,8 +1,7 @@
-import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/dpojob.ts';
 import { failureReasons } from '../../crds/conditions.ts';
 import { freeExitCodes, permanentExitCodes } from '../../crds/exit-codes.ts';
 import type { Progress } from '../../crds/progress.ts';
-import { storedCondition } from './conditions.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
 import type { Observation } from './observation.ts';
@@ -26,7 +25,7 @@ export function freshEnds(observation: Observation): Ended[] {
   const counted = reason === 'NodeLost' ? undefined : time;
   return endedPods(observation)
     .filter(({ finishedAt }) => counted === undefined || Date.parse(finishedAt) > Date.parse(counted))
-    .filter((ended) => !wasStopped(ended, observation.job));
+    .filter((ended) => !wasStopped(ended, status));
 }
 
 /** What status counts, with the pods that ended since the last look. */
@@ -49,24 +48,13 @@ export function priceOf(ended: Ended): 'free' | 'counted' | 'final' {
   return isFree(ended) || ended.disrupted ? 'free' : 'counted';
 }
 
-/** Reasons to fail a job for which the operator stops a pod that runs; for others the Job ended first. */
-const stopping: readonly string[] = [
-  failureReasons.DeadlineExceeded,
-  failureReasons.StartDeadlineExceeded,
-  failureReasons.ProgressDeadlineExceeded,
-  failureReasons.RestartsWithoutProgress,
-];
-
 /**
  * Whether the pod was stopped on purpose: by a suspend or a queue, which stop the attempt's clock, or since the job was
- * over; then it may also have been killed, as one is that does not stop in its grace period. Where the operator stopped it,
- * that is known without the times of two clocks, of which one may have jumped.
+ * over; then it may also have been killed, as one is that does not stop in its grace period.
  */
-function wasStopped(ended: Ended, job: DPOJob): boolean {
-  const { attemptStartTime, completionTime } = job.status ?? {};
+function wasStopped(ended: Ended, { attemptStartTime, completionTime }: DPOJobStatus): boolean {
   const isOver = completionTime !== undefined;
-  const byUs = stopping.includes(storedCondition(job, 'Failed')?.reason ?? '');
-  const after = isOver && (byUs || Date.parse(ended.finishedAt) >= Date.parse(completionTime));
+  const after = isOver && Date.parse(ended.finishedAt) >= Date.parse(completionTime);
   return after || (isFree(ended) && (isOver || attemptStartTime === undefined));
 }
 

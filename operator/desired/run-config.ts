@@ -5,8 +5,8 @@ import { childMetadata } from './naming.ts';
 
 /** The immutable ConfigMap that holds job.json. The specification travels whole: no field is named here. */
 export function runConfigMap(job: DPOJob, attempt: number): V1ConfigMap {
-  const { namespace, name, uid } = job.metadata;
-  const config: RunConfig = { namespace, name, uid, attempt, spec: job.spec };
+  const { namespace, name, uid, creationTimestamp: created } = job.metadata;
+  const config: RunConfig = { namespace, name, uid, ...(created && { created }), attempt, spec: job.spec };
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',

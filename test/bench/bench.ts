@@ -5,6 +5,7 @@ import { runAlone } from './alone.ts';
 import { caseNames, cases, duelSteps, type CaseName } from './cases.ts';
 import { trl } from './peer.ts';
 import { profile } from './profile.ts';
+import { benchChurn, benchScale } from './scale/scale.ts';
 import { columns, comparison, oursHead, oursRow, ratioHead, ratioRow } from './report.ts';
 import { commit, isComplete, openResults, readCommitted, save, type Results } from './results.ts';
 import { writePerformance } from './performance.ts';
@@ -16,12 +17,16 @@ import { writePerformance } from './performance.ts';
  *   npm run bench -- --peer      in turns with TRL, at most an hour; goes on where it was stopped; writes docs/performance.md
  *   npm run bench -- --profile   where a step spends its time
  *   ... -- --case hh             one case only: hh, shared, short, lora
+ *   npm run bench -- --scale     the operator with up to 5,000 DPOJobs; writes docs/scale-operator.md
+ *   ... -- --scale --churn 60    its memory while DPOJobs come and go for so many minutes
  */
 const { values } = parseArgs({
   options: {
     peer: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     case: { type: 'string', multiple: true },
+    scale: { type: 'boolean', default: false },
+    churn: { type: 'string' },
   },
 });
 const isCase = (name: string): name is CaseName => name in cases;
@@ -73,6 +78,7 @@ async function againstPeer(): Promise<void> {
   if (isComplete(results)) writePerformance(commit(results));
 }
 
-if (values.profile) await profile(chosen[0] as CaseName, cases[chosen[0] as CaseName]);
+if (values.scale) await (values.churn === undefined ? benchScale() : benchChurn(Number(values.churn)));
+else if (values.profile) await profile(chosen[0] as CaseName, cases[chosen[0] as CaseName]);
 else if (values.peer) await againstPeer();
 else await alone();

@@ -93,4 +93,18 @@ export const checkpoints: Fault[] = [
     replace: 'return this.weights();',
     tests: 'runs/stop',
   },
+  {
+    title: 'a later job of its name is written over',
+    file: 'export/owner.ts',
+    find: ' && !isLater(owner, job)',
+    replace: '',
+    tests: 'trainer-image/export/owner',
+  },
+  {
+    title: "a later job's output is not noticed in the middle of an export",
+    file: 'stages/export.ts',
+    find: '    checkOutputOwner(run);\n',
+    replace: '',
+    tests: 'runs/owner',
+  },
 ];

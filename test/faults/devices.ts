@@ -52,4 +52,18 @@ export const devices: Fault[] = [
     tests: 'runs/compute-plan',
     named: 'belongs to the precision',
   },
+  {
+    title: 'blocks that are run again keep what they computed',
+    file: 'model/network.ts',
+    find: '      if (layer < again) free(...saved.splice(0));\n',
+    replace: '',
+    tests: 'trainer-image/model/recompute',
+  },
+  {
+    title: 'a block more keeps what it computed than there is room for',
+    file: 'model/recompute.ts',
+    find: 'Math.floor(budget / size)',
+    replace: 'Math.ceil(budget / size)',
+    tests: 'trainer-image/model/recompute',
+  },
 ];

@@ -55,7 +55,7 @@ export const losses: Fault[] = [
     file: 'loss/objective.ts',
     find: 'value.chosen / totals.pairs',
     replace: 'value.chosen / scores.length',
-    tests: 'trainer-image/loss/model',
+    tests: 'runs/losses-of-a-batch',
     named: 'any split of an optimizer batch .* (sigmoid|aot)$',
   },
   {

@@ -56,7 +56,7 @@ beforeAll(async () => {
   plane = await startControlPlane();
   kubectl = new Kubectl(plane);
   kubectl.applyCrd();
-  stopKwok = await startKwok(plane, { count: 4, accelerators: 8 });
+  stopKwok = await startKwok(plane, { count: 4, room: { 'nvidia.com/gpu': '8' } });
   create([...claim('models'), ...claim('data')]);
   operator = await startOperator(plane, 'one');
 });

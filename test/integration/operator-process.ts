@@ -18,14 +18,18 @@ export interface OperatorProcess {
 
 /**
  * Starts an operator against a control plane, with its own ports and the rights that the chart gives it; resolves when it
- * listens.
+ * listens. `group`: the file of a cgroup that takes it in.
  */
 export async function startOperator(
   plane: ControlPlane,
   name: string,
   environment: Record<string, string> = {},
+  group?: string,
 ): Promise<OperatorProcess> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'operator/main.ts'], {
+  const program = [process.execPath, '--disable-warning=ExperimentalWarning', 'operator/main.ts'];
+  const enter = group === undefined ? [] : ['sh', '-c', 'echo $$ > "$0" && exec "$@"', group];
+  const [command = '', ...args] = [...enter, ...program];
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       ...process.env,

@@ -280,6 +280,44 @@ describe('a push to S3', () => {
     expect(await textOf('config.json')).toBeUndefined();
   });
 
+  describe('to a place that is empty', () => {
+    const isRecord = (asked: string): boolean => asked.startsWith('PUT') && asked.includes('dpo-job.json');
+
+    test('and that another job takes at the same moment is refused, and leaves nothing', async () => {
+      proxy.asks = async (asked) => {
+        if (isRecord(asked)) await client.fetch(urlOf('dpo-job.json'), { method: 'PUT', body: other });
+      };
+      await expect(pushAll(pushingJob({ source }), env())).rejects.toMatchObject({
+        reason: 'InvalidConfiguration',
+        message: expect.stringMatching(/holds the record of the DPOJob team\/other/),
+      });
+      expect(await textOf('dpo-job.json')).toBe(other);
+      expect(writes()).toEqual(['PUT dpo-job.json']);
+    });
+
+    test('takes it by a record whose answer is lost', async () => {
+      proxy.mistreats = (asked) => (isRecord(asked) && proxy.asked.filter(isRecord).length === 1 ? 'lost' : undefined);
+      await pushAll(pushingJob({ source }), env());
+      expect(writes().filter((each) => each === 'PUT dpo-job.json')).toHaveLength(2);
+      expect(await textOf('config.json')).toBe(exportedModel['config.json']);
+    });
+
+    test('goes on after a conflict with a request that is being decided', async () => {
+      const answers = [409];
+      proxy.fails = (asked) => (isRecord(asked) ? answers.shift() : undefined);
+      await pushAll(pushingJob({ source }), env());
+      expect(await textOf('config.json')).toBe(exportedModel['config.json']);
+    });
+
+    test('of a server that knows no condition is taken without', async () => {
+      const answers = [501];
+      proxy.fails = (asked) => (isRecord(asked) ? answers.shift() : undefined);
+      await pushAll(pushingJob({ source }), env());
+      expect(answers).toEqual([]);
+      expect(await textOf('config.json')).toBe(exportedModel['config.json']);
+    });
+  });
+
   test('after a trainer that was killed abandons the parts that it left', async () => {
     await client.fetch(`${urlOf('model.safetensors')}?uploads=`, { method: 'POST' });
     await client.fetch(`${urlOf('another.bin')}?uploads=`, { method: 'POST' });

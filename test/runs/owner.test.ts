@@ -1,8 +1,10 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { checkpointFolder } from '../../crds/run-config.ts';
 import type { Run } from '../../trainer-image/config.ts';
+import { recordOf } from '../../trainer-image/export/owner.ts';
+import type { ProgressPart } from '../../trainer-image/stages/context.ts';
 import { sweepBetas } from '../../trainer-image/sweep.ts';
 import { train } from '../../trainer-image/train.ts';
 import { listen, prepareTiny, tinyJob, tinyRun, writeTinyModel } from '../trainer-image/in-process.ts';
@@ -35,6 +37,28 @@ test('a job goes on in its own output; one that was deleted and made anew, with 
   await train(anew, 'test', listen());
   const record = readFileSync(join(folder, 'models', 'out', 'dpo-job.json'), 'utf8');
   expect(JSON.parse(record)).toMatchObject({ uid });
+}, 30_000);
+
+test('a trainer that a deleted job has left somewhere gives way to a later job of its name, in the middle of its export', async () => {
+  const { folder, run } = prepareTiny(short);
+  const output = join(folder, 'models', 'out');
+  const job = { ...run.job, created: '2026-01-01T10:00:00Z' };
+  const later = recordOf({ ...job, uid: 'uid-2', created: '2026-01-01T10:05:00Z' });
+  const heard = listen();
+  const beat = (part: ProgressPart = {}): void => {
+    heard.beat(part);
+    if (part.stage !== 'Exporting' || readdirSync(folder).includes('taken')) return;
+    writeFileSync(join(folder, 'taken'), '');
+    writeFileSync(join(output, 'dpo-job.json'), later);
+    writeFileSync(join(output, 'config.json'), 'theirs');
+  };
+  await expect(train({ ...run, job }, 'test', { ...heard, beat })).rejects.toMatchObject({
+    reason: 'InvalidConfiguration',
+    message: expect.stringMatching(/of the later DPOJob default\/tiny \(uid uid-2\)/),
+  });
+  expect(readFileSync(join(output, 'config.json'), 'utf8')).toBe('theirs');
+  // The report of the evaluation came before, the weights would have come after.
+  expect(readdirSync(output).toSorted()).toEqual(['config.json', 'dpo-job.json', 'report.html']);
 }, 30_000);
 
 test('a job that is complete exports its result to another output when that is all that changed, and says so', async () => {

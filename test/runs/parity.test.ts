@@ -11,18 +11,24 @@ test("TRL's own training run of 200 steps on 800 pairs is followed, in means of 
   requireWithin(longTrace(await goldenRows(`${goldenFolder}/train-800.jsonl.gz`)));
 }, 300_000);
 
-describe("TRL's numbers are met with the tiny GPT-2 too:", () => {
+describe.each(['tiny', 'tiny-gpt2'] as const)(
+  "TRL's own training runs of 20 steps are followed from the model %s:",
+  (model) => {
+    test.each(Object.keys(traces[model]))(
+      '%s',
+      async (name) => {
+        requireWithin(trace(model, name, await goldenRows(`${goldenFolder}/train-80.jsonl`)));
+      },
+      60_000,
+    );
+  },
+);
+
+/** Those of the tiny Llama: losses-of-a-batch.test.ts. */
+describe("TRL's losses of the tiny GPT-2 on a fixed batch are met too:", () => {
   const losses = new ModelLosses('tiny-gpt2');
 
-  test.each(Object.keys(traces['tiny-gpt2']))(
-    'the run of 20 steps %s',
-    async (name) => {
-      requireWithin(trace('tiny-gpt2', name, await goldenRows(`${goldenFolder}/train-80.jsonl`)));
-    },
-    60_000,
-  );
-
-  test.each(Object.entries(lossesOf['tiny-gpt2']))('the loss %s', (_, known) => requireWithin(losses.compare(known)));
+  test.each(Object.entries(lossesOf['tiny-gpt2']))('%s', (_, known) => requireWithin(losses.compare(known)));
 });
 
 describe('without a reference', () => {

@@ -35,10 +35,11 @@ const small: ScaleShape = {
 const wide: ScaleShape = { ...small, hidden: 512, inner: 1408, layers: 6, headSize: 64, vocabulary: 16_384 };
 const deep: ScaleShape = { ...small, layers: 16, tied: false };
 
-type Asked = Pick<Measured, 'shape'> & { way: Pick<Way, 'precision' | 'rank' | 'tokens'> };
+type Asked = Pick<Measured, 'shape'> & { way: Pick<Way, 'precision' | 'rank' | 'tokens' | 'recomputed'> };
 const asked: Asked[] = [small, wide, deep].flatMap((shape) => [
   { shape, way: { precision: 'fp32', tokens: 1024 } },
   { shape, way: { precision: 'fp32', tokens: 4096 } },
+  { shape, way: { precision: 'fp32', tokens: 4096, recomputed: true } },
   { shape, way: { precision: 'fp32', rank: 16, tokens: 4096 } },
   { shape, way: { precision: 'bf16', tokens: 4096 } },
   { shape, way: { precision: 'bf16', rank: 16, tokens: 4096 } },
@@ -63,7 +64,13 @@ function measure({ shape, way }: Asked): Measured {
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   writeWeights(join(folder, 'model.safetensors'), config);
   const lora = way.rank === undefined ? {} : { lora: { rank: way.rank, alpha: way.rank } };
-  const training = trainingOf({ precision: way.precision, microBatchTokens: way.tokens, ...lora });
+  const gradientCheckpointing = way.recomputed ?? false;
+  const training = trainingOf({
+    precision: way.precision,
+    microBatchTokens: way.tokens,
+    gradientCheckpointing,
+    ...lora,
+  });
   const lengths = Array.from({ length: way.tokens / 256 }, (): Lengths => [128, 64, 64]);
   const pairs = pairsOf(lengths, shape.vocabulary);
   collect();

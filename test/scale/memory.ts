@@ -10,6 +10,8 @@ export interface Way {
   headRows: number;
   /** Keys that each token's query is multiplied with: on a CPU those before it, on a GPU all of its group. */
   keys: number;
+  /** `training.gradientCheckpointing`: blocks keep their input alone, and one at a time the rest. */
+  recomputed?: boolean | undefined;
 }
 
 /** Bytes, part by part. */
@@ -41,14 +43,15 @@ const scoreRows = 4;
  *
  *   state        16 P: weight, gradient, two moments in float32; with adapters b P + 16 A, the weights being frozen
  *   activations  n L (4 H + b (2 Q + 2 K + H + 2 I + 7 r)): each block keeps its input, and of its products queries, keys, values,
- *                the attention's result, its projection, gate and up; b is 4 bytes, or 2 in bfloat16
+ *                the attention's result, its projection, gate and up; b is 4 bytes, or 2 in bfloat16. Where blocks are run
+ *                again, 4 n H L and one block's products
  *   block        4 n (6 I + 8 H + 4 h k): one block at a time, its attention's scores included
  *   head         rows V times 8 bytes: logits and their gradient; in bfloat16 12, both types being there for a moment
  *
  * P weights, A those of adapters, n tokens, L layers, H hidden, I inner, Q and K all query and all key heads' sizes, V vocabulary,
  * r rank, h query heads, k keys of a query.
  */
-export function memoryOf(model: ScaleShape, { precision, rank, tokens, headRows, keys }: Way): Memory {
+export function memoryOf(model: ScaleShape, { precision, rank, tokens, headRows, keys, recomputed }: Way): Memory {
   const { hidden, inner, layers, heads, keyValueHeads, headSize, vocabulary } = model;
   const all = parameters(model);
   const bytes = precision === 'bf16' ? 2 : 4;
@@ -56,7 +59,7 @@ export function memoryOf(model: ScaleShape, { precision, rank, tokens, headRows,
   return {
     state: rank === undefined ? 16 * all : bytes * all + 16 * adapterParameters(model, rank),
     adding: rank === undefined ? 8 * vocabulary * hidden : 0,
-    activations: tokens * layers * (4 * hidden + bytes * kept),
+    activations: tokens * (layers * 4 * hidden + (recomputed ? 1 : layers) * bytes * kept),
     block: 4 * tokens * (innerRows * inner + hiddenRows * hidden + scoreRows * heads * keys),
     head: headRows * vocabulary * (precision === 'bf16' ? 12 : 8),
   };

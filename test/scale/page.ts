@@ -18,11 +18,12 @@ const [driver, reserve] = [1e9, 0.9];
 const budgets = [16_384, 8192, 4096, 2048, 1024];
 
 /** On a GPU groups are padded to one shape: a query is multiplied with all of its group's 1024 rows. */
-const gpuWay = (tokens: number, lora: boolean): Way => ({
+const gpuWay = (tokens: number, lora: boolean, recomputed = false): Way => ({
   precision: 'bf16',
   tokens,
   headRows: 768,
   keys: 1024,
+  recomputed,
   ...(lora ? { rank } : {}),
 });
 
@@ -42,7 +43,8 @@ function memoryRow(name: string, lora: boolean): (string | number)[] {
   const model = models[name] as ScaleShape;
   const { state, activations, block, head, adding } = memoryOf(model, gpuWay(4096, lora));
   const trained = lora ? adapterParameters(model, rank) : parameters(model);
-  const parts = [state, activations, block + adding, head];
+  const again = memoryOf(model, gpuWay(4096, lora, true)).activations;
+  const parts = [state, activations, again, block + adding, head];
   const fits = cards.map((card) => fitting(model, lora, card));
   return [
     name,
@@ -79,7 +81,15 @@ function checkRow({ shape, way, peak }: Measured): (string | number)[] {
   const worked = total(memoryOf(shape, way));
   const size = `${shape.layers} x ${shape.hidden}, vocabulary ${shape.vocabulary}${shape.tied ? '' : ', own head'}`;
   const how = way.rank === undefined ? 'all weights' : `LoRA, rank ${way.rank}`;
-  return [size, how, way.precision, way.tokens, gigabytes(peak), gigabytes(worked), (worked / peak).toFixed(2)];
+  return [
+    size,
+    `${how}${way.recomputed === true ? ', blocks run again' : ''}`,
+    way.precision,
+    way.tokens,
+    gigabytes(peak),
+    gigabytes(worked),
+    (worked / peak).toFixed(2),
+  ];
 }
 
 const both = <T>(f: (name: string, lora: boolean) => T): T[] =>
@@ -111,6 +121,7 @@ ${table(
     'numbers',
     'weights, gradients, moments',
     'activations',
+    'where run again',
     'a block at work',
     'head',
     ...cards.map((card) => `${card} GB`),
@@ -119,7 +130,8 @@ ${table(
 )}
 
 Weights, gradients and moments are float32, 16 bytes for each number that is trained. Beside adapters the weights of a bfloat16
-checkpoint stay bfloat16, 2 bytes each. \`microBatchTokens\` changes no result. Where the first column alone is too much, adapters
+checkpoint stay bfloat16, 2 bytes each. \`microBatchTokens\` changes no result, nor does \`gradientCheckpointing: true\`, which runs blocks again
+instead of keeping their activations: a third more work. Where the first column alone is too much, adapters
 help, or an optimizer with less state than AdamW's 8 bytes: \`lion\` has 4, \`adafactor\` next to none, \`sgd\` without momentum none.
 
 ## Time

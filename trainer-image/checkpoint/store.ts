@@ -75,6 +75,8 @@ export interface StoreWords {
   skipped(message: string): void;
   /** That the checkpoints belong to another plan: to which, and what to do. */
   mismatch(): string;
+  /** Hears of every piece of a checkpoint that is written or read: a large one takes minutes. It must not throw. */
+  beat(): void;
 }
 
 /**
@@ -112,8 +114,8 @@ export class CheckpointStore {
     try {
       writing('the checkpoint', () => {
         mkdirSync(temporary, { recursive: true });
-        writeSafetensors(join(temporary, tensorsFile), tensors);
-        const sha256 = fileDigest(join(temporary, tensorsFile));
+        writeSafetensors(join(temporary, tensorsFile), tensors.map(beating(this.words)));
+        const sha256 = fileDigest(join(temporary, tensorsFile), () => this.words.beat());
         writeDurably(join(temporary, stateFile), JSON.stringify({ ...state, time, sha256 }), mayCommit);
         mayCommit();
         rmSync(join(this.folder, name), { recursive: true, force: true });
@@ -171,7 +173,7 @@ export class CheckpointStore {
     const folder = join(this.folder, name);
     try {
       const state = stateSchema.parse(JSON.parse(readFileSync(join(folder, stateFile), 'utf8')));
-      if (fileDigest(join(folder, tensorsFile)) !== state.sha256)
+      if (fileDigest(join(folder, tensorsFile), () => this.words.beat()) !== state.sha256)
         throw new Error('its digest is not the one it was saved with');
       const file = new SafetensorsFile(join(folder, tensorsFile));
       const read = (tensor: string): Float32Array => file.read(tensor).data;
@@ -182,6 +184,17 @@ export class CheckpointStore {
     }
   }
 }
+
+/** A tensor of which is told when it is read. */
+const beating =
+  (words: StoreWords) =>
+  ({ read, ...tensor }: StateTensor): StateTensor => ({
+    ...tensor,
+    read: () => {
+      words.beat();
+      return read();
+    },
+  });
 
 /** A JSON file that is kept beside the checkpoints with a digest of its own; undefined when missing or damaged. */
 export function readSealed(file: string): unknown {

@@ -6,17 +6,24 @@ import { TrainerError } from '../errors.ts';
 
 /**
  * Whose an output is: a record beside the model names the job that exported it. A job writes over its own model, or that
- * of an earlier job of its name, and over no other: neither another job's, nor one that no job has made.
+ * of an earlier job of its name, and over no other: neither another job's, nor that of a later job of its name (a deleted job
+ * may have a trainer left on a node that is out of reach), nor one that no job has made.
  */
 export const recordName = 'dpo-job.json';
 
-const recordSchema = z.object({ namespace: z.string(), name: z.string(), uid: z.string() });
+const recordSchema = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  /** When the job was made, RFC 3339 as Kubernetes writes it; not known of a job that runs without a cluster. */
+  created: z.string().optional(),
+});
 /** The job that owns an output. */
 export type Owner = z.infer<typeof recordSchema>;
 
 /** What the record of a job holds. */
-export const recordOf = ({ namespace, name, uid }: Owner): string =>
-  `${JSON.stringify({ namespace, name, uid }, null, 2)}\n`;
+export const recordOf = ({ namespace, name, uid, created }: Owner): string =>
+  `${JSON.stringify({ namespace, name, uid, created }, null, 2)}\n`;
 
 /** Files that only a model's folder, or a report, has. */
 const modelFile =
@@ -31,10 +38,17 @@ function ownerOf(record: string | undefined): Owner | undefined {
   }
 }
 
+const isNamedAs = (owner: Owner | undefined, job: Owner): boolean =>
+  owner?.namespace === job.namespace && owner.name === job.name;
+
+/** Times of one form, to the second: their order is that of their letters. */
+const isLater = (owner: Owner | undefined, job: Owner): boolean =>
+  isNamedAs(owner, job) && (owner?.created ?? '') > (job.created ?? owner?.created ?? '');
+
 function isOwn(source: string, owner: Owner | undefined, job: Owner): boolean {
   // Who applies a manifest again after deleting the job, under the same name, means to replace what it made. Not in a bucket:
   // another cluster may have a job of that name, and its model would be lost; a claim is of one cluster, the Hub keeps it.
-  const anew = owner?.namespace === job.namespace && owner.name === job.name && !source.startsWith('s3://');
+  const anew = isNamedAs(owner, job) && !isLater(owner, job) && !source.startsWith('s3://');
   return owner?.uid === job.uid || anew;
 }
 
@@ -56,7 +70,8 @@ export function occupiedBy(
   if (owner === undefined)
     return `spec.output.source: ${source} holds ${found} and no ${recordName}, so no DPOJob has made it: ${advice}`;
   const what = found === recordName ? 'the record' : 'the model';
-  return `spec.output.source: ${source} holds ${what} of the DPOJob ${owner.namespace}/${owner.name} (uid ${owner.uid}): ${advice}`;
+  const which = isLater(owner, job) ? 'later DPOJob' : 'DPOJob';
+  return `spec.output.source: ${source} holds ${what} of the ${which} ${owner.namespace}/${owner.name} (uid ${owner.uid}): ${advice}`;
 }
 
 /** An output on a volume. */

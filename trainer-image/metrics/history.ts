@@ -22,8 +22,7 @@ function parsed(line: string): Entry | undefined {
 }
 
 /**
- * The figures of the preference stage from its first step on, in history.jsonl beside the checkpoints: a restarted run's
- * curves have no gap. Nothing of it changes what is trained.
+ * The figures of a stage from its first step on, in a file beside the checkpoints: a restarted run's curves have no gap. Nothing of it changes what is trained.
  */
 export class History {
   private readonly file: string;

@@ -1,6 +1,6 @@
 import { constant, ops, type Tensor } from '../engine/engine.ts';
 import { add, linear, type WeightLayout } from './primitives.ts';
-import { multiply, product } from './products.ts';
+import { product } from './products.ts';
 import type { AdapterUse, Tape } from './tape.ts';
 
 /** Weights of one dense layer's adapter. */
@@ -73,18 +73,6 @@ function relativeMagnitude(tape: Tape, magnitude: Tensor, norm: () => Tensor): T
   return factor;
 }
 
-/** x [n, rank] times B [out, rank] -> [n, out]: cheap to compute again, and wider than what it is made of. */
-function widen(tape: Tape, x: Tensor, b: Tensor): Tensor {
-  return tape.run({
-    inputs: [x, b],
-    needs: [x],
-    needsOnlyFor: b,
-    costly: false,
-    compute: () => multiply(tape.precision, [x, b], false, true),
-    backward: (dy) => [() => multiply(tape.precision, [dy, b]), () => multiply(tape.precision, [dy, x], true)],
-  });
-}
-
 interface Adapted {
   weight: Tensor;
   adapter: Adapter;
@@ -128,17 +116,18 @@ export function adapted(tape: Tape, x: Tensor, { weight, adapter, layout }: Adap
   if (plain && tape.precision === 'fp32' && mergingPays(x.shape)) {
     return mergedProduct(tape, x, { weight, adapter, layout }, scaling);
   }
-  const base = linear(tape, x, weight, layout);
+  const base = linear(tape, x, weight, { layout });
   const input = drops === undefined ? x : dropout(tape, x, drops);
-  // Scaled where it is narrow.
-  const change = widen(tape, scale(tape, linear(tape, input, adapter.a), scaling), adapter.b);
+  // Scaled where it is narrow. What comes of it is cheap to compute again, and wider than what it is made of.
+  const narrow = scale(tape, linear(tape, input, adapter.a), scaling);
+  const change = linear(tape, narrow, adapter.b, { costly: false });
   if (adapter.magnitude === undefined) return add(tape, base, change);
   // No gradient flows through the norm (Liu et al. 2024, sec. 4.3, as in PEFT).
   const norm = (): Tensor => outputNorm(changedWeight(product(weight), adapter, scaling, layout), layout);
   const factor = relativeMagnitude(tape, adapter.magnitude, norm);
   if (drops === undefined) return scaleColumns(tape, add(tape, base, change), factor);
   // base + (factor - 1) dropped base + factor change.
-  const dropped = linear(tape, input, weight, layout);
+  const dropped = linear(tape, input, weight, { layout });
   const rescaled = scaleColumns(tape, add(tape, dropped, change), factor);
   return add(tape, add(tape, base, scale(tape, dropped, -1)), rescaled);
 }

@@ -34,7 +34,7 @@ const layer =
     const adapter = adapterOf(p, name);
     const product =
       adapter === undefined
-        ? linear(tape, x, weight(p, name), layout)
+        ? linear(tape, x, weight(p, name), { layout })
         : adapted(tape, x, { weight: weight(p, name), adapter, layout });
     const bias = p[`${name}.bias`];
     return bias === undefined ? product : addBias(tape, product, bias);

@@ -10,15 +10,20 @@ import type { Tape } from './tape.ts';
 /** How a dense weight lies: torch.nn.Linear's [out, in], or the [in, out] of GPT-2's Conv1D. */
 export type WeightLayout = 'out-in' | 'in-out';
 
-/** x [n, in] times weight -> [n, out]. */
-export function linear(tape: Tape, x: Tensor, weight: Tensor, layout: WeightLayout = 'out-in'): Tensor {
+/** x [n, in] times weight -> [n, out]. `costly`: kept for the backward rather than computed again. */
+export function linear(
+  tape: Tape,
+  x: Tensor,
+  weight: Tensor,
+  { layout = 'out-in', costly = true }: { layout?: WeightLayout; costly?: boolean } = {},
+): Tensor {
   const outFirst = layout === 'out-in';
   const { precision } = tape;
   const output = tape.run({
     inputs: [x, weight],
     needs: [x],
     needsOnlyFor: weight,
-    costly: true,
+    costly,
     compute: () => ops.matmul(factor(precision, x), factor(precision, weight), false, outFirst),
     backward: (dy) => [
       () => multiply(precision, [dy, weight], false, !outFirst),

@@ -23,6 +23,9 @@ import { checkOccupied, piecesOf, type PushedFile, type Pushing, type Target } f
 const entries = ['config.json', 'adapter_config.json'];
 /** What S3 says of an object that is not there: "forbidden" to whoever may not list the bucket. */
 const absent = [403, 404];
+/** Of a PUT with a condition: it does not hold, or another is being decided at the same moment, or none is known. */
+const unknown = 501;
+const conditional = [412, 409, unknown];
 /** S3's bounds: parts of 5 MiB at least, 10,000 at most. */
 const leastPart = 8 << 20;
 const mostParts = 10_000;
@@ -74,7 +77,9 @@ export class S3Target implements Target {
       await this.#delete(name);
     }
     const isLast = ({ name }: PushedFile): boolean => entries.includes(name);
-    for (const file of missing.filter((each) => !isLast(each))) {
+    const record = there.has(recordName) ? undefined : missing.find(({ name }) => name === recordName);
+    if (record !== undefined) await this.#claim(record, pushing);
+    for (const file of missing.filter((each) => each !== record && !isLast(each))) {
       mayCommit();
       await this.#put(file, pushing);
     }
@@ -134,6 +139,26 @@ export class S3Target implements Target {
     if (strange === undefined) return;
     const message = `${this.#asker.field}: another has changed ${strange.name} at ${this.#source} during the push: the next pod sends it again`;
     throw new TrainerError('SourceUnavailable', message);
+  }
+
+  /**
+   * Puts the record where there is none. Of two jobs that begin at once the other is refused: InvalidConfiguration. Where the
+   * server knows no condition (it says so, or takes no notice) `requireOwn` is what is left.
+   */
+  async #claim(record: PushedFile, pushing: Pushing): Promise<void> {
+    const headers = { [digestKey]: record.sha256, 'if-none-match': '*' };
+    const body = new Uint8Array(readFileSync(record.path));
+    for (let number = 1; ; number++) {
+      pushing.mayCommit();
+      const response = await this.#ask(recordName, { method: 'PUT', body, headers, also: conditional });
+      await response.body?.cancel();
+      if (response.ok) return pushing.onBytes(record.size);
+      if (response.status === unknown) return this.#put(record, pushing);
+      // There is one: another's, or the job's own, whose answer was lost.
+      if ((await this.#names()).includes(recordName)) return pushing.onBytes(record.size);
+      if (number === attempts) throw unavailable(this.#asker, this.#url(recordName), `${response.status}`);
+      await pauseBefore(this.#asker, this.#url(recordName), { number, why: `${response.status}` });
+    }
   }
 
   async #put(file: PushedFile, pushing: Pushing): Promise<void> {

@@ -24,6 +24,8 @@ export interface ReportContent {
   /** What the reference is, after "The reference is". */
   reference: string;
   history: readonly Entry[];
+  /** The SFT stage's; empty where there was none. */
+  tuning: readonly Entry[];
   /** The step whose weights are exported. */
   exported: number;
   signals: readonly Signal[];
@@ -47,15 +49,27 @@ function points(history: readonly Entry[], kind: Entry['kind'], name: keyof Metr
 
 const one = (title: string, line: Chart['lines'][number], note: string): Chart => ({ title, note, lines: [line] });
 
-function charts({ history, signals }: Pick<ReportContent, 'history' | 'signals'>): Chart[] {
-  const both = (title: string, name: keyof Metrics, heldOut: keyof Metrics, note: string): Chart => ({
+/** A figure of the training steps and the same of the pairs held out. */
+const courses =
+  (entries: readonly Entry[]) =>
+  (title: string, name: keyof Metrics, heldOut: keyof Metrics, note: string): Chart => ({
     title,
     note,
     lines: [
-      { name: 'training', style: 'policy', points: points(history, 'train', name) },
-      { name: 'held out', style: 'heldOut', points: points(history, 'heldOut', heldOut) },
+      { name: 'training', style: 'policy', points: points(entries, 'train', name) },
+      { name: 'held out', style: 'heldOut', points: points(entries, 'heldOut', heldOut) },
     ],
   });
+
+function tuningCharts({ tuning }: Pick<ReportContent, 'tuning'>): Chart[] {
+  if (tuning.length === 0) return [];
+  const note =
+    'Cross-entropy of an answer per token; held out, of the chosen ones. Where that turns up, fine-tune for fewer epochs.';
+  return [courses(tuning)('Fine-tuning loss', 'sftLoss', 'evalSftLoss', note)];
+}
+
+function charts({ history, signals }: Pick<ReportContent, 'history' | 'signals'>): Chart[] {
+  const both = courses(history);
   const runaway = signals.some(({ reason }) => reason === 'MarginRunaway');
   return [
     both('Loss', 'loss', 'evalLoss', 'Held out should fall with training; where it turns up, the model overfits.'),
@@ -231,7 +245,7 @@ export function reportHtml(content: ReportContent): string {
           </header>
           ${tiles(content)}${signals.map(({ reason, message }) => html`<p class="warning"><b>${reason}</b> ${message}</p>`)}
           <h2>Curves</h2>
-          <div class="charts">${charts(content).map(figure)}</div>
+          <div class="charts">${[...tuningCharts(content), ...charts(content)].map(figure)}</div>
           ${comparisonSection(content)}${dataSection(content)}
           <h2>Settings</h2>
           <details class="box">

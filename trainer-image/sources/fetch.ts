@@ -190,6 +190,7 @@ async function fetchSource(input: Input & { source: string }, pin: Pin | undefin
     credentials,
     job: run.job.uid,
     beat: () => report.beat(),
+    heed: () => report.heed(),
     tell: (message) => report.info(message),
     pause,
   };

@@ -19,17 +19,25 @@ const outputOf = ({ job, paths }: Run): OutputFolder => ({ source: job.spec.outp
 /** Before any compute: throws InvalidConfiguration when the job's output holds a model that is not the job's. */
 export const checkOutputOwner = (run: Run): void => checkOwner(outputOf(run), run.job);
 
-/** Makes the output the job's, before the first file is put there. Throws as `checkOutputOwner` does, Fenced and DiskFull. */
-export const ownOutput = ({ run, fence }: Pick<StageContext, 'run' | 'fence'>): void =>
+/**
+ * Makes the output the job's, before the first file is put there. What it returns is called before each file takes its
+ * place: it throws when the run or the output has become another's meanwhile. Throws as `checkOutputOwner` does, Fenced and DiskFull.
+ */
+export function ownOutput({ run, fence }: Pick<StageContext, 'run' | 'fence'>): () => void {
   takeOutput(outputOf(run), run.job, () => fence.check());
+  return () => {
+    fence.check();
+    checkOutputOwner(run);
+  };
+}
 
 /** Exports the learner's weights to the job's output. */
 export function exportTrained({ run, learner, report, fence }: StageContext, at: At): Progress['output'] {
-  ownOutput({ run, fence });
+  const mayCommit = ownOutput({ run, fence });
   const { source, format } = run.job.spec.output;
   report.info(`exporting the ${format} to ${source}`);
   report.beat({ stage: 'Exporting', ...at });
-  const digest = exporters[format](run, learner, { report, mayCommit: () => fence.check() });
+  const digest = exporters[format](run, learner, { report, mayCommit });
   return { source, digest };
 }
 

@@ -44,6 +44,7 @@ export function writeReport(
     }),
     reference: referenceName(run.job.spec),
     history: watch.history.entries,
+    tuning: watch.tuning.entries,
     exported: exportedStep(watch, at.step),
     signals: watch.found,
     findings: data.quality.findings,
@@ -51,8 +52,8 @@ export function writeReport(
     samples,
     comparison,
   });
-  ownOutput({ run, fence });
-  writing('the report', () => writeDurably(join(run.paths.output, reportName), page, () => fence.check()));
+  const mayCommit = ownOutput({ run, fence });
+  writing('the report', () => writeDurably(join(run.paths.output, reportName), page, mayCommit));
   const source = `${output.source.replace(/\/$/, '')}/${reportName}`;
   report.info(`report written ${isClaim(output.source) ? 'to' : 'for'} ${source}`);
   note(report, { report: source, ...(comparison && { comparison }) });

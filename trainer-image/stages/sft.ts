@@ -65,7 +65,8 @@ export function fineTune(
   { examples, heldOut }: { examples: Rows<Example>; heldOut: Rows<Pair> },
   from: number,
 ): void {
-  const { learner, report, run } = context;
+  const { learner, report, run, fence } = context;
+  const { tuning } = context.watch;
   const { training, dataset, sft, evaluation } = run.job.spec;
   if (sft === undefined) return;
   const units = unitsOf(context, examples);
@@ -74,9 +75,12 @@ export function fineTune(
   const course = { ...sftCourse(run.job.spec), learningRate: sft.learningRate };
   const evaluate = (steps: number): void => {
     const evalSftLoss = heldOutLoss(context, heldOut, steps);
-    if (evalSftLoss !== undefined) report.beat({ stage: 'SFT', stageStep: steps, metrics: { evalSftLoss } });
+    if (evalSftLoss === undefined) return;
+    tuning.add('heldOut', steps, { evalSftLoss });
+    report.beat({ stage: 'SFT', stageStep: steps, metrics: { evalSftLoss } });
   };
   let sftLoss = NaN;
+  tuning.resumeAt(from === 0 ? -1 : from, () => fence.check());
   if (from === 0) evaluate(0);
   runSteps(context, {
     stage: 'SFT',
@@ -98,6 +102,7 @@ export function fineTune(
       const trained = batch.reduce((all, example) => all + exampleTokens(example), 0);
       report.observe({ kind: 'step', stage: 'SFT', seconds, tokens: trained });
       const metrics = { sftLoss, gradNorm, learningRate, tokensPerSecond: trained / seconds };
+      tuning.add('train', step + 1, metrics);
       return { stage: 'SFT', stageStep: step + 1, stageTotal: total, metrics };
     },
     afterStep: (steps) => {

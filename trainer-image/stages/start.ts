@@ -9,9 +9,11 @@ export const startStore = ({ store }: StageContext): CheckpointStore => store.wi
 
 /** Weights at the start of the preference stage: fine-tuned now, or as an earlier run left them. */
 export function tuneOrRestoreStart(context: StageContext, data: RunData, saved: Checkpoint | undefined): void {
-  const { learner, run } = context;
+  const { learner, run, watch, fence } = context;
   if (run.job.spec.sft === undefined) return;
-  if (restoreTuned(context, () => context.report.beat())) return;
+  if (restoreTuned(context, () => context.report.beat())) {
+    return watch.tuning.resumeAt(sftSteps(context, data.examples), () => fence.check());
+  }
   learner.startStage();
   if (saved?.stage === 'SFT') learner.restore(saved.read);
   fineTune(context, data, saved?.stage === 'SFT' ? saved.step : 0);

@@ -8,9 +8,11 @@ import { History, type Entry } from '../metrics/history.ts';
 import { Signals, type Signal } from '../metrics/signals.ts';
 import type { ProgressPart, StageContext } from './context.ts';
 
-/** Keeps the curves of the preference stage, and warns once of each trouble that shows in them. */
+/** Keeps the curves of both stages, and warns once of each trouble that shows in those of the preference stage. */
 export class Watch {
   readonly history: History;
+  /** Of the SFT stage. */
+  readonly tuning: History;
   /** The best held-out evaluation so far, and why the stage ended early when it did. */
   readonly verdict: Pick<ProgressPart, 'best' | 'stoppedEarly'> = {};
   private readonly report: StageContext['report'];
@@ -22,6 +24,7 @@ export class Watch {
 
   constructor({ run, report }: Pick<StageContext, 'run' | 'report'>, heldOut: Rows<Pair>) {
     this.history = new History(join(run.paths.checkpoints, 'history.jsonl'));
+    this.tuning = new History(join(run.paths.checkpoints, 'history-sft.jsonl'));
     this.report = report;
     const { chosenTokens, pairs } = batchTotals(heldOut);
     this.chosenTokens = chosenTokens / pairs;

@@ -39,7 +39,9 @@ describe('objects of an attempt', () => {
 
   test('job.json is what the trainer parses', () => {
     const config = runConfigSchema.parse(JSON.parse(runConfigMap(aJob(), 2).data?.['job.json'] ?? ''));
-    expect(config).toEqual({ namespace: 'team', name: 'quickstart', uid: 'job-uid', attempt: 2, spec: aJob().spec });
+    const created = '2026-01-01T00:00:00.000Z';
+    const spec = aJob().spec;
+    expect(config).toEqual({ namespace: 'team', name: 'quickstart', uid: 'job-uid', created, attempt: 2, spec });
   });
 
   test('permanent exit codes fail the Job', () => {

@@ -49,6 +49,7 @@ describe('what is saved', () => {
     const store = new modules.CheckpointStore(folder, modules.takeFence(folder, 'test'), {
       skipped: () => {},
       mismatch: () => '',
+      beat: () => {},
     });
     calls.length = 0;
     const tensors = [{ name: 'w', shape: [1], read: () => Float32Array.of(1) }];

@@ -11,7 +11,7 @@ import { listen, prepareTiny, writeTinyModel } from '../in-process.ts';
 const tensors = [{ name: 'w', shape: [2], read: () => Float32Array.of(1, 2) }];
 const state = (step: number) => ({ stage: 'Training' as const, step, plan: 'plan', figures: {} });
 
-const silent = { skipped: () => {}, mismatch: () => 'made with another' };
+const silent = { skipped: () => {}, mismatch: () => 'made with another', beat: () => {} };
 
 function newStore() {
   const folder = mkdtempSync(join(tmpdir(), 'store-'));

@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { checkOwner, occupiedBy, recordName, recordOf, takeOutput } from '../../../trainer-image/export/owner.ts';
 
 const source = 'pvc://models/out';
-const own = { namespace: 'default', name: 'mine', uid: 'uid-1' };
+const own = { namespace: 'default', name: 'mine', uid: 'uid-1', created: '2026-01-01T10:00:00Z' };
 const record = recordOf(own);
 const advice = 'name another path in spec.output.source, or remove what is there';
 
@@ -19,6 +19,11 @@ describe('a job may write to an output', () => {
       ['config.json', recordName],
       recordOf({ ...own, uid: 'uid-0' }),
     ],
+    [
+      'that holds the model of a job of its name that was made before',
+      ['config.json', recordName],
+      recordOf({ ...own, uid: 'uid-0', created: '2026-01-01T09:59:59Z' }),
+    ],
     ['that another job took and put nothing into', [recordName], recordOf({ ...own, uid: 'uid-2' })],
     ['that holds only files that no model has', ['notes.txt', 'data.jsonl'], undefined],
   ])('%s', (_, names, there) => {
@@ -31,6 +36,13 @@ describe('a job must not write to an output', () => {
     const other = recordOf({ namespace: 'team', name: 'other', uid: 'uid-2' });
     expect(occupiedBy(source, { names: ['config.json', recordName], record: other }, own)).toBe(
       `spec.output.source: pvc://models/out holds the model of the DPOJob team/other (uid uid-2): ${advice}`,
+    );
+  });
+
+  test('that holds the model of a job of its name that was made later', () => {
+    const later = recordOf({ ...own, uid: 'uid-2', created: '2026-01-01T10:00:01Z' });
+    expect(occupiedBy(source, { names: ['config.json', recordName], record: later }, own)).toBe(
+      `spec.output.source: pvc://models/out holds the model of the later DPOJob default/mine (uid uid-2): ${advice}`,
     );
   });
 

@@ -103,7 +103,7 @@ const cases: Record<string, Case> = {
       [5, 3],
       [3, 4],
     ],
-    ours: (tape, [x, w]) => linear(tape, x as Tensor, w as Tensor, 'in-out'),
+    ours: (tape, [x, w]) => linear(tape, x as Tensor, w as Tensor, { layout: 'in-out' }),
     oracle: ([x, w]) => tf.matMul(x as tf.Tensor, w as tf.Tensor),
   },
   bias: {

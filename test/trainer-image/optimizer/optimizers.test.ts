@@ -134,7 +134,11 @@ describe('a run that is stopped after two steps and resumed from its checkpoint'
     takeSteps(stopped, 0, 2);
 
     const folder = mkdtempSync(join(tmpdir(), 'resume-'));
-    const store = new CheckpointStore(folder, takeFence(folder, 'test'), { skipped: () => {}, mismatch: () => '' });
+    const store = new CheckpointStore(folder, takeFence(folder, 'test'), {
+      skipped: () => {},
+      mismatch: () => '',
+      beat: () => {},
+    });
     store.save({ stage: 'Training', step: 2, plan: 'plan', figures: {} }, stopped.state(), 1);
     const saved = store.newest('plan');
     resumed.restore(saved?.read as NonNullable<typeof saved>['read']);

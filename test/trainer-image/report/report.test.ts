@@ -19,6 +19,7 @@ const content: ReportContent = {
     { kind: 'train', step: 2, metrics: { loss: 0.6, rewardMargin: 0.2 } },
     { kind: 'heldOut', step: 2, metrics: { evalLoss: 0.65 } },
   ],
+  tuning: [],
   exported: 2,
   signals: [{ reason: 'MarginRunaway', message: attack }],
   findings: [

@@ -1,13 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import { lossTypes, needsReference, type LossType } from '../../../crds/losses.ts';
-import { requireWithin } from '../../parity/compared.ts';
-import { ModelLosses, stepOf } from '../../parity/losses.ts';
-import { goldenPairs, relativeDistance, trainingOf } from '../golden.ts';
-import { lossesOf } from './trl.ts';
+import { lossTypes, needsReference, type LossType } from '../../crds/losses.ts';
+import { requireWithin } from '../parity/compared.ts';
+import { ModelLosses, stepOf } from '../parity/losses.ts';
+import { goldenPairs, relativeDistance, trainingOf } from '../trainer-image/golden.ts';
+import { lossesOf } from '../trainer-image/loss/trl.ts';
 
 const model = new ModelLosses('tiny');
 
-/** Those of the tiny GPT-2: test/runs/parity.test.ts. */
+/** Those of the tiny GPT-2: parity.test.ts. */
 describe("TRL's losses of the tiny Llama on a fixed batch of eight pairs", () => {
   test.each(Object.entries(lossesOf.tiny))('%s', (_, known) => requireWithin(model.compare(known)));
 });

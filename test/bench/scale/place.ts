@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KubeConfig } from '@kubernetes/client-node';
+import { parse } from 'yaml';
+import type { DPOJob } from '../../../crds/dpojob.ts';
+import { labels } from '../../../crds/labels.ts';
+import type { Stored } from '../../../operator/cluster/cluster.ts';
+import { pooled } from '../../../operator/cluster/kube-config.ts';
+import { resources } from '../../../operator/cluster/resource.ts';
+import { RestCluster } from '../../../operator/cluster/rest-cluster.ts';
+import {
+  keepDPOJob,
+  keepJob,
+  keepPod,
+  type StoredDPOJob,
+  type StoredJob,
+  type StoredPod,
+} from '../../../operator/keep.ts';
+import { Reflector } from '../../../operator/loop/reflector.ts';
+import { Store } from '../../../operator/loop/store.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { startKwok } from '../../cluster/kwok.ts';
+import { startOperator, type OperatorProcess } from '../../integration/operator-process.ts';
+import { Workplace } from '../../integration/workplace.ts';
+import { memoryGroup, type MemoryGroup } from './memory.ts';
+
+const minimal = parse(readFileSync('crds/examples/minimal.yaml', 'utf8')) as DPOJob;
+/** Requests of the benchmark's own that are under way at once. */
+const atOnce = 50;
+
+/** An operator with its memory. */
+export interface Measured {
+  operator: OperatorProcess;
+  memory: MemoryGroup;
+}
+
+/** A real control plane with nodes that kwok plays, watched by the benchmark as by anybody else. */
+export class ScalePlace {
+  readonly plane: ControlPlane;
+  readonly dpojobs = new Store<StoredDPOJob>();
+  readonly jobs = new Store<StoredJob>();
+  readonly pods = new Store<StoredPod>();
+  /** Jobs ever made, by the name of their DPOJob. */
+  readonly made = new Map<string, number>();
+  readonly #work: Workplace;
+  readonly #cluster: RestCluster;
+  readonly #watching = new AbortController();
+  readonly #groups: MemoryGroup[] = [];
+  readonly #operators: OperatorProcess[] = [];
+  #stopKwok: () => void = () => {};
+
+  private constructor(work: Workplace) {
+    this.#work = work;
+    this.plane = work.plane;
+    const config = new KubeConfig();
+    config.loadFromFile(work.plane.kubeconfig);
+    this.#cluster = new RestCluster(pooled(config));
+    this.jobs.onChange((before, after) => {
+      const name = after?.metadata.labels?.[labels.dpojob];
+      if (before === undefined && name !== undefined) this.made.set(name, (this.made.get(name) ?? 0) + 1);
+    });
+  }
+
+  static async open(): Promise<ScalePlace> {
+    const place = new ScalePlace(await Workplace.open());
+    place.#work.claims('models', 'data');
+    place.#follow(resources.dpojobs, place.dpojobs, keepDPOJob);
+    place.#follow(resources.jobs, place.jobs, keepJob);
+    place.#follow(resources.pods, place.pods, keepPod);
+    return place;
+  }
+
+  #follow<T extends Stored>(
+    resource: (typeof resources)['jobs' | 'pods' | 'dpojobs'],
+    store: Store<T>,
+    keep: (object: Stored) => T,
+  ): void {
+    const quiet = { beat: () => {}, warn: () => {} };
+    const reflector = new Reflector({ cluster: this.#cluster, resource, selection: {}, store, keep, ...quiet });
+    void reflector.run(this.#watching.signal);
+  }
+
+  /** Nodes whose pods are done after so many seconds. */
+  async nodes(podSeconds: number): Promise<void> {
+    this.#stopKwok();
+    const room = { cpu: '100k', memory: '1000Ti', pods: '10k', 'nvidia.com/gpu': '10k' };
+    this.#stopKwok = await startKwok(this.plane, { count: 10, room, podSeconds, cidr: '127.16.0.1/12' });
+  }
+
+  async operator(name: string): Promise<Measured> {
+    const memory = memoryGroup(`dpo-scale-${name}-${process.pid}`);
+    this.#groups.push(memory);
+    const operator = await startOperator(this.plane, name, {}, memory.procs);
+    this.#operators.push(operator);
+    return { operator, memory };
+  }
+
+  async create(name: string): Promise<void> {
+    const output = { source: `pvc://models/${name}` };
+    const job = { ...minimal, metadata: { name }, spec: { ...minimal.spec, output } };
+    await this.#cluster.create(resources.dpojobs, 'default', job);
+  }
+
+  /** Does something for each name, many at once. */
+  async each(names: readonly string[], act: (name: string) => Promise<void>): Promise<void> {
+    const left = names.values();
+    const worker = async (): Promise<void> => {
+      for (const name of left) await act(name);
+    };
+    await Promise.all(Array.from({ length: atOnce }, worker));
+  }
+
+  async remove(name: string): Promise<void> {
+    const found = this.dpojobs.get('default', name);
+    if (found !== undefined) await this.#cluster.delete(resources.dpojobs, 'default', name, found.metadata.uid);
+  }
+
+  /** Waits until it holds; `seconds` at most. Answers the seconds it took. */
+  async until(what: string, holds: () => boolean | Promise<boolean>, seconds = 900): Promise<number> {
+    const begun = performance.now();
+    const spent = (): number => (performance.now() - begun) / 1000;
+    while (!(await holds())) {
+      if (spent() > seconds) throw new Error(`${what}: not so after ${seconds} s`);
+      await sleep(20);
+    }
+    return spent();
+  }
+
+  /** How many of some DPOJobs are in a state. */
+  inState(state: string, prefix: string): number {
+    return [...this.dpojobs.all()].filter(
+      ({ metadata, status }) => metadata.name.startsWith(prefix) && status?.state === state,
+    ).length;
+  }
+
+  async close(): Promise<void> {
+    this.#watching.abort();
+    this.#stopKwok();
+    for (const operator of this.#operators) await operator.stop('SIGKILL');
+    await this.#work.close();
+    for (const group of this.#groups) group.remove();
+  }
+}
