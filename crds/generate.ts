@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { group, kind, maxNameLength, namePattern, plural, specSchema, statusSchema, version } from './dpojob.ts';
+import { group, kind, maxNameLength, namePattern, plural, specSchema, version } from './dpojob.ts';
+import { statusSchema } from './status.ts';
 import { immutableRules } from './immutable.ts';
 
 type Schema = Record<string, unknown>;

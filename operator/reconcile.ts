@@ -1,5 +1,6 @@
 import type { V1ConfigMap, V1Job, V1PersistentVolumeClaim } from '@kubernetes/client-node';
-import type { DPOJob, DPOJobStatus } from '../crds/dpojob.ts';
+import type { DPOJob } from '../crds/dpojob.ts';
+import type { DPOJobStatus } from '../crds/status.ts';
 import { isInvalid, isRefused } from './cluster/errors.ts';
 import { labelsTaken, nameTaken, notMade, refused, retrySeconds, type Refusal } from './decide/accepted.ts';
 import { started } from './decide/attempt.ts';

@@ -1,4 +1,5 @@
-import type { DPOJob, DPOJobSpec, DPOJobStatus } from '../crds/dpojob.ts';
+import type { DPOJob, DPOJobSpec } from '../crds/dpojob.ts';
+import type { DPOJobStatus } from '../crds/status.ts';
 import { labels } from '../crds/labels.ts';
 import type { Cluster, Stored } from './cluster/cluster.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from './cluster/errors.ts';

@@ -1,6 +1,7 @@
 import { refusalReasons } from '../../crds/conditions.ts';
 import { isEphemeral } from '../../crds/output.ts';
-import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJob } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import { cause } from './cause.ts';
 import { storedCondition } from './conditions.ts';
 import type { Statement } from './conditions.ts';

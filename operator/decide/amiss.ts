@@ -1,5 +1,5 @@
 import { failureReasons, isWaitReason, type ConditionType } from '../../crds/conditions.ts';
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Statement } from './conditions.ts';
 
 type LastFailure = DPOJobStatus['lastFailure'];

@@ -1,6 +1,7 @@
 import { conditionTypes } from '../../crds/conditions.ts';
 import type { ConditionType } from '../../crds/conditions.ts';
-import type { Condition, DPOJob } from '../../crds/dpojob.ts';
+import type { DPOJob } from '../../crds/dpojob.ts';
+import type { Condition } from '../../crds/status.ts';
 
 export interface Statement {
   status: Condition['status'];

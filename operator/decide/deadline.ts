@@ -1,5 +1,5 @@
 import { failureReasons, isWaitReason } from '../../crds/conditions.ts';
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Observation } from './observation.ts';
 import { accepted } from './accepted.ts';
 import { secondsBetween } from './observation.ts';

@@ -1,4 +1,4 @@
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import { exitReason, permanentExitCodes } from '../../crds/exit-codes.ts';
 import { allPrintable, printable } from '../../crds/printable.ts';
 import { terminationMessageSchema } from '../../crds/progress.ts';

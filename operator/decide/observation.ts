@@ -1,4 +1,5 @@
-import type { DPOJob, DPOJobSpec, DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJob, DPOJobSpec } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Progress } from '../../crds/progress.ts';
 import type { TrainerImages } from '../desired/trainer-job.ts';
 

@@ -1,5 +1,5 @@
 import { failureReasons } from '../../crds/conditions.ts';
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import { permanentExitCodes } from '../../crds/exit-codes.ts';
 import { attemptOf } from './attempt.ts';
 import { isTrue, storedCondition } from './conditions.ts';

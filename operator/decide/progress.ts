@@ -1,4 +1,4 @@
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Comparison, Metrics, Progress } from '../../crds/progress.ts';
 import { parseTermination } from './failure.ts';
 import type { Observation, ObservedPod } from './observation.ts';

@@ -1,5 +1,5 @@
 import type { ConditionType } from '../../crds/conditions.ts';
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import { isWaitReason, waitReasons } from '../../crds/conditions.ts';
 import { isEphemeral } from '../../crds/output.ts';
 import { accepted } from './accepted.ts';

@@ -1,4 +1,4 @@
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import { reportedFields } from './progress.ts';
 
 /** What moves while nothing changes state: all that a trainer may report anew at any time. */

@@ -1,4 +1,4 @@
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import { maxWarnings } from '../../crds/progress.ts';
 import type { Progress } from '../../crds/progress.ts';
 import type { Event, Observation } from './observation.ts';

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { KubeConfig } from '@kubernetes/client-node';
 import { assert, asyncProperty, type Arbitrary } from 'fast-check';
-import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJob } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import { progressSchema, terminationMessageSchema, type Progress } from '../../crds/progress.ts';
 import { pooled } from '../../operator/cluster/kube-config.ts';
 import { RestCluster } from '../../operator/cluster/rest-cluster.ts';

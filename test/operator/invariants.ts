@@ -1,4 +1,4 @@
-import type { DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 
 const isTrue = ({ conditions = [] }: DPOJobStatus, type: string): boolean =>
   conditions.some((one) => one.type === type && one.status === 'True');

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { DPOJob, DPOJobStatus } from '../../crds/dpojob.ts';
+import type { DPOJob } from '../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Event, Observation } from '../../operator/decide/observation.ts';
 import { ApiError } from '../../operator/cluster/errors.ts';
 import { reconcile, type World } from '../../operator/reconcile.ts';

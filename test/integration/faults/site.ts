@@ -1,6 +1,6 @@
 import { equal } from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DPOJobStatus } from '../../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../../crds/status.ts';
 import { labels } from '../../../crds/labels.ts';
 import type { Cluster } from '../../../operator/cluster/cluster.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';

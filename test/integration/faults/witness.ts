@@ -1,4 +1,5 @@
-import type { DPOJob, DPOJobStatus } from '../../../crds/dpojob.ts';
+import type { DPOJob } from '../../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../../crds/status.ts';
 import type { Cluster, Stored } from '../../../operator/cluster/cluster.ts';
 import { resources } from '../../../operator/cluster/resource.ts';
 import type { ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';

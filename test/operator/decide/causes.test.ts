@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { statusSchema } from '../../../crds/dpojob.ts';
+import { statusSchema } from '../../../crds/status.ts';
 import { clueAbout } from '../../../operator/decide/clue.ts';
 import type { Clue, ContainerState, Observation, ObservedPod } from '../../../operator/decide/observation.ts';
 import {

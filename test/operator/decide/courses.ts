@@ -1,4 +1,5 @@
-import type { DPOJob, DPOJobStatus } from '../../../crds/dpojob.ts';
+import type { DPOJob } from '../../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../../crds/status.ts';
 import { freeExitCodes, permanentExitCodes } from '../../../crds/exit-codes.ts';
 import { labels } from '../../../crds/labels.ts';
 import { decide } from '../../../operator/decide/decide.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { conditionTypes } from '../../../crds/conditions.ts';
-import { statusSchema } from '../../../crds/dpojob.ts';
+import { statusSchema } from '../../../crds/status.ts';
 import type { DPOJobSpecInput } from '../../../crds/dpojob.ts';
 import { decide } from '../../../operator/decide/decide.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';

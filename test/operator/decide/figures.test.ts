@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { statusSchema, type DPOJobStatus } from '../../../crds/dpojob.ts';
+import { statusSchema, type DPOJobStatus } from '../../../crds/status.ts';
 import { decide } from '../../../operator/decide/decide.ts';
 import type { Observation } from '../../../operator/decide/observation.ts';
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { statusSchema } from '../../../crds/dpojob.ts';
+import { statusSchema } from '../../../crds/status.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';
 import {
   aChild,

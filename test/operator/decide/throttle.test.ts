@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { DPOJobStatus } from '../../../crds/dpojob.ts';
+import type { DPOJobStatus } from '../../../crds/status.ts';
 import { statusChange } from '../../../operator/decide/throttle.ts';
 import { start } from '../observed.ts';
 
