@@ -1,6 +1,5 @@
 // Node.js strips the types itself: no transform. One project per ring of tests.
-const ring = (name, testMatch, more = {}) => ({
-  ...more,
+const ring = (name, testMatch) => ({
   displayName: name,
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
@@ -8,22 +7,15 @@ const ring = (name, testMatch, more = {}) => ({
   testMatch,
   modulePathIgnorePatterns: ['<rootDir>/.dpo'],
   injectGlobals: false,
-});
-
-// Whole models lie in these rings' temporary folders.
-const temporary = {
+  // Whole models and control planes lie in the temporary folders.
   globalSetup: '<rootDir>/test/temporary-setup.ts',
   globalTeardown: '<rootDir>/test/temporary-teardown.ts',
-};
+});
 
 export default {
   projects: [
-    ring(
-      'unit',
-      ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs,security}/**/*.test.ts'],
-      temporary,
-    ),
-    ring('runs', ['<rootDir>/test/runs/**/*.test.ts'], temporary),
+    ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs,security}/**/*.test.ts']),
+    ring('runs', ['<rootDir>/test/runs/**/*.test.ts']),
     ring('integration', ['<rootDir>/test/integration/**/*.test.ts']),
     ring('e2e', ['<rootDir>/test/e2e/**/*.test.ts']),
   ],

@@ -104,7 +104,8 @@ function firstProcess(unshare: ChildProcess): string {
 
 function faces(folder: string, pid: string, kubeconfig: string): Omit<Cluster, 'stop'> {
   const enter = ['nsenter', '-t', pid, '-n', '-m', '-p', '-u', `--wd=${process.cwd()}`];
-  const env = { ...process.env, HELM_CACHE_HOME: folder, HELM_CONFIG_HOME: folder, HELM_DATA_HOME: folder };
+  const helmFolders = { HELM_CACHE_HOME: folder, HELM_CONFIG_HOME: folder, HELM_DATA_HOME: folder };
+  const env = { ...process.env, ...helmFolders, KUBECACHEDIR: join(folder, 'kubectl') };
   const run: Cluster['run'] = (command, input = '') => {
     const [program = '', ...args] = [...enter, ...command];
     const { status, stdout, stderr } = spawnSync(program, args, { input, env, encoding: 'utf8', maxBuffer: 1 << 28 });
