@@ -15,15 +15,17 @@ export const start = '2026-01-01T00:00:00.000Z';
 /** The time so many seconds after `start`. */
 export const after = (seconds: number): string => new Date(Date.parse(start) + seconds * 1000).toISOString();
 
+const { spec: quickstart } = parse(
+  readFileSync(new URL('../../crds/examples/quickstart.yaml', import.meta.url), 'utf8'),
+) as { spec: DPOJobSpecInput };
+
 /** The shipped quickstart example as the API server would store it, with changes. */
 export function aJob(changes: Partial<DPOJobSpecInput> = {}, status?: DPOJobStatus): DPOJob {
-  const file = new URL('../../crds/examples/quickstart.yaml', import.meta.url);
-  const { spec } = parse(readFileSync(file, 'utf8')) as { spec: DPOJobSpecInput };
   return {
     apiVersion: 'training.dpo-operator.io/v1alpha1',
     kind: 'DPOJob',
     metadata: { name: 'quickstart', namespace: 'team', uid: 'job-uid', generation: 1, creationTimestamp: start },
-    spec: specSchema.parse({ ...spec, ...changes }),
+    spec: specSchema.parse({ ...structuredClone(quickstart), ...changes }),
     ...(status === undefined ? {} : { status }),
   };
 }

@@ -136,15 +136,18 @@ export function unitNumbers(made: Made, expected: UnitNumbers): Compared[] {
 /** Losses of the fixed batch, of a tiny policy against a tiny reference: TRL's cases. */
 export class ModelLosses {
   private readonly tokens: PairTokens[];
-  private readonly name: string;
+  private readonly loaded: Learner;
 
   constructor(name: 'tiny' | 'tiny-gpt2') {
-    this.name = name;
     this.tokens = new Learner(`${goldenFolder}/${name}`, trainingOf()).tokenLogProbs(goldenPairs);
+    this.loaded = new Learner(`${goldenFolder}/${name}-policy`, trainingOf());
   }
 
+  /** The policy with these settings and no gradient: one for all, since no step is taken. */
   policy(training: Training): Learner {
-    return new Learner(`${goldenFolder}/${this.name}-policy`, training);
+    this.loaded.training = training;
+    this.loaded.dropGradients();
+    return this.loaded;
   }
 
   reference({ ldAlpha }: Training): PairLogProbs[] {

@@ -108,7 +108,8 @@ describe('an answer is not taken', () => {
     expect(await pollOf(answering(body))).toBeUndefined();
   });
 
-  test.each<[string, () => Server | ReturnType<typeof createRawServer>]>([
+  // At once: each that never ends is waited for.
+  test.concurrent.each<[string, () => Server | ReturnType<typeof createRawServer>]>([
     ['that is an error', () => answering(text, {}, 500)],
     ['that leads elsewhere', () => answering(text, { location: 'http://169.254.169.254/' }, 302)],
     [

@@ -3,7 +3,7 @@ import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createGzip, gzipSync, zstdCompressSync, type Gzip } from 'node:zlib';
-import { describe, expect, jest, test } from '@jest/globals';
+import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { readRows } from '../../trainer-image/data/rows.ts';
 import { loadTokenizer, tokenIds } from '../../trainer-image/data/tokenizer.ts';
@@ -106,12 +106,11 @@ describe('weights', () => {
 });
 
 /** So many bytes of one letter, compressed without having them all at once. */
-async function bomb(megabytes: number, before = ''): Promise<Buffer> {
+async function bomb(megabytes: number): Promise<Buffer> {
   const gzip: Gzip = createGzip();
   const parts: Buffer[] = [];
   gzip.on('data', (part: Buffer) => parts.push(part));
   const piece = Buffer.alloc(1 << 20, 'a');
-  gzip.write(before);
   for (let i = 0; i < megabytes; i++) {
     if (!gzip.write(piece)) await new Promise((resolve) => gzip.once('drain', resolve));
   }
@@ -120,12 +119,17 @@ async function bomb(megabytes: number, before = ''): Promise<Buffer> {
 }
 
 describe('compressed rows that are far larger than their file', () => {
+  let letters: Buffer;
+  beforeAll(async () => {
+    letters = await bomb(600);
+  });
+
   test.each<[string, string, string]>([
     ['one line', 'd.jsonl.gz', ''],
     ['one text in a list', 'd.json.gz', '[{"prompt":"'],
     ['one line after a good one', 'd.jsonl.gz', '{"prompt":"x"}\n{"prompt":"'],
   ])('%s of 600 MB', async (_, name, before) => {
-    const file = fileOf(name, await bomb(600, before));
+    const file = fileOf(name, Buffer.concat([gzipSync(before), letters]));
     const peak = await peakOf(() =>
       expect(allRows(file)).rejects.toMatchObject({
         reason: 'InvalidData',
