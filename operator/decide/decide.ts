@@ -5,6 +5,7 @@ import { isTrue } from './conditions.ts';
 import { deadlines, progressDeadline } from './deadline.ts';
 import { lossLeft } from './lost-node.ts';
 import { moveOn, withoutLost } from './node-loss-seconds.ts';
+import { withoutEarlier } from './earlier-attempts.ts';
 import type { Decision, Observation } from './observation.ts';
 import { fail, jobOutcome, terminal } from './outcome.ts';
 import { queued } from './queue.ts';
@@ -20,11 +21,12 @@ export function decide(observation: Observation, now: string): Decision {
   if (job.metadata.deletionTimestamp !== undefined || managedBy !== managedByUs) {
     return { status: job.status ?? {}, actions: [], events: [] };
   }
-  const { present, deletes } = withoutLost(observation);
+  const { present: reachable, deletes: lost } = withoutLost(observation);
+  const { present, deletes: earlier } = withoutEarlier(reachable, now);
   const over = isTrue(job, 'Complete') || isTrue(job, 'Failed');
   const active = job.spec.suspend ? suspend : run;
   const decision = over ? terminal(present, now) : (jobOutcome(present, now) ?? active(present, now));
-  return { ...decision, actions: [...deletes, ...decision.actions], events: allEvents(observation, decision) };
+  return { ...decision, actions: [...lost, ...earlier, ...decision.actions], events: allEvents(observation, decision) };
 }
 
 /** What happened since the last look, then what is decided; an end that decides the job is told once, as the latter. */

@@ -1,7 +1,9 @@
+import type { DPOJob } from '../../crds/dpojob.ts';
 import type { DPOJobStatus } from '../../crds/status.ts';
 import { failureReasons } from '../../crds/conditions.ts';
 import { freeExitCodes, permanentExitCodes } from '../../crds/exit-codes.ts';
 import type { Progress } from '../../crds/progress.ts';
+import { storedCondition } from './conditions.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
 import type { Observation } from './observation.ts';
@@ -25,7 +27,7 @@ export function freshEnds(observation: Observation): Ended[] {
   const counted = reason === 'NodeLost' ? undefined : time;
   return endedPods(observation)
     .filter(({ finishedAt }) => counted === undefined || Date.parse(finishedAt) > Date.parse(counted))
-    .filter((ended) => !wasStopped(ended, status));
+    .filter((ended) => !wasStopped(ended, observation.job));
 }
 
 /** What status counts, with the pods that ended since the last look. */
@@ -48,13 +50,24 @@ export function priceOf(ended: Ended): 'free' | 'counted' | 'final' {
   return isFree(ended) || ended.disrupted ? 'free' : 'counted';
 }
 
+/** Reasons to fail a job for which the operator stops a pod that runs; for others the Job ended first. */
+const stopping: readonly string[] = [
+  failureReasons.DeadlineExceeded,
+  failureReasons.StartDeadlineExceeded,
+  failureReasons.ProgressDeadlineExceeded,
+  failureReasons.RestartsWithoutProgress,
+];
+
 /**
  * Whether the pod was stopped on purpose: by a suspend or a queue, which stop the attempt's clock, or since the job was
- * over; then it may also have been killed, as one is that does not stop in its grace period.
+ * over; then it may also have been killed, as one is that does not stop in its grace period. Where the operator stopped it,
+ * that is known without the times of two clocks, of which one may have jumped.
  */
-function wasStopped(ended: Ended, { attemptStartTime, completionTime }: DPOJobStatus): boolean {
+function wasStopped(ended: Ended, job: DPOJob): boolean {
+  const { attemptStartTime, completionTime } = job.status ?? {};
   const isOver = completionTime !== undefined;
-  const after = isOver && Date.parse(ended.finishedAt) >= Date.parse(completionTime);
+  const byUs = stopping.includes(storedCondition(job, 'Failed')?.reason ?? '');
+  const after = isOver && (byUs || Date.parse(ended.finishedAt) >= Date.parse(completionTime));
   return after || (isFree(ended) && (isOver || attemptStartTime === undefined));
 }
 

@@ -66,6 +66,21 @@ const mistakes: Omit<Fault, 'program'>[] = [
     tests: 'operator/decide/',
   },
   {
+    title: 'a Job of an earlier attempt runs beside the present one',
+    file: 'decide/earlier-attempts.ts',
+    find: 'deletes: deleteJobs({ ...observation, jobs: earlier })',
+    replace: 'deletes: []',
+    tests: 'operator/decide/earlier-attempts',
+  },
+  {
+    title: 'what the operator stopped counts as a restart by a clock that is ahead',
+    file: 'decide/retry.ts',
+    find: 'isOver && (byUs || ',
+    replace: 'isOver && (',
+    tests: 'runs/any-course',
+    named: 'restarts are bounded',
+  },
+  {
     title: "a Job's end is taken before its pod's is seen",
     file: 'decide/outcome.ts',
     find: 'const settleSeconds = 10;',

@@ -65,12 +65,13 @@ export class Course {
       this.#look();
     }
     const { restarts = 0 } = this.#status;
-    // By a clock that is ahead of the nodes', a job was over before the pod ended that it was stopped with.
-    const most = this.#jumped && isOver(this.#status) ? Infinity : this.#ends;
-    const isWrong = restarts < this.#ends || restarts > most;
+    // A pod that ended, unseen, when the operator gave up is taken for one that it stopped.
+    const least = this.#ends - (Object.hasOwn(this.#causes(0), this.summary()) ? 1 : 0);
+    const isWrong = restarts < least || restarts > this.#ends;
     this.#rule(`restarts is ${restarts}, but ${this.#ends} pods ended`, !this.#isDeleted && isWrong);
     const live = this.jobs.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-    const wanted = isOver(this.#status) || this.job.spec.suspend || this.#waits() ? 0 : 1;
+    const isIdle = isOver(this.#status) || this.job.spec.suspend || (this.#child === undefined && this.#waits());
+    const wanted = isIdle ? 0 : 1;
     this.#rule(`${live.length} Jobs live, not ${wanted}`, !this.#isDeleted && live.filter(isActive).length !== wanted);
   }
 
@@ -88,7 +89,9 @@ export class Course {
   }
 
   get #child(): ObservedJob | undefined {
-    return this.jobs.find((one) => one.metadata.deletionTimestamp === undefined && isActive(one));
+    const ofAttempt = ({ metadata }: ObservedJob): boolean =>
+      metadata.labels?.[labels.attempt] === String(this.#status.attempt);
+    return this.jobs.find((one) => one.metadata.deletionTimestamp === undefined && isActive(one) && ofAttempt(one));
   }
   get #pod(): ObservedPod | undefined {
     return this.pods.find((pod) => !hasEnded(pod));
@@ -121,6 +124,7 @@ export class Course {
   #happenToPods(step: Step): void {
     const pod = this.#pod;
     if (step.do === 'gone') this.#clear();
+    else if (step.do === 'reappear') this.#reappear();
     else if (step.do === 'deleteJob' || step.do === 'queue' || step.do === 'admit') this.#happenToJob(step.do);
     else if (pod !== undefined) this.#happenToPod(pod, step);
   }
@@ -152,6 +156,16 @@ export class Course {
     const { metadata } = this.job;
     const generation = (metadata.generation ?? 0) + 1;
     this.job = { ...this.job, metadata: { ...metadata, generation }, spec: { ...this.job.spec, ...spec } };
+  }
+
+  /** A Job whose labels were taken is not seen until they are put back; its pod is not the matter here. */
+  #reappear(): void {
+    const attempt = (this.#status.attempt ?? 0) - 1;
+    const name = `quickstart-${attempt}`;
+    if (attempt < 1 || this.jobs.some(({ metadata }) => metadata.name === name)) return;
+    this.jobs.push({
+      metadata: { name, uid: `child-${++this.#made}`, labels: { [labels.attempt]: String(attempt) } },
+    });
   }
 
   /** What was told to go is gone, with its pods. */

@@ -78,4 +78,15 @@ describe('a pod that the operator stopped', () => {
     expect(status).toMatchObject({ state: 'Failed', restarts: 0, checkpoint: { step: 62 } });
     expect(conditionOf(status, 'Failed')?.reason).toBe('DeadlineExceeded');
   });
+
+  test.each([-3600, 0, 3600])('is no restart with its clock %d s ahead of the nodes, though killed', (ahead) => {
+    const pods = [10, 20, 30].map((seconds) => stopped(`p${seconds}`, seconds));
+    const { status } = play(aJob(), [
+      [ahead, {}],
+      [31 + ahead, { jobs, pods: [...pods, runningPod('a')] }],
+      [40 + ahead, { jobs, pods: [...pods, endedPod('a', 137, 38)] }],
+    ]);
+    expect(conditionOf(status, 'Failed')?.reason).toBe('RestartsWithoutProgress');
+    expect(status).toMatchObject({ restarts: 3, lastFailure: { exitCode: 75, pod: 'p30' } });
+  });
 });

@@ -1,10 +1,12 @@
-import { array, constant, constantFrom, integer, oneof, record, type Arbitrary } from 'fast-check';
+import { array, constant, constantFrom, integer, oneof, record, tuple, type Arbitrary } from 'fast-check';
 import type { DPOJob } from '../../../crds/dpojob.ts';
 
 /** One thing that users, pods, clocks or the network do to a DPOJob. */
 export type Step =
   | { do: 'suspend' | 'resume' | 'start' | 'gone' | 'deleteJob' | 'pullError' | 'loseNode' | 'findNode' }
   | { do: 'queue' | 'admit' }
+  /** A Job of the attempt before is seen again. */
+  | { do: 'reappear' }
   | { do: 'exit'; code: number; checkpoint: boolean }
   | { do: 'disrupt' | 'outOfMemory' | 'evict' }
   | { do: 'answer'; stalls: boolean }
@@ -20,7 +22,7 @@ const simple = (
 
 const aStep: Arbitrary<Step> = oneof(
   { weight: 6, arbitrary: simple('suspend', 'resume', 'start', 'gone', 'pullError', 'loseNode', 'findNode') },
-  { weight: 2, arbitrary: simple('disrupt', 'outOfMemory', 'evict', 'deleteJob', 'queue', 'admit') },
+  { weight: 2, arbitrary: simple('disrupt', 'outOfMemory', 'evict', 'deleteJob', 'queue', 'admit', 'reappear') },
   {
     weight: 3,
     arbitrary: record({
@@ -51,3 +53,10 @@ const aStep: Arbitrary<Step> = oneof(
 );
 /** What may become of a DPOJob. */
 export const aCourse: Arbitrary<Step[]> = array(aStep, { maxLength: 40, size: 'max' });
+
+const worn: Step = { do: 'exit', code: 75, checkpoint: false };
+
+/** A course that begins with three free restarts without a newer checkpoint, by a clock that is wrong. */
+export const aWornCourse: Arbitrary<Step[]> = tuple(integer({ min: -7200, max: 7200 }), aCourse).map(
+  ([seconds, rest]) => [{ do: 'jump', seconds }, worn, worn, worn, ...rest],
+);
