@@ -69,7 +69,7 @@ function trainedExport(known: Case): string {
   learner.accumulateSft([{ row: 0, prompt: pair.prompt, completion: pair.chosen }], pair.chosen.length);
   learner.update(1, 1e-2);
   const output = join(source, 'out');
-  exportModel(source, output, { raw: learner.network.raw, weights: learner.weights() }, () => undefined);
+  exportModel(source, output, { raw: learner.network.raw, weights: learner.weights() }, { mayCommit: () => {} });
   return output;
 }
 
@@ -90,8 +90,8 @@ function trainedAdapter(known: Case): { adapter: string; folder: string; merged:
   const targets = targetLayers(blockShapes, undefined);
   const fanInFanOut = denseLayout === 'in-out';
   const parts = { settings: lora, targets, weights: learner.weights(), base: 'pvc://models/m', fanInFanOut };
-  exportAdapter(adapter, parts, () => undefined);
-  exportModel(folder, merged, { raw: learner.network.raw, weights: learner.mergedWeights() }, () => undefined);
+  exportAdapter(adapter, parts, { mayCommit: () => {} });
+  exportModel(folder, merged, { raw: learner.network.raw, weights: learner.mergedWeights() }, { mayCommit: () => {} });
   return { adapter, folder, merged };
 }
 

@@ -283,16 +283,22 @@ describe('a push to S3', () => {
   describe('to a place that is empty', () => {
     const isRecord = (asked: string): boolean => asked.startsWith('PUT') && asked.includes('dpo-job.json');
 
-    test('and that another job takes at the same moment is refused, and leaves nothing', async () => {
+    test("and that another job takes at the same moment is refused, and leaves the other's record and parts", async () => {
+      let upload: string | undefined;
+      const url = urlOf('model.safetensors');
       proxy.asks = async (asked) => {
-        if (isRecord(asked)) await client.fetch(urlOf('dpo-job.json'), { method: 'PUT', body: other });
+        if (upload !== undefined || !/^(PUT.*dpo-job|GET.*[?&]uploads=)/.test(asked)) return;
+        upload = '';
+        await client.fetch(urlOf('dpo-job.json'), { method: 'PUT', body: other });
+        const text = await (await client.fetch(`${url}?uploads=`, { method: 'POST' })).text();
+        upload = /<UploadId>([^<]*)</.exec(text)?.[1];
       };
       await expect(pushAll(pushingJob({ source }), env())).rejects.toMatchObject({
         reason: 'InvalidConfiguration',
         message: expect.stringMatching(/holds the record of the DPOJob team\/other/),
       });
-      expect(await textOf('dpo-job.json')).toBe(other);
-      expect(writes()).toEqual(['PUT dpo-job.json']);
+      expect([await textOf('dpo-job.json'), writes()]).toEqual([other, ['PUT dpo-job.json']]);
+      expect((await client.fetch(`${url}?uploadId=${upload}`, { method: 'DELETE' })).status).toBe(204);
     });
 
     test('takes it by a record whose answer is lost', async () => {

@@ -8,7 +8,7 @@ import { peftPrefix } from '../model/adapter-folder.ts';
 import type { LoraSettings } from '../model/lora.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
 import { adapterFiles } from '../model/weights.ts';
-import { putInto, weightsFile } from './export.ts';
+import { putInto, weightsFile, type Exporting } from './export.ts';
 
 export interface ExportedAdapter {
   settings: LoraSettings;
@@ -53,13 +53,13 @@ export function adapterConfig({
  * Writes a folder that `peft` loads onto the model of model.source: adapter_config.json and, last, adapter_model.safetensors.
  * Returns the weights' digest. `mayCommit` as for exportModel. Throws DiskFull.
  */
-export function exportAdapter(output: string, adapter: ExportedAdapter, mayCommit: () => void): string {
+export function exportAdapter(output: string, adapter: ExportedAdapter, { mayCommit, beat }: Exporting): string {
   return writing('the exported adapter', () => {
     const put = putInto(output, mayCommit);
     const weights = adapter.weights.map((weight) => ({ ...weight, name: peftPrefix + weight.name }));
     const config = `${JSON.stringify(adapterConfig(adapter), null, 2)}\n`;
     put(adapterFiles.config, (file) => writeFileSync(file, config));
     put(weightsFile.adapter, (file) => writeSafetensors(file, weights));
-    return `sha256:${fileDigest(join(output, weightsFile.adapter))}`;
+    return `sha256:${fileDigest(join(output, weightsFile.adapter), beat)}`;
   });
 }

@@ -55,16 +55,23 @@ export function putInto(folder: string, mayCommit: () => void): (name: string, w
   };
 }
 
+/** What an export asks and tells meanwhile. */
+export interface Exporting {
+  /** Asked before each file is put in its place; throws when it must not be. */
+  mayCommit: () => void;
+  /** Hears of each piece of the weights' file as its digest is taken: all is in its place by then, so it throws nothing. */
+  beat?: () => void;
+}
+
 /**
  * Writes a folder that transformers loads. Each file is put in its place when it is whole, the weights last: a folder
- * with model.safetensors is complete. Returns the weights' digest.
- * `mayCommit` is asked before each file is put in its place and throws when it must not be. Throws DiskFull.
+ * with model.safetensors is complete. Returns the weights' digest. Throws DiskFull.
  */
 export function exportModel(
   source: string,
   output: string,
   model: { raw: RawConfig; weights: readonly StateTensor[]; chatTemplate?: string | undefined },
-  mayCommit: () => void,
+  { mayCommit, beat = () => {} }: Exporting,
 ): string {
   return writing('the exported model', () => {
     const put = putInto(output, mayCommit);
@@ -75,6 +82,6 @@ export function exportModel(
     if (template !== undefined) put('chat_template.jinja', (file) => writeFileSync(file, template));
     put('config.json', (file) => writeFileSync(file, `${JSON.stringify(exportedConfig(model.raw), null, 2)}\n`));
     put(weightsFile.model, (file) => writeSafetensors(file, model.weights));
-    return `sha256:${fileDigest(join(output, weightsFile.model))}`;
+    return `sha256:${fileDigest(join(output, weightsFile.model), beat)}`;
   });
 }

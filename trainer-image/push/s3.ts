@@ -70,6 +70,9 @@ export class S3Target implements Target {
     const stale = [...there.keys()].filter((name) => !files.some((file) => file.name === name));
     const missing = files.filter(isMissing);
     if (missing.length + stale.length === 0) return 'all of it was there';
+    // First of all: what is unfinished there is then no other's.
+    const record = there.has(recordName) ? undefined : missing.find(({ name }) => name === recordName);
+    if (record !== undefined) await this.#claim(record, pushing);
     await this.#dropUnfinished();
     const { mayCommit } = pushing;
     for (const name of new Set([...entries.filter((each) => there.has(each)), ...stale])) {
@@ -77,8 +80,6 @@ export class S3Target implements Target {
       await this.#delete(name);
     }
     const isLast = ({ name }: PushedFile): boolean => entries.includes(name);
-    const record = there.has(recordName) ? undefined : missing.find(({ name }) => name === recordName);
-    if (record !== undefined) await this.#claim(record, pushing);
     for (const file of missing.filter((each) => each !== record && !isLast(each))) {
       mayCommit();
       await this.#put(file, pushing);

@@ -26,7 +26,7 @@ function folders(): { source: string; output: string } {
 
 test("an export holds this model's files only, in float32", () => {
   const { source, output } = folders();
-  exportModel(source, output, model, () => {});
+  exportModel(source, output, model, { mayCommit: () => {} });
   expect(readdirSync(output).toSorted()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
   expect(JSON.parse(readFileSync(join(output, 'config.json'), 'utf8'))).toEqual({
     model_type: 'llama',
@@ -48,23 +48,23 @@ const adapter = {
 
 test('an export over one of the other format leaves none of its files: loaders follow adapter_config.json first', () => {
   const { source, output } = folders();
-  exportAdapter(output, adapter, () => {});
+  exportAdapter(output, adapter, { mayCommit: () => {} });
   expect(readdirSync(output).toSorted()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
-  exportModel(source, output, model, () => {});
+  exportModel(source, output, model, { mayCommit: () => {} });
   expect(readdirSync(output).toSorted()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
 });
 
 test('a folder with weights is complete: whenever an export ends, they are not there before the rest is', () => {
   const { source, output } = folders();
   let asked = 0;
-  exportModel(source, output, model, () => void asked++);
+  exportModel(source, output, model, { mayCommit: () => void asked++ });
   for (let end = 1; end <= asked; end++) {
     const { source: from, output: to } = folders();
     let at = 0;
     const stop = (): void => {
       if (++at === end) throw new Error('stopped');
     };
-    expect(() => exportModel(from, to, model, stop)).toThrow('stopped');
+    expect(() => exportModel(from, to, model, { mayCommit: stop })).toThrow('stopped');
     const weights = join(to, 'model.safetensors');
     // Before the first file it is the other model's folder still, untouched.
     if (end === 1) expect(readFileSync(weights, 'utf8')).toBe('another');

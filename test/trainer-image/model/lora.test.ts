@@ -59,7 +59,7 @@ describe.each(cases)('an adapter that PEFT made: %s', (_, known) => {
       base: 'hf://org/name@abc',
       fanInFanOut: denseLayout === 'in-out',
     };
-    exportAdapter(output, adapter, () => {});
+    exportAdapter(output, adapter, { mayCommit: () => {} });
     const [made, theirs] = [join(output, 'adapter_model.safetensors'), join(folder, known.file)].map(
       (file) => new SafetensorsFile(file),
     ) as [SafetensorsFile, SafetensorsFile];
