@@ -63,7 +63,9 @@ export function occupiedBy(
 ): string | undefined {
   const owner = ownerOf(record);
   // Where files come one by one from afar, the record alone says that they are on their way.
-  const taken = owner !== undefined && !source.startsWith('pvc://') ? recordName : undefined;
+  // A later job's record alone says so everywhere: its files are about to come.
+  const afar = !source.startsWith('pvc://');
+  const taken = owner !== undefined && (afar || isLater(owner, job)) ? recordName : undefined;
   const found = names.find((name) => modelFile.test(name)) ?? taken;
   if (found === undefined || isOwn(source, owner, job)) return undefined;
   const advice = 'name another path in spec.output.source, or remove what is there';

@@ -39,6 +39,13 @@ describe('a job must not write to an output', () => {
     );
   });
 
+  test('that a job of its name, made later, has taken and is about to fill', () => {
+    const later = recordOf({ ...own, uid: 'uid-2', created: '2026-01-01T10:00:01Z' });
+    expect(occupiedBy(source, { names: [recordName], record: later }, own)).toBe(
+      `spec.output.source: pvc://models/out holds the record of the later DPOJob default/mine (uid uid-2): ${advice}`,
+    );
+  });
+
   test('that holds the model of a job of its name that was made later', () => {
     const later = recordOf({ ...own, uid: 'uid-2', created: '2026-01-01T10:00:01Z' });
     expect(occupiedBy(source, { names: ['config.json', recordName], record: later }, own)).toBe(
