@@ -6,7 +6,7 @@ import { exportModel } from '../export/export.ts';
 import { checkOwner, takeOutput, type OutputFolder } from '../export/owner.ts';
 import type { Learner, StateTensor } from '../model/learner.ts';
 import { targetLayers, type LoraSettings } from '../model/lora.ts';
-import type { Reporter, StageContext } from './context.ts';
+import { note, type Reporter, type StageContext } from './context.ts';
 
 /** Steps of the preference stage that are done, and all that were planned. */
 export interface At {
@@ -44,11 +44,12 @@ export function exportTrained({ run, learner, report, fence }: StageContext, at:
 /** What `output.format` may name. */
 const exporters = {
   model: ({ job, paths }, learner, { report, mayCommit }) => {
+    const how = { mayCommit, beat: () => note(report, {}) };
     const weights = learner.mergedWeights().map((weight) => beating(weight, report));
     const { chatTemplate } = job.spec.model;
-    return exportModel(paths.model, paths.output, { raw: learner.network.raw, weights, chatTemplate }, mayCommit);
+    return exportModel(paths.model, paths.output, { raw: learner.network.raw, weights, chatTemplate }, how);
   },
-  adapter: ({ job, paths }, learner, { mayCommit }) => {
+  adapter: ({ job, paths }, learner, { report, mayCommit }) => {
     const { source } = job.spec.model;
     const { blockShapes, denseLayout } = learner.network.architecture;
     const settings = job.spec.training.lora as LoraSettings;
@@ -60,7 +61,7 @@ const exporters = {
       base: source,
       fanInFanOut: denseLayout === 'in-out',
     };
-    return exportAdapter(paths.output, adapter, mayCommit);
+    return exportAdapter(paths.output, adapter, { mayCommit, beat: () => note(report, {}) });
   },
 } satisfies Record<
   DPOJobSpec['output']['format'],
