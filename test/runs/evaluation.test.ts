@@ -70,6 +70,12 @@ describe('a run with early stopping', () => {
     );
   });
 
+  test('ends with the figures of the exported step, not of the last one', () => {
+    const told = all.beats.flatMap(({ metrics }) => metrics?.evalLoss ?? []);
+    expect(told.at(-1)).toBe(lastOf(all, 'best')?.value);
+    expect(told.at(-2)).not.toBe(told.at(-1));
+  });
+
   test('tells no accuracy before the first step, when no pair is won or lost, and then with every evaluation', () => {
     const told = all.beats.flatMap(({ step, metrics }) => (metrics?.evalLoss === undefined ? [] : [{ step, metrics }]));
     expect(told[0]).toMatchObject({ step: 0, metrics: { evalLoss: expect.closeTo(Math.LN2, 4) } });
@@ -135,7 +141,8 @@ describe('a run with early stopping', () => {
 
   test('exports the last weights, with a warning, when the best ones are damaged', async () => {
     const { folder, run } = prepareContrary(overfits);
-    await expect(train(run, 'test', listen(all.beats.length - 1))).rejects.toThrow();
+    const exporting = all.beats.findIndex(({ stage }) => stage === 'Exporting') + 1;
+    await expect(train(run, 'test', listen(exporting))).rejects.toThrow();
     const [uid] = readdirSync(join(folder, 'models', '.dpo')) as [string];
     rmSync(join(folder, 'models', '.dpo', uid, 'best'), { recursive: true });
     const heard = listen();

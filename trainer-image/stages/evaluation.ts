@@ -81,8 +81,11 @@ export class Evaluation {
     kept.close();
     Object.assign(this.figures, { bestStep: kept.step, bestValue: kept.figures['value'] });
     const { metricForBest } = run.job.spec.evaluation;
-    const figures = inWords(this.context.watch.history.at('heldOut', kept.step) ?? {});
+    const metrics = this.context.watch.history.at('heldOut', kept.step) ?? {};
+    const figures = inWords(metrics);
     report.info(`exporting the weights of step ${kept.step}, the best by ${metricForBest}; held out: ${figures}`);
+    // A later step's would describe a model that nobody gets.
+    note(report, { metrics });
     this.tell(true);
   }
 
