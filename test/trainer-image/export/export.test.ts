@@ -54,6 +54,14 @@ test('an export over one of the other format leaves none of its files: loaders f
   expect(readdirSync(output).toSorted()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
 });
 
+test('an export tells of each piece whose digest is taken, when all is in its place', () => {
+  const { source, output } = folders();
+  const there: boolean[] = [];
+  const beat = (): void => void there.push(existsSync(join(output, 'model.safetensors')));
+  exportModel(source, output, model, { mayCommit: () => {}, beat });
+  expect(there).toEqual([true]);
+});
+
 test('a folder with weights is complete: whenever an export ends, they are not there before the rest is', () => {
   const { source, output } = folders();
   let asked = 0;
