@@ -52,6 +52,14 @@ const s3: GoProgram = {
   about: 'an S3 server (seconds)',
 };
 
+const kueue: GoProgram = {
+  name: 'kueue',
+  module: 'kueue',
+  sources: ['go.mod', 'go.sum'],
+  package: 'sigs.k8s.io/kueue/cmd/kueue',
+  about: 'Kueue (about 5 minutes on two cores, once)',
+};
+
 const prometheusModule = {
   module: 'prometheus',
   sources: ['go.mod', 'go.sum'],
@@ -74,6 +82,11 @@ const promtool: GoProgram = {
 export const kubeallPath = (): string => programPath(kubeall);
 export const helmPath = (): string => programPath(helm);
 export const kwokPath = (): string => programPath(kwok);
+/** Kueue, built now if need be: only the soak asks for it. */
+export function builtKueue(): string {
+  buildProgram(kueue);
+  return programPath(kueue);
+}
 export const s3Path = (): string => programPath(s3);
 export const prometheusPath = (): string => programPath(prometheus);
 export const promtoolPath = (): string => programPath(promtool);
