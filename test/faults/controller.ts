@@ -64,7 +64,7 @@ export const controller: Fault[] = [
     file: 'decide/retry.ts',
     find: "reason === 'NodeLost' ? undefined : time",
     replace: 'reason === undefined ? undefined : time',
-    tests: 'runs/any-course',
+    tests: 'operator/decide/retry',
   },
   {
     title: 'the last answer of a trainer that ended runs against the progress deadline',

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What the processes of a group have in memory, as the kubelet counts it: all but pages of files that could be dropped. */
@@ -12,11 +12,12 @@ export interface MemoryGroup {
 
 const [v1, v2] = ['/sys/fs/cgroup/memory', '/sys/fs/cgroup'];
 
-/** A cgroup (version 1 or 2) of its own; throws where none may be made. */
-export function memoryGroup(name: string): MemoryGroup {
+/** A cgroup (version 1 or 2) of its own with a limit in bytes, by which Node.js sizes its heap; throws where none may be made. */
+export function memoryGroup(name: string, limit: number): MemoryGroup {
   const isV1 = existsSync(v1);
   const folder = join(isV1 ? v1 : v2, name);
   mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, isV1 ? 'memory.limit_in_bytes' : 'memory.max'), String(limit));
   const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
   const [usage, inactive] = isV1
     ? ['memory.usage_in_bytes', 'total_inactive_file']

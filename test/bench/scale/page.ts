@@ -64,7 +64,7 @@ export function scaleText(result: ScaleResult): string {
 # How much the operator carries
 
 Measured on ${machine.cores} cores of ${machine.processor} (load average at the end ${load.toFixed(1)}), which etcd, API server, controller-manager, scheduler, the nodes that kwok plays
-and the benchmark share. Memory is that of the operator's cgroup without pages of files that could be dropped, as \`kubectl top\` tells it.`,
+and the benchmark share. Memory is that of the operator's cgroup without pages of files that could be dropped, as \`kubectl top\` tells it; the cgroup has the chart's limit, by which Node.js sizes its heap.`,
     markdown(scaleRows(result)),
     `## More of it
 

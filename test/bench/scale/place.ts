@@ -25,6 +25,11 @@ import { Workplace } from '../../integration/workplace.ts';
 import { memoryGroup, type MemoryGroup } from './memory.ts';
 
 const minimal = parse(readFileSync('crds/examples/minimal.yaml', 'utf8')) as DPOJob;
+/** The chart's own limit of the operator's memory. */
+const { resources: given } = parse(readFileSync('charts/dpo-operator/values.yaml', 'utf8')) as {
+  resources: { limits: { memory: string } };
+};
+const memoryLimit = Number.parseInt(given.limits.memory, 10) * 2 ** 20;
 /** Requests of the benchmark's own that are under way at once. */
 const atOnce = 50;
 
@@ -88,7 +93,7 @@ export class ScalePlace {
   }
 
   async operator(name: string): Promise<Measured> {
-    const memory = memoryGroup(`dpo-scale-${name}-${process.pid}`);
+    const memory = memoryGroup(`dpo-scale-${name}-${process.pid}`, memoryLimit);
     this.#groups.push(memory);
     const operator = await startOperator(this.plane, name, {}, memory.procs);
     this.#operators.push(operator);

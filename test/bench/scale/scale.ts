@@ -63,6 +63,7 @@ function keep(result: ScaleResult): void {
 
 /** `npm run bench -- --scale --churn MINUTES`. */
 export async function benchChurn(minutes: number): Promise<void> {
+  const before = JSON.parse(readFileSync(committed, 'utf8')) as ScaleResult;
   const churn = await withPlace(async (place): Promise<Churn> => {
     const leader = await place.operator('leader');
     await place.until('a leader', () => leader.operator.leads());
@@ -72,5 +73,5 @@ export async function benchChurn(minutes: number): Promise<void> {
   console.log(
     `${churn.lives} DPOJobs made, run and deleted in ${minutes} minutes; MiB by minute: ${churn.memory.map((used) => used.toFixed(0)).join(' ')}; growth ${churn.growth.toFixed(1)} MiB an hour`,
   );
-  keep({ ...(JSON.parse(readFileSync(committed, 'utf8')) as ScaleResult), churn });
+  keep({ ...before, churn });
 }

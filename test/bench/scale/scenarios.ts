@@ -35,13 +35,13 @@ export interface Latency {
 
 export async function measureLatency(place: ScalePlace, count: number): Promise<Latency> {
   const taken: number[] = [];
+  let seen = (_name: string): void => {};
+  place.jobs.onChange((_before, after) => seen(after?.metadata.name ?? ''));
   for (const name of namesOf('one', count)) {
     const begun = performance.now();
-    const there = new Promise<void>((resolve) =>
-      place.jobs.onChange((_before, after) => {
-        if (after?.metadata.name === `${name}-1`) resolve();
-      }),
-    );
+    const there = new Promise<void>((resolve) => {
+      seen = (job) => (job === `${name}-1` ? resolve() : undefined);
+    });
     await place.create(name);
     await there;
     taken.push(performance.now() - begun);

@@ -40,6 +40,13 @@ describe('three free restarts in a row without a newer checkpoint', () => {
   });
 });
 
+test('the end of a pod counts after a lost node, which the operator noted by a clock that was ahead', () => {
+  const begun = play(aJob(), [[0, {}]]).status;
+  const lastFailure = { reason: 'NodeLost', message: 'the node is gone', time: after(100) };
+  const { status } = play(aJob({}, { ...begun, lastFailure }), [[21, { jobs, pods: [stopped('a', 20)] }]]);
+  expect(status).toMatchObject({ restarts: 1, lastFailure: { pod: 'a' } });
+});
+
 describe('a pod that the operator stopped', () => {
   const suspended = aJob({ suspend: true });
 
