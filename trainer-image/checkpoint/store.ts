@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { TrainerError } from '../errors.ts';
 import type { StateTensor } from '../model/learner.ts';
-import { SafetensorsFile, writeSafetensors } from '../model/safetensors.ts';
+import { SafetensorsFile, whenRead, writeSafetensors } from '../model/safetensors.ts';
 import { commit, writeDurably, writing } from './durable.ts';
 import type { Fence } from './fence.ts';
 
@@ -114,7 +114,10 @@ export class CheckpointStore {
     try {
       writing('the checkpoint', () => {
         mkdirSync(temporary, { recursive: true });
-        writeSafetensors(join(temporary, tensorsFile), tensors.map(beating(this.words)));
+        writeSafetensors(
+          join(temporary, tensorsFile),
+          whenRead(tensors, () => this.words.beat()),
+        );
         const sha256 = fileDigest(join(temporary, tensorsFile), () => this.words.beat());
         writeDurably(join(temporary, stateFile), JSON.stringify({ ...state, time, sha256 }), mayCommit);
         mayCommit();
@@ -184,17 +187,6 @@ export class CheckpointStore {
     }
   }
 }
-
-/** A tensor of which is told when it is read. */
-const beating =
-  (words: StoreWords) =>
-  ({ read, ...tensor }: StateTensor): StateTensor => ({
-    ...tensor,
-    read: () => {
-      words.beat();
-      return read();
-    },
-  });
 
 /** A JSON file that is kept beside the checkpoints with a digest of its own; undefined when missing or damaged. */
 export function readSealed(file: string): unknown {

@@ -4,6 +4,7 @@ export { ops } from './ops.ts';
 export { noteRows, paddingShare, roundedUp, roundsShapes, setRoundedShapes } from './shapes.ts';
 export {
   constant,
+  elements,
   free,
   keep,
   liveTensors,

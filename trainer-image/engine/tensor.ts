@@ -59,7 +59,8 @@ export function execute(
   }
 }
 
-const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+/** Numbers in a tensor of a shape. */
+export const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 /** Makes a tensor from values in row-major order. Not in a recording: there, declare it as an input of the function. */
 export function tensor(data: Float32Array | Int32Array, shape: readonly number[], dtype?: DType): Tensor {

@@ -1,6 +1,6 @@
 import type { HeadRows, Layout } from '../data/layout.ts';
 import { rowsOfGroup } from '../data/padding.ts';
-import { createVariable, free, ops, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
+import { createVariable, elements, free, ops, scope, tensor, type Tensor, type Variable } from '../engine/engine.ts';
 import { givenShapes, trainedShapes, type Architecture, type LayerKind, type Shapes } from './architecture.ts';
 import { blockFor, type Block, type BlockWeights } from './block.ts';
 import { readConfig, type RawConfig } from './config.ts';
@@ -40,7 +40,7 @@ function nameIn(stored: readonly string[], name: string, prefix: string): string
 
 /** Numbers in some weights. */
 export const numbersOf = (variables: readonly Variable[]): number =>
-  variables.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  variables.reduce((sum, { shape }) => sum + elements(shape), 0);
 
 /** f of every weight of an architecture in a checkpoint folder, in their fixed order. */
 function eachWeight<T>(

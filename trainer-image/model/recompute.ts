@@ -1,4 +1,4 @@
-import { usesGpu, type Tensor } from '../engine/engine.ts';
+import { elements, usesGpu, type Tensor } from '../engine/engine.ts';
 
 /** Bytes that blocks may keep in any case: the activations of small models are no matter. */
 const least = 512 * 1024 ** 2;
@@ -15,7 +15,7 @@ export function keptBudget(asked: boolean | undefined, weightBytes: number): num
 }
 
 const sizes = { bfloat16: 2, float32: 4, int32: 4, bool: 1, resource: 0 } satisfies Record<Tensor['dtype'], number>;
-const bytesOf = ({ dtype, shape }: Tensor): number => shape.reduce((product, length) => product * length, sizes[dtype]);
+const bytesOf = ({ dtype, shape }: Tensor): number => sizes[dtype] * elements(shape);
 
 /**
  * How many blocks, from the first, are run again in their backward (Chen et al. 2016, "Training deep nets with sublinear

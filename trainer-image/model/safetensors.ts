@@ -155,6 +155,16 @@ function halfToNumber(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** The tensors; of each `onRead` hears before it is read. */
+export const whenRead = <T extends { read: () => Float32Array }>(tensors: readonly T[], onRead: () => void): T[] =>
+  tensors.map((tensor) => ({
+    ...tensor,
+    read: () => {
+      onRead();
+      return tensor.read();
+    },
+  }));
+
 /** Writes tensors as F32, in their order, and waits until the disk has them. `metadata` as transformers writes it. */
 export function writeSafetensors(
   file: string,

@@ -4,7 +4,8 @@ import type { Run } from '../config.ts';
 import { exportAdapter } from '../export/adapter.ts';
 import { exportModel } from '../export/export.ts';
 import { checkOwner, takeOutput, type OutputFolder } from '../export/owner.ts';
-import type { Learner, StateTensor } from '../model/learner.ts';
+import type { Learner } from '../model/learner.ts';
+import { whenRead } from '../model/safetensors.ts';
 import { targetLayers, type LoraSettings } from '../model/lora.ts';
 import { note, type Reporter, type StageContext } from './context.ts';
 
@@ -45,7 +46,7 @@ export function exportTrained({ run, learner, report, fence }: StageContext, at:
 const exporters = {
   model: ({ job, paths }, learner, { report, mayCommit }) => {
     const how = { mayCommit, beat: () => note(report, {}) };
-    const weights = learner.mergedWeights().map((weight) => beating(weight, report));
+    const weights = whenRead(learner.mergedWeights(), () => report.beat());
     const { chatTemplate } = job.spec.model;
     return exportModel(paths.model, paths.output, { raw: learner.network.raw, weights, chatTemplate }, how);
   },
@@ -67,12 +68,3 @@ const exporters = {
   DPOJobSpec['output']['format'],
   (run: Run, learner: Learner, how: { report: Reporter; mayCommit: () => void }) => string
 >;
-
-/** A tensor that beats when it is read to be written. */
-const beating = ({ read, ...tensor }: StateTensor, report: Reporter): StateTensor => ({
-  ...tensor,
-  read: () => {
-    report.beat();
-    return read();
-  },
-});
