@@ -14,11 +14,14 @@ COPY trainer-image/package.json trainer-image/
 
 # Packages of one workspace, without development's, types and source maps; of Node.js the program alone, without symbols.
 FROM tools AS operator-packages
+# A file with npm's settings that the build may have mounted; likewise pip's below.
+ARG NPM_CONFIG_USERCONFIG
 RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace operator && rm -r trainer-image \
  && strip -o node node_modules/node-linux-*/bin/node && rm -rf node_modules/node-linux-* \
  && find node_modules \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.map' \) -delete
 
 FROM tools AS trainer-packages
+ARG NPM_CONFIG_USERCONFIG
 RUN npm ci --no-progress --omit=dev --include-workspace-root --workspace trainer-image && rm -r operator \
  && strip -o node node_modules/node-linux-*/bin/node && rm -rf node_modules/node-linux-* \
  && find node_modules \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.map' \) -delete
@@ -29,9 +32,11 @@ RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq 
 COPY trainer-image/engine trainer-image/engine
 
 FROM compiler AS engine
+ARG PIP_CONFIG_FILE
 RUN ./node --disable-warning=ExperimentalWarning trainer-image/engine/native/install.ts --prefix /engine
 
 FROM compiler AS engine-gpu
+ARG PIP_CONFIG_FILE
 RUN ./node --disable-warning=ExperimentalWarning trainer-image/engine/native/install.ts --gpu --prefix /engine
 
 FROM ${BASE} AS operator

@@ -137,15 +137,21 @@ function makeBase(): string {
 
 /** The machine's own settings for package registries and its certificates reach the build as read-only mounts. */
 function hostSettings(): string[] {
-  const files: [string, string][] = [
-    [join(homedir(), '.npmrc'), '/root/.npmrc'],
+  const files: [from: string, to: string, namedBy?: string][] = [
+    // Where no user's folder of the image is; the Dockerfile's ARGs tell npm and pip.
+    [join(homedir(), '.npmrc'), '/mnt/npmrc', 'NPM_CONFIG_USERCONFIG'],
+    [join(homedir(), '.config/pip/pip.conf'), '/mnt/pip.conf', 'PIP_CONFIG_FILE'],
     ['/etc/pip.conf', '/etc/pip.conf'],
-    [join(homedir(), '.config/pip/pip.conf'), '/root/.config/pip/pip.conf'],
     // update-ca-certificates adds what lies here.
     ['/etc/ssl/certs/ca-certificates.crt', '/usr/local/share/ca-certificates/host.crt'],
     ['/etc/apt/apt.conf', '/etc/apt/apt.conf'],
   ];
-  return files.filter(([from]) => existsSync(from)).flatMap(([from, to]) => ['--volume', `${from}:${to}:ro`]);
+  return files
+    .filter(([from]) => existsSync(from))
+    .flatMap(([from, to, namedBy]) => [
+      ...['--volume', `${from}:${to}:ro`],
+      ...(namedBy === undefined ? [] : ['--build-arg', `${namedBy}=${to}`]),
+    ]);
 }
 
 function build(stage: Stage, base: string): void {
