@@ -149,7 +149,8 @@ function hostSettings(): string[] {
   return files
     .filter(([from]) => existsSync(from))
     .flatMap(([from, to, namedBy]) => [
-      ...['--volume', `${from}:${to}:ro`],
+      '--volume',
+      `${from}:${to}:ro`,
       ...(namedBy === undefined ? [] : ['--build-arg', `${namedBy}=${to}`]),
     ]);
 }
