@@ -59,9 +59,11 @@ function stepTaken({ step = 0, metrics }: ProgressPart): void {
 }
 
 function referencePart({ stageStep = 0, stageTotal = 0 }: ProgressPart): void {
+  // What the pass tells after its last part would count the wait for the first turn as its own.
+  if (ready) return;
   reference ??= { begun: seconds(), seconds: 0 };
   reference.seconds = seconds() - reference.begun;
-  if (ready || stageTotal === 0 || stageStep < stageTotal) return;
+  if (stageTotal === 0 || stageStep < stageTotal) return;
   ready = true;
   tell({ event: 'ready', referenceSeconds: reference.seconds });
   wait();
