@@ -12,6 +12,9 @@ interface LeaseSpec {
 }
 type Lease = Stored & { spec: LeaseSpec };
 
+/** client-go's: how long a lease holds that is not renewed. */
+export const usualLeaseSeconds = 15;
+
 export interface ElectorOptions {
   cluster: Cluster;
   namespace: string;
@@ -19,7 +22,7 @@ export interface ElectorOptions {
   /** Unique among the candidates. */
   identity: string;
   warn: (message: string) => void;
-  /** The lease is taken over when it was not renewed for so long. client-go's defaults: 15, 10 and 2 seconds. */
+  /** The lease is taken over when it was not renewed for so long. client-go's defaults: `usualLeaseSeconds`, 10 and 2 seconds. */
   leaseSeconds?: number;
   /** The leader gives up when it could not renew for so long: less than leaseSeconds, so that it stops before another starts. */
   renewSeconds?: number;
@@ -42,7 +45,7 @@ export class Elector {
   #renewedAt = 0;
 
   constructor(options: ElectorOptions) {
-    this.#options = { leaseSeconds: 15, renewSeconds: 10, retrySeconds: 2, ...options };
+    this.#options = { leaseSeconds: usualLeaseSeconds, renewSeconds: 10, retrySeconds: 2, ...options };
   }
 
   /** Resolves with true when this one leads, with false when stopped before. */

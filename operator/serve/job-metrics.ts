@@ -1,10 +1,11 @@
-import { Gauge, type Registry } from 'prom-client';
+import type { MetricValue, Registry } from 'prom-client';
 import type { DPOJob } from '../../crds/dpojob.ts';
 import { managedByUs } from '../../crds/labels.ts';
 import { dataMeasuresSchema, metricsSchema, type DataMeasures, type Metrics } from '../../crds/progress.ts';
 import { jobDataFindingsName, jobDataMeasureNames, jobGaugeNames, jobRunNames } from './names.ts';
+import { ScrapedGauge } from './scraped-gauge.ts';
 
-const labelNames = ['namespace', 'dpojob'] as const;
+const labelNames = ['namespace', 'dpojob'];
 const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state' | 'failed' | 'amiss'>, string> = {
   step: 'Optimizer steps done in the preference stage',
   totalSteps: 'Optimizer steps of the preference stage',
@@ -40,88 +41,87 @@ const failedReason = ({ status }: DPOJob): Record<string, number> => {
 const amissReason = ({ status: { reason, state } = {} }: DPOJob): Record<string, number> =>
   reason === undefined || state === 'Failed' ? {} : { [reason]: 1 };
 
+/** A gauge of every DPOJob: its value, or its values by a further label. */
+interface JobGauge {
+  name: string;
+  help: string;
+  value: (job: DPOJob) => number | undefined;
+}
+interface LabelledJobGauge {
+  name: string;
+  help: string;
+  label: string;
+  values: (job: DPOJob) => Record<string, number>;
+}
+
+const jobGauges: readonly JobGauge[] = [
+  ...(Object.entries(jobGaugeNames) as [keyof Metrics, string][]).map(([figure, name]) => ({
+    name,
+    help: metricsSchema.shape[figure].description ?? name,
+    value: ({ status }: DPOJob) => status?.metrics?.[figure],
+  })),
+  ...(Object.entries(runHelp) as [keyof typeof runHelp, string][]).map(([figure, help]) => ({
+    name: jobRunNames[figure],
+    help,
+    value: (job: DPOJob) => runFigures(job)[figure],
+  })),
+  ...(Object.entries(jobDataMeasureNames) as [keyof DataMeasures, string][]).map(([measure, name]) => ({
+    name,
+    help: dataMeasuresSchema.shape[measure].description ?? name,
+    value: ({ status }: DPOJob) => status?.data?.measures?.[measure],
+  })),
+];
+
+const labelledJobGauges: readonly LabelledJobGauge[] = [
+  {
+    name: jobDataFindingsName,
+    help: 'Rows that a check of dataset.quality found, left out or not',
+    label: 'reason',
+    values: ({ status }) => status?.data?.findings ?? {},
+  },
+  {
+    name: jobRunNames.state,
+    help: '1 for the present state of a DPOJob',
+    label: 'state',
+    values: ({ status }) => ({ [status?.state ?? 'Pending']: 1 }),
+  },
+  {
+    name: jobRunNames.failed,
+    help: '1 for a DPOJob that failed, by the reason',
+    label: 'reason',
+    values: failedReason,
+  },
+  {
+    name: jobRunNames.amiss,
+    help: '1 for what is amiss with a DPOJob that is not over, by the reason of its status',
+    label: 'reason',
+    values: amissReason,
+  },
+];
+
+const labelsOf = ({ metadata: { namespace, name } }: DPOJob): Record<string, string> => ({ namespace, dpojob: name });
+
 /**
  * The gauges of every DPOJob, read from the stored status at each scrape: what Prometheus has is what `kubectl get`
  * shows, a new leader has it all at once, and a series goes with its DPOJob. Only the leader shows them.
  */
 export function registerJobMetrics(registry: Registry, jobs: () => Iterable<DPOJob>, leads: () => boolean): void {
   const isOurs = ({ spec }: DPOJob): boolean => (spec.managedBy ?? managedByUs) === managedByUs;
-  const shown = function* (): Iterable<DPOJob> {
+  const registers = [registry];
+  const shown = function* (samples: (job: DPOJob) => MetricValue<string>[]): Iterable<MetricValue<string>> {
     if (!leads()) return;
-    for (const job of jobs()) if (isOurs(job)) yield job;
+    for (const job of jobs()) if (isOurs(job)) yield* samples(job);
   };
-  const gauge = (name: string, help: string, value: (job: DPOJob) => number | undefined): void => {
-    const made: Gauge<(typeof labelNames)[number]> = new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect: () => {
-        made.reset();
-        for (const job of shown()) {
-          const found = value(job);
-          if (found !== undefined) made.set({ namespace: job.metadata.namespace, dpojob: job.metadata.name }, found);
-        }
-      },
-    });
-  };
-  for (const [figure, name] of Object.entries(jobGaugeNames) as [keyof Metrics, string][]) {
-    gauge(name, metricsSchema.shape[figure].description ?? name, ({ status }) => status?.metrics?.[figure]);
+  for (const { name, help, value } of jobGauges) {
+    const samples = (job: DPOJob): MetricValue<string>[] => {
+      const found = value(job);
+      return found === undefined ? [] : [{ value: found, labels: labelsOf(job) }];
+    };
+    void new ScrapedGauge({ name, help, registers, labelNames }, () => shown(samples));
   }
-  for (const [figure, help] of Object.entries(runHelp) as [keyof typeof runHelp, string][]) {
-    gauge(jobRunNames[figure], help, (job) => runFigures(job)[figure]);
+  for (const { name, help, label, values } of labelledJobGauges) {
+    const samples = (job: DPOJob): MetricValue<string>[] =>
+      Object.entries(values(job)).map(([key, found]) => ({ value: found, labels: { ...labelsOf(job), [label]: key } }));
+    void new ScrapedGauge({ name, help, registers, labelNames: [...labelNames, label] }, () => shown(samples));
   }
-  for (const [measure, name] of Object.entries(jobDataMeasureNames) as [keyof DataMeasures, string][]) {
-    const help = dataMeasuresSchema.shape[measure].description ?? name;
-    gauge(name, help, ({ status }) => status?.data?.measures?.[measure]);
-  }
-  labelled(registry, shown, {
-    name: jobDataFindingsName,
-    help: 'Rows that a check of dataset.quality found, left out or not',
-    label: 'reason',
-    values: ({ status }) => status?.data?.findings ?? {},
-  });
-  labelled(registry, shown, {
-    name: jobRunNames.state,
-    help: '1 for the present state of a DPOJob',
-    label: 'state',
-    values: ({ status }) => ({ [status?.state ?? 'Pending']: 1 }),
-  });
-  labelled(registry, shown, {
-    name: jobRunNames.failed,
-    help: '1 for a DPOJob that failed, by the reason',
-    label: 'reason',
-    values: failedReason,
-  });
-  labelled(registry, shown, {
-    name: jobRunNames.amiss,
-    help: '1 for what is amiss with a DPOJob that is not over, by the reason of its status',
-    label: 'reason',
-    values: amissReason,
-  });
-}
-
-interface Labelled {
-  name: string;
-  help: string;
-  label: string;
-  /** Value by the label's value. */
-  values: (job: DPOJob) => Record<string, number>;
-}
-
-/** A gauge of every DPOJob with a label of its own. */
-function labelled(registry: Registry, shown: () => Iterable<DPOJob>, { name, help, label, values }: Labelled): void {
-  const made: Gauge = new Gauge({
-    name,
-    help,
-    labelNames: [...labelNames, label],
-    registers: [registry],
-    collect: () => {
-      made.reset();
-      for (const job of shown()) {
-        const { namespace, name: dpojob } = job.metadata;
-        for (const [key, value] of Object.entries(values(job))) made.set({ namespace, dpojob, [label]: key }, value);
-      }
-    },
-  });
 }

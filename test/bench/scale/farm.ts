@@ -37,6 +37,11 @@ export class Farm {
     this.#uids.set(address, uid);
   }
 
+  /** A pod is gone; its address may be another's by now. */
+  forget(uid: string): void {
+    this.#steps.delete(uid);
+  }
+
   close(): void {
     this.#server.closeAllConnections();
     this.#server.close();

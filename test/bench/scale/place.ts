@@ -22,6 +22,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startKwok } from '../../cluster/kwok.ts';
 import { startOperator, type OperatorProcess } from '../../integration/operator-process.ts';
 import { Workplace } from '../../integration/workplace.ts';
+import { Farm } from './farm.ts';
 import { memoryGroup, type MemoryGroup } from './memory.ts';
 
 const minimal = parse(readFileSync('crds/examples/minimal.yaml', 'utf8')) as DPOJob;
@@ -47,6 +48,8 @@ export class ScalePlace {
   readonly pods = new Store<StoredPod>();
   /** Jobs ever made, by the name of their DPOJob. */
   readonly made = new Map<string, number>();
+  /** The trainers of its pods. */
+  readonly farm: Farm;
   readonly #work: Workplace;
   readonly #cluster: RestCluster;
   readonly #watching = new AbortController();
@@ -54,8 +57,9 @@ export class ScalePlace {
   readonly #operators: OperatorProcess[] = [];
   #stopKwok: () => void = () => {};
 
-  private constructor(work: Workplace) {
+  private constructor(work: Workplace, farm: Farm) {
     this.#work = work;
+    this.farm = farm;
     this.plane = work.plane;
     const config = new KubeConfig();
     config.loadFromFile(work.plane.kubeconfig);
@@ -64,10 +68,15 @@ export class ScalePlace {
       const name = after?.metadata.labels?.[labels.dpojob];
       if (before === undefined && name !== undefined) this.made.set(name, (this.made.get(name) ?? 0) + 1);
     });
+    this.pods.onChange((before, after) => {
+      if (after === undefined) farm.forget(before?.metadata.uid ?? '');
+      else if (after.status?.podIP !== undefined) farm.know(after.status.podIP, after.metadata.uid);
+    });
   }
 
   static async open(): Promise<ScalePlace> {
-    const place = new ScalePlace(await Workplace.open());
+    const farm = await Farm.open();
+    const place = new ScalePlace(await Workplace.open(), farm);
     place.#work.claims('models', 'data');
     place.#follow(resources.dpojobs, place.dpojobs, keepDPOJob);
     place.#follow(resources.jobs, place.jobs, keepJob);
@@ -141,6 +150,7 @@ export class ScalePlace {
   async close(): Promise<void> {
     this.#watching.abort();
     this.#stopKwok();
+    this.farm.close();
     for (const operator of this.#operators) await operator.stop('SIGKILL');
     await this.#work.close();
     for (const group of this.#groups) group.remove();

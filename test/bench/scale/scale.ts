@@ -15,6 +15,8 @@ export interface Sizes {
   one: number;
   burst: number;
   many: number;
+  /** Created while nobody leads. */
+  between: number;
 }
 
 async function withPlace<T>(use: (place: ScalePlace) => Promise<T>): Promise<T> {
@@ -42,14 +44,14 @@ export const measureScale = (sizes: Sizes): Promise<ScaleResult> =>
     await place.nodes(100_000);
     const many = await measureMany(place, leader, sizes.many);
     console.log('the leader is killed');
-    const failover = await measureFailover(place, leader, standby);
+    const failover = await measureFailover(place, leader, standby, sizes.between);
     const machine = { processor: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() };
     return { time: new Date().toISOString(), machine, load: loadavg()[0] as number, latency, burst, many, failover };
   });
 
 /** `npm run bench -- --scale`. */
 export async function benchScale(): Promise<void> {
-  const result = await measureScale({ one: 100, burst: 1000, many: 5000 });
+  const result = await measureScale({ one: 100, burst: 1000, many: 5000, between: 100 });
   console.log(columns(scaleRows(result)));
   const before = JSON.parse(readFileSync(committed, { encoding: 'utf8', flag: 'a+' }) || '{}') as Partial<ScaleResult>;
   keep({ ...(before.churn && { churn: before.churn }), ...result });

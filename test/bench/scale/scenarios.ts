@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { controllerNames as names } from '../../../operator/serve/names.ts';
 import type { OperatorProcess } from '../../integration/operator-process.ts';
-import { Farm } from './farm.ts';
 import type { Measured, ScalePlace } from './place.ts';
 import { bucketOf, growth, percentile, samplesOf, slope } from './stats.ts';
 
@@ -50,7 +49,7 @@ export async function measureLatency(place: ScalePlace, count: number): Promise<
   return { count, p50: percentile(taken, 0.5), p99: percentile(taken, 0.99) };
 }
 
-/** Many DPOJobs created at once, whose trainers end without having been asked. */
+/** Many DPOJobs created at once. */
 export interface Burst {
   count: number;
   /** From the first creation until every Job is there, and until every DPOJob is Complete. */
@@ -58,7 +57,7 @@ export interface Burst {
   completeSeconds: number;
   /** DPOJobs for which a Job was made twice. */
   duplicates: number;
-  /** Requests to the API server in a DPOJob's life, all and by method. */
+  /** Requests to the API server in a DPOJob's life, all and by method, those included that only tell progress. */
   requests: number;
   byMethod: Record<string, number>;
   deepestQueue: number;
@@ -105,13 +104,9 @@ export interface Many {
 
 const watched = 30;
 
-/** The pods of `farm` are those that run. */
 export async function measureMany(place: ScalePlace, { operator, memory }: Measured, count: number): Promise<Many> {
-  const farm = await Farm.open();
-  place.pods.onChange((_before, after) => {
-    const address = after?.status?.podIP;
-    if (after !== undefined && address !== undefined) farm.know(address, after.metadata.uid);
-  });
+  const { farm } = place;
+  const answeredBefore = farm.answered;
   let peakMemory = 0;
   const stop = every(0.5, () => void (peakMemory = Math.max(peakMemory, memory.used())));
   try {
@@ -119,7 +114,7 @@ export async function measureMany(place: ScalePlace, { operator, memory }: Measu
     await place.each(namesOf('many', count), (name) => place.create(name));
     await place.until('all Running', () => place.inState('Running', 'many') === count);
     const runningSeconds = (performance.now() - begun) / 1000;
-    await place.until('all asked', () => farm.answered >= 2 * count);
+    await place.until('all asked', () => farm.answered - answeredBefore >= 2 * count);
     const [before, answered] = [await operator.metrics(), farm.answered];
     await sleep(watched * 1000);
     const [rate, used] = [(farm.answered - answered) / watched, memory.used()];
@@ -140,25 +135,36 @@ export async function measureMany(place: ScalePlace, { operator, memory }: Measu
     };
   } finally {
     await stop();
-    farm.close();
   }
 }
 
-/** The leader is killed while another stands by. */
+/** The leader is killed while another stands by; DPOJobs are created while nobody leads. */
 export interface Failover {
   seconds: number;
   /** DPOJobs for which a Job was made twice. */
   duplicates: number;
+  /** DPOJobs that were created meanwhile, and how many of them got no Job. */
+  between: number;
+  missing: number;
 }
 
-export async function measureFailover(place: ScalePlace, leader: Measured, standby: Measured): Promise<Failover> {
+export async function measureFailover(
+  place: ScalePlace,
+  leader: Measured,
+  standby: Measured,
+  between: number,
+): Promise<Failover> {
   await place.until('the standby', () => standby.operator.ready());
   await leader.operator.stop('SIGKILL');
+  const created = namesOf('between', between);
+  const creating = place.each(created, (name) => place.create(name));
   const leads = (): boolean => standby.operator.log.some(({ message }) => message === 'leading');
   const seconds = await place.until('the standby leads', leads, 120);
+  await creating;
   // Long enough for it to look at every DPOJob.
   await sleep(20_000);
-  return { seconds, duplicates: [...place.made.values()].filter((count) => count !== 1).length };
+  const duplicates = [...place.made.values()].filter((count) => count !== 1).length;
+  return { seconds, duplicates, between, missing: created.filter((name) => !place.made.has(name)).length };
 }
 
 /** DPOJobs that come and go. */

@@ -117,9 +117,31 @@ describe('the budget of figures', () => {
     const budget = new FiguresBudget(() => now);
     let written = 0;
     for (; now < 10; now += 0.01) {
-      for (let job = 0; job < 5; job++) written += budget.until(`${now}-${job}`) === 0 ? 1 : 0;
+      for (let job = 0; job < 500; job++) {
+        if (budget.until(`${job}`) > 0) continue;
+        budget.wrote(`${job}`);
+        written += 1;
+      }
     }
     expect(written).toBeGreaterThanOrEqual(10 * writesPerSecond);
     expect(written).toBeLessThanOrEqual(11 * writesPerSecond + 1);
+  });
+
+  test('thousands that wait ask once and again at their turn, each in its own', () => {
+    let now = 0;
+    const budget = new FiguresBudget(() => now);
+    const jobs = Array.from({ length: 1000 }, (_, job) => String(job));
+    const waits = jobs.map((job) => budget.until(job));
+    now = 1;
+    // To ask before its turn moves nobody.
+    expect(jobs.map((job) => Math.round(1e6 * (budget.until(job) + now)))).toEqual(
+      waits.map((wait) => Math.round(1e6 * Math.max(now, wait))),
+    );
+    for (const [i, job] of jobs.entries()) {
+      now = Math.max(now, waits[i] as number);
+      expect(budget.until(job)).toBe(0);
+      budget.wrote(job);
+    }
+    expect(now).toBeCloseTo(jobs.length / writesPerSecond - 1, 0);
   });
 });
