@@ -30,6 +30,8 @@ export interface ControlPlaneOptions {
   address?: string;
   apiServer?: readonly string[];
   controllerManager?: readonly string[];
+  /** Called when the API server answers, before its controllers start: they look for new kinds every half minute only. */
+  prepare?: (plane: Pick<ControlPlane, 'kubectl'>) => void;
 }
 
 const clock = new Int32Array(new SharedArrayBuffer(4));
@@ -97,12 +99,15 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 
   makePki(folder);
   const [api = 0, client = 0, peer = 0, manager = 0, scheduler = 0] = await freePorts(5);
-  const { address = '127.0.0.1', apiServer: extra = [], controllerManager = [] } = options;
+  const { address = '127.0.0.1', apiServer: extra = [], controllerManager = [], prepare } = options;
   const server = `https://${address}:${api}`;
   const kubeconfig = writeKubeconfig(folder, server, 'admin');
+  // What kubectl keeps of an API server's kinds goes with it.
+  const env = { ...process.env, KUBECACHEDIR: join(folder, 'kubectl') };
   const kubectl: ControlPlane['kubectl'] = (args, input = '') => {
     const { status, stdout, stderr } = spawnSync(kubeall, ['kubectl', '--kubeconfig', kubeconfig, ...args], {
       input,
+      env,
       encoding: 'utf8',
       maxBuffer: 1 << 28,
     });
@@ -121,6 +126,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   try {
     start('etcd', etcdFlags(folder, client, peer));
     await startApiServer();
+    prepare?.({ kubectl });
     // Not before /readyz: it would be refused before RBAC is there, and back off for a minute.
     const config = writeKubeconfig(folder, server, 'controller-manager');
     const flags = [...controllerManagerFlags(folder, config, manager), ...controllerManager];

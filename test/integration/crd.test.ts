@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { specSchema, type DPOJob } from '../../crds/dpojob.ts';
 import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
-import { Kubectl } from './kubectl.ts';
+import { startWithCrd } from './kubectl.ts';
 
 let plane: ControlPlane;
 const examples = readdirSync('crds/examples').filter((name) => name.endsWith('.yaml'));
@@ -20,8 +20,7 @@ const job = (name: string, spec: object = {}): object => ({
 });
 
 beforeAll(async () => {
-  plane = await startControlPlane();
-  new Kubectl(plane).applyCrd();
+  plane = await startWithCrd();
 }, 120_000);
 afterAll(() => plane.stop());
 

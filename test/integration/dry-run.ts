@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { Agent, fetch } from 'undici';
 import { apiVersion, kind, type DPOJob } from '../../crds/dpojob.ts';
 import { pathOf, resources } from '../../operator/cluster/resource.ts';
-import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
-import { Kubectl } from './kubectl.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+import { startWithCrd } from './kubectl.ts';
 
 export interface Answer {
   status: number;
@@ -20,9 +20,7 @@ export class DryRun {
 
   /** On a control plane of its own, with the CRD. */
   static async open(): Promise<DryRun> {
-    const plane = await startControlPlane();
-    new Kubectl(plane).applyCrd();
-    return new DryRun(plane);
+    return new DryRun(await startWithCrd());
   }
 
   private constructor(plane: ControlPlane) {

@@ -1,11 +1,11 @@
-import type { ControlPlane } from '../cluster/control-plane.ts';
+import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../cluster/control-plane.ts';
 
 /** kubectl on a control plane, as admin. */
 export class Kubectl {
-  readonly #plane: ControlPlane;
+  readonly #plane: Pick<ControlPlane, 'kubectl'>;
   readonly #namespace: string;
 
-  constructor(plane: ControlPlane, namespace = 'default') {
+  constructor(plane: Pick<ControlPlane, 'kubectl'>, namespace = 'default') {
     this.#plane = plane;
     this.#namespace = namespace;
   }
@@ -38,3 +38,7 @@ export class Kubectl {
     this.run(wait);
   }
 }
+
+/** A control plane whose controllers know DPOJobs from their start. */
+export const startWithCrd = (options: ControlPlaneOptions = {}): Promise<ControlPlane> =>
+  startControlPlane({ ...options, prepare: (plane) => new Kubectl(plane).applyCrd() });

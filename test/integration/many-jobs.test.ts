@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { parse } from 'yaml';
 import type { DPOJob } from '../../crds/dpojob.ts';
-import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
 import { startKwok } from '../cluster/kwok.ts';
-import { Kubectl } from './kubectl.ts';
+import { Kubectl, startWithCrd } from './kubectl.ts';
 import { startOperator, type OperatorProcess } from './operator-process.ts';
 
 /** Many jobs at once, on nodes that kwok plays, which have fewer GPUs than the jobs ask for. */
@@ -53,9 +53,8 @@ const create = (items: object[]): string =>
   kubectl.run(['create', '-f', '-'], { apiVersion: 'v1', kind: 'List', items });
 
 beforeAll(async () => {
-  plane = await startControlPlane();
+  plane = await startWithCrd();
   kubectl = new Kubectl(plane);
-  kubectl.applyCrd();
   stopKwok = await startKwok(plane, { count: 4, room: { 'nvidia.com/gpu': '8' } });
   create([...claim('models'), ...claim('data')]);
   operator = await startOperator(plane, 'one');

@@ -1,16 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
-import { example, leaves, progressOf, trainerAt, Workplace } from './workplace.ts';
+import { expect, test } from '@jest/globals';
+import { place } from './own-operators.ts';
+import { example, leaves, progressOf, trainerAt } from './workplace.ts';
 
 /** The operator as a program: from apply to Complete, who leads, what it watches. What becomes of jobs: lifecycle.test.ts. */
-jest.setTimeout(180_000);
-let place: Workplace;
-
-beforeAll(async () => {
-  place = await Workplace.open();
-});
-afterEach(() => place.stopOperators());
-afterAll(() => place?.close());
 
 test('a job runs from apply to Complete: Job, polled figures, status, metrics, Events', async () => {
   const operator = await place.start('one');

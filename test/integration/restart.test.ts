@@ -1,16 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
-import { leaves, progressOf, Workplace, type Pod } from './workplace.ts';
+import { expect, test } from '@jest/globals';
+import { place } from './own-operators.ts';
+import { leaves, progressOf, type Pod } from './workplace.ts';
 
 /** What a new operator does with the jobs of the one before: another version, or the same after a restart. */
-jest.setTimeout(180_000);
-let place: Workplace;
-
-beforeAll(async () => {
-  place = await Workplace.open();
-});
-afterEach(() => place.stopOperators());
-afterAll(() => place?.close());
 
 const imageOf = ({ metadata }: Pod): string | undefined =>
   place.kubectl.get<{ spec: { containers: { image: string }[] } }>('pod', metadata.name)?.spec.containers[0]?.image;
@@ -75,7 +68,7 @@ test('TTL and deadlines run on over a restart of the operator, to the second', a
   expect(await first.stop()).toBe(0);
   await sleep(3000);
   await place.start('second');
-  // When it was told to go, or gone: the garbage collector learns of a new kind within half a minute only.
+  // When it was told to go, or gone.
   const left = async (name: string, within: number): Promise<number> => {
     let at = Number.NaN;
     const isGoing = (): boolean => {

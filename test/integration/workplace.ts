@@ -7,8 +7,8 @@ import type { DPOJob, DPOJobSpecInput } from '../../crds/dpojob.ts';
 import type { Condition } from '../../crds/status.ts';
 import type { Progress } from '../../crds/progress.ts';
 import { trainerPort } from '../../crds/run-config.ts';
-import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../cluster/control-plane.ts';
-import { Kubectl } from './kubectl.ts';
+import type { ControlPlane, ControlPlaneOptions } from '../cluster/control-plane.ts';
+import { Kubectl, startWithCrd } from './kubectl.ts';
 import { startOperator, type OperatorProcess } from './operator-process.ts';
 
 export interface Pod {
@@ -32,14 +32,7 @@ export class Workplace {
   }
 
   static async open(options: ControlPlaneOptions = {}): Promise<Workplace> {
-    const place = new Workplace(await startControlPlane(options));
-    try {
-      place.kubectl.applyCrd();
-      return place;
-    } catch (error) {
-      place.plane.stop();
-      throw error;
-    }
+    return new Workplace(await startWithCrd(options));
   }
 
   /** The same place seen from a namespace, which is made with these labels. */

@@ -1,8 +1,7 @@
 import { check, property, sample } from 'fast-check';
-import { startControlPlane } from '../cluster/control-plane.ts';
 import { inTurns } from '../integration/faults/in-turns.ts';
 import { aLife, playLife } from '../integration/faults/random-life.ts';
-import { Kubectl } from '../integration/kubectl.ts';
+import { startWithCrd } from '../integration/kubectl.ts';
 import { playCourse } from '../operator/decide/courses.ts';
 import { aCourse } from '../operator/decide/steps.ts';
 
@@ -35,10 +34,9 @@ function soakDecisions(courses: number, seed: number): boolean {
 }
 
 async function soakLives(lives: number, seed: number): Promise<number> {
-  const plane = await startControlPlane();
+  const plane = await startWithCrd();
   let failed = 0;
   try {
-    new Kubectl(plane).applyCrd();
     // Without a scheduler pods have no node, and no word of it.
     plane.signal('kube-scheduler', 'SIGKILL');
     const steps = sample(aLife, { numRuns: lives, seed });

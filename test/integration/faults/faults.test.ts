@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { sample } from 'fast-check';
-import { startControlPlane, type ControlPlane } from '../../cluster/control-plane.ts';
-import { Kubectl } from '../kubectl.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { startWithCrd } from '../kubectl.ts';
 import { dying } from './dying.ts';
 import { inTurns } from './in-turns.ts';
 import { aLife, playLife } from './random-life.ts';
@@ -15,8 +15,7 @@ jest.setTimeout(180_000);
 let plane: ControlPlane;
 
 beforeAll(async () => {
-  plane = await startControlPlane();
-  new Kubectl(plane).applyCrd();
+  plane = await startWithCrd();
   // Without one pods have no node, and no word of it.
   plane.signal('kube-scheduler', 'SIGKILL');
 });
