@@ -44,6 +44,8 @@ COPY --from=operator-packages /app /app
 COPY crds /app/crds
 COPY operator /app/operator
 USER 65532:65532
+# One arena for all threads: with one each, what a thread frees is no use to another.
+ENV MALLOC_ARENA_MAX=1
 ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "/app/operator/main.ts"]
 
 FROM ${BASE} AS trainer
@@ -52,7 +54,7 @@ COPY --from=engine /engine /app/node_modules/@tensorflow/tfjs-node-gpu/lib/napi-
 COPY crds /app/crds
 COPY trainer-image /app/trainer-image
 USER 1000:1000
-# One arena for all threads: with one each, what a thread frees is no use to another.
+# As above.
 ENV MALLOC_ARENA_MAX=1
 # The signals' handlers come before all else: a container's first process ignores what nobody handles.
 ENTRYPOINT ["/app/node", "--disable-warning=ExperimentalWarning", "--import=/app/trainer-image/signals.ts", "/app/trainer-image/main.ts"]

@@ -34,6 +34,13 @@ export interface ControlPlaneOptions {
   prepare?: (plane: Pick<ControlPlane, 'kubectl'>) => void;
 }
 
+const usual: Required<ControlPlaneOptions> = {
+  address: '127.0.0.1',
+  apiServer: [],
+  controllerManager: [],
+  prepare: () => {},
+};
+
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
 /** A zombie, which Node.js has yet to reap, writes no more. */
@@ -99,20 +106,10 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 
   makePki(folder);
   const [api = 0, client = 0, peer = 0, manager = 0, scheduler = 0] = await freePorts(5);
-  const { address = '127.0.0.1', apiServer: extra = [], controllerManager = [], prepare } = options;
+  const { address, apiServer: extra, controllerManager, prepare } = { ...usual, ...options };
   const server = `https://${address}:${api}`;
   const kubeconfig = writeKubeconfig(folder, server, 'admin');
-  // What kubectl keeps of an API server's kinds goes with it.
-  const env = { ...process.env, KUBECACHEDIR: join(folder, 'kubectl') };
-  const kubectl: ControlPlane['kubectl'] = (args, input = '') => {
-    const { status, stdout, stderr } = spawnSync(kubeall, ['kubectl', '--kubeconfig', kubeconfig, ...args], {
-      input,
-      env,
-      encoding: 'utf8',
-      maxBuffer: 1 << 28,
-    });
-    return { code: status ?? 1, output: stdout + stderr };
-  };
+  const kubectl = kubectlOf(kubeall, folder, kubeconfig);
   const apiServerArgs = [
     ...apiServerFlags(folder, api, client),
     `--bind-address=${address}`,
@@ -126,7 +123,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   try {
     start('etcd', etcdFlags(folder, client, peer));
     await startApiServer();
-    prepare?.({ kubectl });
+    prepare({ kubectl });
     // Not before /readyz: it would be refused before RBAC is there, and back off for a minute.
     const config = writeKubeconfig(folder, server, 'controller-manager');
     const flags = [...controllerManagerFlags(folder, config, manager), ...controllerManager];
@@ -151,6 +148,20 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await startApiServer();
   };
   return { folder, server, kubeconfig, kubectl, signal, restartApiServer, stop };
+}
+
+function kubectlOf(kubeall: string, folder: string, kubeconfig: string): ControlPlane['kubectl'] {
+  // What kubectl keeps of an API server's kinds goes with it.
+  const env = { ...process.env, KUBECACHEDIR: join(folder, 'kubectl') };
+  return (args, input = '') => {
+    const { status, stdout, stderr } = spawnSync(kubeall, ['kubectl', '--kubeconfig', kubeconfig, ...args], {
+      input,
+      env,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    });
+    return { code: status ?? 1, output: stdout + stderr };
+  };
 }
 
 function etcdFlags(folder: string, client: number, peer: number): string[] {

@@ -199,6 +199,25 @@ describe('an applied DPOJob', () => {
     expect(weights('killed')).toBe(weights('undisturbed'));
   });
 
+  test('whose node is drained saves and waits, and ends with the same weights once the node is back; no restart is counted against it', async () => {
+    apply('drained');
+    await inTraining('drained');
+    kubectl([
+      'drain',
+      'node1',
+      '--pod-selector=training.dpo-operator.io/dpojob=drained',
+      '--delete-emptydir-data',
+      '--timeout=120s',
+    ]);
+    const unschedulable = ({ status }: DPOJob): boolean => status?.reason === 'Unschedulable';
+    const { status } = await until('drained', 'waiting for a node', unschedulable, 60);
+    expect(status?.lastFailure?.reason).toBe('EvictionByEvictionAPI');
+    kubectl(['uncordon', 'node1']);
+    const drained = await complete('drained');
+    expect(drained.status?.restartsWithoutProgress ?? 0).toBe(0);
+    expect(weights('drained')).toBe(weights('undisturbed'));
+  });
+
   test('of gpu.yaml is Pending where no node has a GPU, and trains once one has it', async () => {
     const gpu = parse(readFileSync('crds/examples/gpu.yaml', 'utf8')) as DPOJob;
     apply('gpu', {

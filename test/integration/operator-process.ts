@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlPlane } from '../cluster/control-plane.ts';
@@ -16,6 +17,14 @@ export interface OperatorProcess {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
+/** What its image starts, with the same flags, in this folder. */
+function imageCommand(): string[] {
+  const [, entrypoint = ''] =
+    /^FROM \S+ AS operator\n(?:.*\n)*?ENTRYPOINT (.+)$/m.exec(readFileSync('Dockerfile', 'utf8')) ?? [];
+  const [, ...args] = JSON.parse(entrypoint) as string[];
+  return [process.execPath, ...args.map((arg) => arg.replace('/app/', ''))];
+}
+
 /**
  * Starts an operator against a control plane, with its own ports and the rights that the chart gives it; resolves when it
  * listens. `group`: the file of a cgroup that takes it in.
@@ -26,9 +35,8 @@ export async function startOperator(
   environment: Record<string, string> = {},
   group?: string,
 ): Promise<OperatorProcess> {
-  const program = [process.execPath, '--disable-warning=ExperimentalWarning', 'operator/main.ts'];
   const enter = group === undefined ? [] : ['sh', '-c', 'echo $$ > "$0" && exec "$@"', group];
-  const [command = '', ...args] = [...enter, ...program];
+  const [command = '', ...args] = [...enter, ...imageCommand()];
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {

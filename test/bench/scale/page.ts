@@ -31,7 +31,12 @@ export function scaleRows({ latency, burst, many, failover }: ScaleResult): stri
     ],
     [`${burst.count} DPOJobs at once: all Jobs`, '60 s', seconds(burst.jobsSeconds), verdict(burst.jobsSeconds <= 60)],
     ['Jobs made twice', '0', String(burst.duplicates), verdict(burst.duplicates === 0)],
-    ["requests in a DPOJob's life, progress included", '12 without', burst.requests.toFixed(1), verdict(burst.requests <= 12)],
+    [
+      "requests in a DPOJob's life, progress included",
+      '12 without',
+      burst.requests.toFixed(1),
+      verdict(burst.requests <= 12),
+    ],
     [
       `memory at ${many.count} DPOJobs that run, and their Jobs and Pods: most`,
       '256 MiB',
