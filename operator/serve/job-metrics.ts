@@ -6,16 +6,6 @@ import { jobDataFindingsName, jobDataMeasureNames, jobGaugeNames, jobRunNames } 
 import { ScrapedGauge } from './scraped-gauge.ts';
 
 const labelNames = ['namespace', 'dpojob'];
-const runHelp: Record<Exclude<keyof typeof jobRunNames, 'state' | 'failed' | 'amiss'>, string> = {
-  step: 'Optimizer steps done in the preference stage',
-  totalSteps: 'Optimizer steps of the preference stage',
-  epoch: 'Epochs done in the preference stage',
-  percent: 'Share of the whole run that is done, in percent',
-  restarts: 'Pods that ended without finishing the job',
-  acceleratorSeconds:
-    'Seconds that trainers have had, times their accelerators; waiting for a node or a quota is not in it',
-  checkpointTime: 'When the newest checkpoint was saved, seconds since 1970',
-};
 
 /** Seconds that trainers have had up to now, in earlier attempts and in the present one, whose clock ends with the job. */
 function trainerSeconds({ status }: DPOJob): number {
@@ -25,13 +15,25 @@ function trainerSeconds({ status }: DPOJob): number {
   return earlier + Math.max(0, (end - Date.parse(trainerStartTime)) / 1000);
 }
 
-function runFigures(job: DPOJob): Record<keyof typeof runHelp, number | undefined> {
-  const { progress, restarts, checkpoint } = job.status ?? {};
-  const { step, totalSteps, epoch, percent } = progress ?? {};
-  const acceleratorSeconds = trainerSeconds(job) * job.spec.accelerator.count;
-  const checkpointTime = checkpoint === undefined ? undefined : Date.parse(checkpoint.time) / 1000;
-  return { step, totalSteps, epoch, percent, restarts, acceleratorSeconds, checkpointTime };
-}
+/** What is shown of a run besides its figures, with its words of help. */
+const runGauges: Record<Exclude<keyof typeof jobRunNames, 'state' | 'failed' | 'amiss'>, Omit<JobGauge, 'name'>> = {
+  step: { help: 'Optimizer steps done in the preference stage', value: ({ status }) => status?.progress?.step },
+  totalSteps: { help: 'Optimizer steps of the preference stage', value: ({ status }) => status?.progress?.totalSteps },
+  epoch: { help: 'Epochs done in the preference stage', value: ({ status }) => status?.progress?.epoch },
+  percent: {
+    help: 'Share of the whole run that is done, in percent',
+    value: ({ status }) => status?.progress?.percent,
+  },
+  restarts: { help: 'Pods that ended without finishing the job', value: ({ status }) => status?.restarts },
+  acceleratorSeconds: {
+    help: 'Seconds that trainers have had, times their accelerators; waiting for a node or a quota is not in it',
+    value: (job) => trainerSeconds(job) * job.spec.accelerator.count,
+  },
+  checkpointTime: {
+    help: 'When the newest checkpoint was saved, seconds since 1970',
+    value: ({ status: { checkpoint } = {} }) => checkpoint && Date.parse(checkpoint.time) / 1000,
+  },
+};
 
 const failedReason = ({ status }: DPOJob): Record<string, number> => {
   const failed = status?.conditions?.find((one) => one.type === 'Failed' && one.status === 'True');
@@ -60,10 +62,9 @@ const jobGauges: readonly JobGauge[] = [
     help: metricsSchema.shape[figure].description ?? name,
     value: ({ status }: DPOJob) => status?.metrics?.[figure],
   })),
-  ...(Object.entries(runHelp) as [keyof typeof runHelp, string][]).map(([figure, help]) => ({
+  ...(Object.entries(runGauges) as [keyof typeof runGauges, Omit<JobGauge, 'name'>][]).map(([figure, gauge]) => ({
     name: jobRunNames[figure],
-    help,
-    value: (job: DPOJob) => runFigures(job)[figure],
+    ...gauge,
   })),
   ...(Object.entries(jobDataMeasureNames) as [keyof DataMeasures, string][]).map(([measure, name]) => ({
     name,
