@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import type { DPOJob, DPOJobSpecInput } from '../../crds/dpojob.ts';
 import { packImage } from '../cluster/image-archive.ts';
 import { startCluster, type Cluster } from '../cluster/real-node.ts';
+import { imageCommand } from '../integration/operator-process.ts';
 
 /**
  * What a real kubelet, runtime and kernel say of a trainer that cannot start or is killed, in the words that the operator
@@ -33,7 +34,7 @@ beforeAll(async () => {
   const apply = ['apply', '--server-side', '-f', 'crds/dpojob.yaml'];
   expect(cluster.kubectl(apply)).toMatchObject({ code: 0 });
   const environment = [`KUBECONFIG=${cluster.kubeconfig}`, `TRAINER_IMAGE=${image}`, 'METRICS_PORT=0', 'HEALTH_PORT=0'];
-  cluster.start(['env', ...environment, process.execPath, 'operator/main.ts'], 'operator.log');
+  cluster.start(['env', ...environment, ...imageCommand()], 'operator.log');
 });
 afterAll(async () => {
   await cluster?.stop();

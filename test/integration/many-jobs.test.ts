@@ -3,16 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { parse } from 'yaml';
 import type { DPOJob } from '../../crds/dpojob.ts';
-import type { ControlPlane } from '../cluster/control-plane.ts';
 import { startKwok } from '../cluster/kwok.ts';
-import { Kubectl, startWithCrd } from './kubectl.ts';
-import { startOperator, type OperatorProcess } from './operator-process.ts';
+import type { OperatorProcess } from './operator-process.ts';
+import { Workplace } from './workplace.ts';
 
 /** Many jobs at once, on nodes that kwok plays, which have fewer GPUs than the jobs ask for. */
 jest.setTimeout(300_000);
 const count = 100;
-let plane: ControlPlane;
-let kubectl: Kubectl;
+let place: Workplace;
 let operator: OperatorProcess;
 let stopKwok = (): void => {};
 
@@ -20,49 +18,18 @@ interface Named {
   metadata: { name: string; ownerReferences?: { name: string }[] };
 }
 
-/** A claim that is bound, so that pods which use it are scheduled. */
-function claim(name: string): object[] {
-  const accessModes = ['ReadWriteMany'];
-  return [
-    {
-      apiVersion: 'v1',
-      kind: 'PersistentVolume',
-      metadata: { name },
-      spec: {
-        accessModes,
-        capacity: { storage: '1Gi' },
-        hostPath: { path: `/nowhere/${name}` },
-        claimRef: { namespace: 'default', name },
-      },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'PersistentVolumeClaim',
-      metadata: { name },
-      spec: {
-        accessModes,
-        storageClassName: '',
-        volumeName: name,
-        resources: { requests: { storage: '1Gi' } },
-      },
-    },
-  ];
-}
-
 const create = (items: object[]): string =>
-  kubectl.run(['create', '-f', '-'], { apiVersion: 'v1', kind: 'List', items });
+  place.kubectl.run(['create', '-f', '-'], { apiVersion: 'v1', kind: 'List', items });
 
 beforeAll(async () => {
-  plane = await startWithCrd();
-  kubectl = new Kubectl(plane);
-  stopKwok = await startKwok(plane, { count: 4, room: { 'nvidia.com/gpu': '8' } });
-  create([...claim('models'), ...claim('data')]);
-  operator = await startOperator(plane, 'one');
+  place = await Workplace.open();
+  stopKwok = await startKwok(place.plane, { count: 4, room: { 'nvidia.com/gpu': '8' } });
+  place.claims('models', 'data');
+  operator = await place.start('one');
 });
 afterAll(async () => {
-  await operator?.stop('SIGKILL');
   stopKwok();
-  plane?.stop();
+  await place?.close();
 });
 
 test(`${count} jobs applied at once get one Job and one pod each, and all end Complete`, async () => {
@@ -72,7 +39,7 @@ test(`${count} jobs applied at once get one Job and one pod each, and all end Co
   create(names.map((name) => ({ ...minimal, metadata: { name }, spec: { ...minimal.spec, output: output(name) } })));
 
   const states = (): string[] =>
-    (kubectl.get<{ items: DPOJob[] }>('dpojobs')?.items ?? []).map(({ status }) => status?.state ?? 'none');
+    (place.kubectl.get<{ items: DPOJob[] }>('dpojobs')?.items ?? []).map(({ status }) => status?.state ?? 'none');
   const deadline = Date.now() + 240_000;
   while (states().some((state) => state !== 'Complete')) {
     if (Date.now() > deadline) throw new Error(`${states().join(' ')}\n${JSON.stringify(operator.log.slice(-5))}`);
@@ -80,7 +47,7 @@ test(`${count} jobs applied at once get one Job and one pod each, and all end Co
   }
 
   const owners = (kind: string): string[] =>
-    (kubectl.get<{ items: Named[] }>(kind)?.items ?? [])
+    (place.kubectl.get<{ items: Named[] }>(kind)?.items ?? [])
       .map(({ metadata }) => metadata.ownerReferences?.[0]?.name ?? 'nobody')
       .toSorted((a, b) => a.localeCompare(b));
   expect(owners('jobs')).toEqual(names);

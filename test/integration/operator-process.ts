@@ -18,7 +18,7 @@ export interface OperatorProcess {
 }
 
 /** What its image starts, with the same flags, in this folder. */
-function imageCommand(): string[] {
+export function imageCommand(): string[] {
   const [, entrypoint = ''] =
     /^FROM \S+ AS operator\n(?:.*\n)*?ENTRYPOINT (.+)$/m.exec(readFileSync('Dockerfile', 'utf8')) ?? [];
   const [, ...args] = JSON.parse(entrypoint) as string[];
