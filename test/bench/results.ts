@@ -47,7 +47,7 @@ export interface Results {
   versions: Record<string, string>;
   cases: Partial<Record<CaseName, CaseResult>>;
   epoch?: EpochResult;
-  /** The median ratios of the runs before, the latest first. */
+  /** The median ratios of the runs of the same sources on the same machine before, the latest first. */
   earlier: Partial<Record<CaseName, number>>[];
 }
 
@@ -74,12 +74,16 @@ export const isComplete = ({ cases, epoch }: Results): boolean =>
 /** How many times faster ours was in a case: the median of its rounds. */
 export const medianRatio = ({ trl, ours }: CaseResult): number => ratioOf(trl, ours, ({ seconds }) => seconds).median;
 
-/** Puts a complete run in the place of the one before, of which it keeps the ratios. */
+const sameMeasured = (a: Results, b: Results): boolean =>
+  a.sources === b.sources && JSON.stringify(a.machine) === JSON.stringify(b.machine);
+
+/** Puts a complete run in the place of the one before; of one that measured the same, it keeps the ratios. */
 export function commit(results: Results): Results {
   const before = readCommitted();
   const ratios = (run: Results): Results['earlier'][number] =>
     Object.fromEntries(Object.entries(run.cases).map(([name, result]) => [name, medianRatio(result)]));
-  const earlier = before === undefined ? [] : [ratios(before), ...before.earlier].slice(0, 2);
+  const earlier =
+    before === undefined || !sameMeasured(before, results) ? [] : [ratios(before), ...before.earlier].slice(0, 2);
   const whole = { ...results, earlier };
   write(committed, whole);
   rmSync(unfinished, { force: true });
@@ -103,6 +107,5 @@ export function openResults(versions: Record<string, string>): Results {
   const started = new Date().toISOString();
   const fresh: Results = { started, sources: sourcesDigest(), machine, versions, cases: {}, earlier: [] };
   const before = read(unfinished);
-  const goesOn = before?.sources === fresh.sources && JSON.stringify(before.machine) === JSON.stringify(machine);
-  return goesOn ? before : fresh;
+  return before !== undefined && sameMeasured(before, fresh) ? before : fresh;
 }
