@@ -36,6 +36,8 @@ export const referenceFree: readonly LossType[] = [...withoutReference, 'sft'];
  * one moves the policy further.
  */
 export const betaHolds = (loss: readonly { type: LossType }[]): boolean => loss.every(({ type }) => type !== 'orpo');
+/** Whether any term reads beta: the cross-entropy of `sft` does not. */
+export const readsBeta = (loss: readonly { type: LossType }[]): boolean => loss.some(({ type }) => type !== 'sft');
 /** Losses that read labelSmoothing. */
 const smoothed = ['cdpo', 'robust', 'exo_pair', 'aot', 'aot_unpaired', 'simpo', 'cpo'] as const satisfies LossType[];
 /** Losses that sort the answers of a whole batch. */

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { betaHolds } from '../crds/losses.ts';
+import { betaHolds, readsBeta } from '../crds/losses.ts';
 import { beginAnew, keptPlan } from './checkpoint/plan.ts';
 import { holdsCheckpoint, readSealed, writeSealed } from './checkpoint/store.ts';
 import { checkOutput, type Run } from './config.ts';
@@ -24,6 +24,17 @@ export interface SweepOptions {
   keep: boolean;
 }
 
+/** Throws InvalidConfiguration where betas cannot be compared, whatever the data. */
+function checkComparable({ reference, training }: Run['job']['spec']): void {
+  const refuse = (message: string): never => {
+    throw new TrainerError('InvalidConfiguration', message);
+  };
+  if (reference.syncSteps !== undefined)
+    refuse('--betas compares runs against one reference, and reference.syncSteps makes one of each: leave it out');
+  if (!readsBeta(training.loss))
+    refuse('--betas changes nothing where sft is the only loss of training.loss: leave it out');
+}
+
 /**
  * Trains with each beta from the same start. The data is read, the model fine-tuned and the reference computed once. `run`
  * is that of `sweepRun` (config.ts). Each beta has checkpoints of its own, and its result is kept: a sweep that was
@@ -36,11 +47,7 @@ export async function sweepBetas(
   { betas, keep }: SweepOptions,
 ): Promise<Sweep> {
   const started = performance.now();
-  if (run.job.spec.reference.syncSteps !== undefined) {
-    const message =
-      '--betas compares runs against one reference, and reference.syncSteps makes one of each: leave it out';
-    throw new TrainerError('InvalidConfiguration', message);
-  }
+  checkComparable(run.job.spec);
   for (const beta of betas) {
     checkOutput(runOf(run, beta));
     if (!keep) continue;

@@ -227,6 +227,16 @@ test('a sweep needs held-out pairs, and says so before it trains', async () => {
   expect(heard.beats.map(({ stage }) => stage)).not.toContain('SFT');
 });
 
+test('a sweep of a loss that reads no beta is refused before anything is loaded', async () => {
+  const { run } = prepareTiny(withoutSft.replace('training: {', 'training: { loss: [{ type: sft }],'));
+  const heard = listen();
+  await expect(sweepBetas(run, 'test', heard, { betas, keep: false })).rejects.toMatchObject({
+    reason: 'InvalidConfiguration',
+    message: '--betas changes nothing where sft is the only loss of training.loss: leave it out',
+  });
+  expect(heard.beats).toEqual([]);
+});
+
 test('a beta whose output would be the model is refused before anything is written', async () => {
   const { folder, run } = prepareTiny(tinyJob.replace('pvc://models/out', 'pvc://models/ti'));
   run.paths.model = join(folder, 'models', 'ti-beta-0.5');
