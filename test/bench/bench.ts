@@ -7,6 +7,7 @@ import { trl } from './peer.ts';
 import { profile } from './profile.ts';
 import { benchChurn, benchScale } from './scale/scale.ts';
 import { columns, comparison, oursHead, oursRow, ratioHead, ratioRow } from './report.ts';
+import { withEarlier } from './runs.ts';
 import { commit, isComplete, openResults, readCommitted, save, type Results } from './results.ts';
 import { writePerformance } from './performance.ts';
 
@@ -40,9 +41,10 @@ async function alone(): Promise<void> {
   const rows: string[][] = [];
   for (const name of chosen) {
     console.log(cases[name].title);
-    const taken = await runAlone(name, cases[name]);
-    const before = last?.cases[name]?.ours;
-    rows.push([...oursRow(cases[name], duelSteps(cases[name], 'batch 4'), taken), comparison(taken, before)]);
+    const before = last?.cases[name];
+    const setting = before?.setting ?? 'batch 4';
+    const taken = await runAlone(name, cases[name], setting);
+    rows.push([...oursRow(cases[name], duelSteps(cases[name], setting), taken), comparison(taken, before?.ours)]);
   }
   console.log(columns([[...oursHead, 'against the last result'], ...rows]));
 }
@@ -60,10 +62,10 @@ async function measureMissing(results: Results): Promise<void> {
   save(results);
 }
 
-/** TRL and the trainer are both in memory during a duel: 15 GiB and 5. */
+/** TRL and the trainer are both in memory during a duel: 19 GiB and 2, or 17 and 4. */
 function checkMemory(): void {
   const available = Number(/MemAvailable:\s+(\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) / 1024 ** 2;
-  if (available < 20) throw new Error(`--peer needs 20 GiB of memory and ${available.toFixed(0)} are free`);
+  if (available < 21) throw new Error(`--peer needs 21 GiB of memory and ${available.toFixed(0)} are free`);
 }
 
 async function againstPeer(): Promise<void> {
@@ -75,7 +77,7 @@ async function againstPeer(): Promise<void> {
     return measured === undefined ? [] : [ratioRow(cases[name], measured)];
   });
   console.log(columns([ratioHead, ...rows]));
-  if (isComplete(results)) writePerformance(commit(results));
+  if (isComplete(results)) writePerformance(commit(withEarlier(results, readCommitted())));
 }
 
 if (values.scale) await (values.churn === undefined ? benchScale() : benchChurn(Number(values.churn)));

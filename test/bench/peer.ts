@@ -8,11 +8,13 @@ import { adapterFile, dataFile, folder, learningRate, modelFolder, type Workload
 export const trl = '1.16.0';
 
 /** glibc keeps its pages: without, PyTorch touches fresh ones in every operation, which costs it up to half of its speed. */
-const malloc = {
+const keepingPages = {
   MALLOC_MMAP_THRESHOLD_: '4294967296',
   MALLOC_TRIM_THRESHOLD_: '68719476736',
   MALLOC_TOP_PAD_: '268435456',
 };
+/** As scripts/node runs ours. */
+const oneArena = { MALLOC_ARENA_MAX: '1' };
 
 /** Installs TRL outside of the project where it is missing; returns PYTHONPATH. */
 function packages(): string {
@@ -24,7 +26,7 @@ function packages(): string {
 
 /** TRL on the same files as ours. */
 export function startPeer(workload: Workload, setting: Setting, flags: readonly string[] = []): Side {
-  const { batchSize, accumulation } = settings[setting];
+  const { batchSize, accumulation, keepsPages } = settings[setting];
   const { lora, heldOut, steps } = workload;
   const given: Record<string, string | number> = {
     model: modelFolder,
@@ -39,7 +41,7 @@ export function startPeer(workload: Workload, setting: Setting, flags: readonly 
     ...(lora === undefined ? {} : { ...lora, adapter: adapterFile(workload) }),
   };
   const args = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const environment = { ...malloc, PYTHONPATH: packages() };
+  const environment = { ...(keepsPages ? keepingPages : oneArena), PYTHONPATH: packages() };
   const log = join(folder, `${workload.name}.trl.log`);
   return new Side(['python3', 'test/bench/peer.py', ...args, ...flags], environment, log);
 }

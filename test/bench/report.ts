@@ -1,26 +1,17 @@
-import { discarded, duelSteps, type Case, type Lengths } from './cases.ts';
+import { cases, discarded, duelSteps, type Case, type CaseName, type Lengths } from './cases.ts';
 import { ratioOf, speedOf, sum, type Ratio } from './figures.ts';
-import { config } from './model.ts';
-import type { CaseResult, EpochSide, Probe } from './results.ts';
+import type { CaseResult, EpochSide, Probe, Run, Summary } from './results.ts';
+import { limitOf, limitShare, summaryOf } from './runs.ts';
 import type { StepFigures } from './side.ts';
-import { stepWork } from './work.ts';
 
 type Steps = readonly (readonly Lengths[])[];
-
-/** Best rate of a matrix product that was seen in a process, in GFLOP/s. */
-export const limitOf = (taken: readonly StepFigures[]): number => Math.max(...taken.map(({ matmul = 0 }) => matmul));
-
-/** Share of what the machine could do of the work that must be done, if all of it ran at the best matrix product's rate. */
-export function limitShare({ lora }: Pick<Case, 'lora'>, steps: Steps, taken: readonly StepFigures[]): number {
-  const work = sum(steps.slice(discarded).map((pairs) => stepWork(pairs, config, lora)));
-  return work / 1e9 / speedOf(steps, taken).seconds / limitOf(taken);
-}
 
 export const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 const gigabytes = (mebibytes: number): string => `${(mebibytes / 1024).toFixed(2)} GiB`;
 const times = (ratio: number): string => `${ratio.toFixed(2)}×`;
 const withRange = ({ median, least, most }: Ratio): string =>
   `${times(median)} (${least.toFixed(2)} to ${most.toFixed(2)})`;
+const memoryShares = ({ ofFastest, ofLeanest }: Summary): string => slashed(ofFastest.toFixed(2), ofLeanest.toFixed(2));
 const slashed = (...cells: readonly string[]): string => cells.join(' / ');
 
 /** Rows of cells as columns for a terminal. */
@@ -60,42 +51,60 @@ export function comparison(taken: readonly StepFigures[], before: readonly StepF
   return `${faster(({ seconds }) => seconds)}, ${faster(({ cpuSeconds }) => cpuSeconds)} by CPU seconds`;
 }
 
-/** Memory of TRL's setting that needs least. */
-const leanest = ({ probes }: CaseResult): number =>
-  Math.min(...Object.values<Probe>(probes).map(({ peakMiB }) => peakMiB));
-
 export const ratioHead = [
   'case',
   "TRL's fastest setting",
   'pairs/s TRL / ours',
   'tokens/s TRL / ours',
-  'times faster (range of rounds)',
-  'runs before',
+  'times faster',
+  'median of rounds (range)',
   'by CPU seconds',
-  'goal / at 85 % of the limit',
+  'goal',
   'peak memory TRL / ours',
   "of TRL's fastest / leanest",
   'ours: of the matmul limit',
 ];
 
-/** `earlier`: the median ratios of the runs before. */
-export function ratioRow(measured: Case, result: CaseResult, earlier: readonly number[] = []): string[] {
+export function ratioRow(measured: Case, result: CaseResult): string[] {
   const steps = duelSteps(measured, result.setting);
   const [trl, ours] = [speedOf(steps, result.trl), speedOf(steps, result.ours)];
+  const summary = summaryOf(measured, result);
   return [
     measured.title,
     result.setting,
     slashed(trl.pairsPerSecond.toFixed(3), ours.pairsPerSecond.toFixed(3)),
     slashed(trl.tokensPerSecond.toFixed(0), ours.tokensPerSecond.toFixed(0)),
+    times(summary.timesFaster),
     withRange(ratioOf(result.trl, result.ours, ({ seconds }) => seconds)),
-    earlier.map(times).join(', '),
     times(ratioOf(result.trl, result.ours, ({ cpuSeconds }) => cpuSeconds).overall),
-    slashed(times(measured.goal), times(measured.bar)),
+    times(measured.goal),
     slashed(gigabytes(trl.peakMiB), gigabytes(ours.peakMiB)),
-    slashed((ours.peakMiB / trl.peakMiB).toFixed(2), (ours.peakMiB / leanest(result)).toFixed(2)),
-    `${percent(limitShare(measured, steps, result.ours))} of ${limitOf(result.ours).toFixed(0)} GFLOP/s`,
+    memoryShares(summary),
+    `${percent(summary.ofMatmulLimit)} of ${limitOf(result.ours).toFixed(0)} GFLOP/s`,
   ];
 }
+
+export const runHead = [
+  'run',
+  'case',
+  "TRL's fastest setting",
+  'times faster',
+  'median of rounds',
+  "of TRL's memory, fastest / leanest",
+  'of the matmul limit',
+];
+
+/** A row for each case of a run. */
+export const runRows = ({ started, cases: summaries }: Run): string[][] =>
+  Object.entries(summaries).map(([name, summary]) => [
+    started.slice(0, 16).replace('T', ' '),
+    cases[name as CaseName].title,
+    summary.setting,
+    times(summary.timesFaster),
+    times(summary.median),
+    memoryShares(summary),
+    percent(summary.ofMatmulLimit),
+  ]);
 
 export const probeHead = ['case', 'setting', 'two steps', 'peak memory'];
 

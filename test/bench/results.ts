@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { caseNames, type CaseName, type Setting } from './cases.ts';
-import { ratioOf } from './figures.ts';
 import type { StepFigures } from './side.ts';
 import { folder } from './workload.ts';
 
@@ -47,8 +46,26 @@ export interface Results {
   versions: Record<string, string>;
   cases: Partial<Record<CaseName, CaseResult>>;
   epoch?: EpochResult;
-  /** The median ratios of the runs of the same sources on the same machine before, the latest first. */
-  earlier: Partial<Record<CaseName, number>>[];
+  /** The runs of the same sources on the same machine before, the latest first. */
+  earlier: Run[];
+}
+
+/** What is kept of a run, as shares and ratios. */
+export interface Run {
+  started: string;
+  cases: Partial<Record<CaseName, Summary>>;
+}
+
+export interface Summary {
+  /** TRL's fastest. */
+  setting: Setting;
+  /** TRL's seconds in all rounds that count by ours; the median of the rounds. */
+  timesFaster: number;
+  median: number;
+  /** Ours by TRL's peak memory, in its fastest and in its leanest setting. */
+  ofFastest: number;
+  ofLeanest: number;
+  ofMatmulLimit: number;
 }
 
 /** Committed: what docs/performance.md shows and later runs are compared with. */
@@ -71,26 +88,18 @@ export const save = (results: Results): void => write(unfinished, results);
 export const isComplete = ({ cases, epoch }: Results): boolean =>
   caseNames.every((name) => cases[name] !== undefined) && epoch !== undefined;
 
-/** How many times faster ours was in a case: the median of its rounds. */
-export const medianRatio = ({ trl, ours }: CaseResult): number => ratioOf(trl, ours, ({ seconds }) => seconds).median;
-
-const sameMeasured = (a: Results, b: Results): boolean =>
+/** Whether two runs measured the same: then their figures may stand side by side. */
+export const sameMeasured = (a: Results, b: Results): boolean =>
   a.sources === b.sources && JSON.stringify(a.machine) === JSON.stringify(b.machine);
 
-/** Puts a complete run in the place of the one before; of one that measured the same, it keeps the ratios. */
+/** Puts a complete run in the place of the one before. */
 export function commit(results: Results): Results {
-  const before = readCommitted();
-  const ratios = (run: Results): Results['earlier'][number] =>
-    Object.fromEntries(Object.entries(run.cases).map(([name, result]) => [name, medianRatio(result)]));
-  const earlier =
-    before === undefined || !sameMeasured(before, results) ? [] : [ratios(before), ...before.earlier].slice(0, 2);
-  const whole = { ...results, earlier };
-  write(committed, whole);
+  write(committed, results);
   rmSync(unfinished, { force: true });
-  return whole;
+  return results;
 }
 
-const measuredFiles = /^(?!.*node_modules).*\.(ts|cc|h|py|txt)$/;
+const measuredFiles = /^(?!.*node_modules|scale\/).*(\.(ts|cc|h|py|txt)|-lengths\.json)$/;
 
 function sourcesDigest(): string {
   const hash = createHash('sha256');

@@ -28,11 +28,10 @@ export type SideEvent =
   | ({ event: 'profile' } & Profile)
   | { event: 'end'; heldOutLoss: number };
 
-/** Both sides get as many; oneDNN's and OpenMP's threads sleep while they wait, so that the side whose turn it is not rests. */
+/** Both sides get as many. OpenMP's threads spin for about a millisecond, then sleep: the side whose turn it is not rests. */
 export const threads = 2;
 export const threadVariables = {
   OMP_NUM_THREADS: String(threads),
-  OMP_WAIT_POLICY: 'PASSIVE',
   TF_NUM_INTRAOP_THREADS: String(threads),
 };
 

@@ -2,10 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { caseNames, cases, duelSteps, type CaseName } from '../bench/cases.ts';
 import { performanceFile, performanceText } from '../bench/performance.ts';
-import { committed, readCommitted, type CaseResult, type Results } from '../bench/results.ts';
+import { committed, readCommitted, type CaseResult, type Results, type Summary } from '../bench/results.ts';
+import { withEarlier } from '../bench/runs.ts';
 import type { StepFigures } from '../bench/side.ts';
 
-/** A run in which TRL takes 8 s a step and ours 2 s, with two rounds before that were slower. */
+/** A run in which TRL takes 8 s a step and ours 2 s, but 4 s in the last, with two rounds before that were slower. */
 function madeUp(): Results {
   const step = (seconds: number, i: number): StepFigures => ({
     event: 'step',
@@ -21,10 +22,18 @@ function madeUp(): Results {
     setting: 'batch 4',
     probes: { 'batch 4': { seconds: 16, peakMiB: 8192 }, 'batch 1 x 4': { seconds: 17, peakMiB: 4096 } },
     trl: duelSteps(cases[name], 'batch 4').map((_, i) => step(8, i)),
-    ours: duelSteps(cases[name], 'batch 4').map((_, i) => step(2, i)),
+    ours: duelSteps(cases[name], 'batch 4').map((_, i) => step(i === 6 ? 4 : 2, i)),
     load: 2,
   });
   const side = { referenceSeconds: 10, trainSeconds: 30, heldOutLoss: 0.65 };
+  const before: Summary = {
+    setting: 'group by length',
+    timesFaster: 3.9,
+    median: 3.8,
+    ofFastest: 0.3,
+    ofLeanest: 0.55,
+    ofMatmulLimit: 0.7,
+  };
   return {
     started: '2026-01-01T00:00:00Z',
     sources: '0',
@@ -32,7 +41,7 @@ function madeUp(): Results {
     versions: { trl: '1.16.0' },
     cases: Object.fromEntries(caseNames.map((name) => [name, result(name)])),
     epoch: { setting: 'batch 1 x 4', pairs: 64, trl: { ...side, trainSeconds: 118 }, ours: side },
-    earlier: [{ hh: 3.9 }],
+    earlier: [{ started: '2025-12-31T23:00:00Z', cases: { hh: before } }],
   };
 }
 
@@ -48,16 +57,35 @@ describe('docs/performance.md', () => {
 
   test('has the rates, the ratio and the memory of the rounds that count', () => {
     const [against = []] = lines(text, cases.hh.title);
-    // 20 pairs in 5 steps of 8 s and of 2 s.
-    expect(against.slice(1, 3)).toEqual(['batch 4', '0.500 / 2.000']);
-    expect(against.slice(4, 7)).toEqual(['4.00× (4.00 to 4.00)', '3.90×', '4.00×']);
+    // 20 pairs in 5 steps of 8 s, and in 4 of 2 s and one of 4 s.
+    expect(against.slice(1, 3)).toEqual(['batch 4', '0.500 / 1.667']);
+    expect(against.slice(4, 8)).toEqual(['3.33×', '4.00× (2.00 to 4.00)', '3.33×', '3.00×']);
     // Beside TRL's fastest setting, 8 GiB, and its leanest, 4 GiB.
-    expect(against.slice(8, 10)).toEqual(['8.00 GiB / 2.00 GiB', '0.25 / 0.50']);
+    expect(against.slice(8, 10)).toEqual(['8.00 GiB / 4.00 GiB', '0.50 / 1.00']);
+  });
+
+  test('has the runs before, with the setting of each', () => {
+    const [first = []] = lines(text, '2026-01-01 00:00');
+    expect(first.slice(1, 6)).toEqual([cases.hh.title, 'batch 4', '3.33×', '4.00×', '0.50 / 1.00']);
+    expect(lines(text, '2025-12-31 23:00')).toEqual([
+      ['2025-12-31 23:00', cases.hh.title, 'group by length', '3.90×', '3.80×', '0.30 / 0.55', '70 %'],
+    ]);
   });
 
   test('has an epoch with the reference pass', () => {
     expect(lines(text, 'TRL')).toEqual([['TRL', '10.0 s', '118.0 s', '0.500', '0.6500']]);
     expect(lines(text, 'ours')).toEqual([['ours', '10.0 s', '30.0 s', '1.600', '0.6500']]);
+  });
+
+  test('tells beside a run only of those that measured the same', () => {
+    const run = madeUp();
+    const later = { ...run, started: '2026-01-02T00:00:00Z', earlier: [] };
+    expect(withEarlier(later, run).earlier.map(({ started }) => started)).toEqual([
+      run.started,
+      '2025-12-31T23:00:00Z',
+    ]);
+    expect(withEarlier(later, { ...run, sources: '1' }).earlier).toEqual([]);
+    expect(withEarlier(later, { ...run, machine: { processor: 'another', cores: 2 } }).earlier).toEqual([]);
   });
 
   test('is there where a result is, and made of it', () => {

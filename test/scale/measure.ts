@@ -11,8 +11,9 @@ import type { Lengths } from '../bench/cases.ts';
 import { stepWork } from '../bench/work.ts';
 import { pairsOf, takeStep } from '../gpu/throughput.ts';
 import { trainingOf } from '../trainer-image/golden.ts';
-import { configOf, type ScaleShape } from './shapes.ts';
+import { asked, type Asked } from './asked.ts';
 import type { Way } from './memory.ts';
+import { configOf, type ScaleShape } from './shapes.ts';
 
 /** A measured case: bytes at the highest above those before the model was loaded, and work per second of processor time. */
 export interface Measured {
@@ -21,29 +22,6 @@ export interface Measured {
   peak: number;
   flopsPerCpuSecond: number;
 }
-
-const small: ScaleShape = {
-  hidden: 256,
-  inner: 704,
-  layers: 8,
-  heads: 8,
-  keyValueHeads: 4,
-  headSize: 32,
-  vocabulary: 8192,
-  tied: true,
-};
-const wide: ScaleShape = { ...small, hidden: 512, inner: 1408, layers: 6, headSize: 64, vocabulary: 16_384 };
-const deep: ScaleShape = { ...small, layers: 16, tied: false };
-
-type Asked = Pick<Measured, 'shape'> & { way: Pick<Way, 'precision' | 'rank' | 'tokens' | 'recomputed'> };
-const asked: Asked[] = [small, wide, deep].flatMap((shape) => [
-  { shape, way: { precision: 'fp32', tokens: 1024 } },
-  { shape, way: { precision: 'fp32', tokens: 4096 } },
-  { shape, way: { precision: 'fp32', tokens: 4096, recomputed: true } },
-  { shape, way: { precision: 'fp32', rank: 16, tokens: 4096 } },
-  { shape, way: { precision: 'bf16', tokens: 4096 } },
-  { shape, way: { precision: 'bf16', rank: 16, tokens: 4096 } },
-]);
 
 const statusBytes = (field: 'VmRSS' | 'VmHWM'): number =>
   1024 * Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);

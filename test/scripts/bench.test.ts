@@ -1,6 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
+import { rivals } from '../bench/against.ts';
 import { Calls, matmulWork } from '../bench/calls.ts';
-import { cases, duelSteps, maxLength, probeSteps, typicalGroups, type Lengths } from '../bench/cases.ts';
+import {
+  cases,
+  duelSteps,
+  epochPairs,
+  longest,
+  maxLength,
+  probeSteps,
+  typicalGroups,
+  type Lengths,
+  type Setting,
+} from '../bench/cases.ts';
 import { checkEqualWork, checkHeldOut } from '../bench/equal-work.ts';
 import { median, ratioOf, speedOf } from '../bench/figures.ts';
 import type { StepFigures } from '../bench/side.ts';
@@ -61,10 +72,10 @@ describe('the pairs', () => {
       const bySetting = measured.settings.map((setting) => lengths(steps(measured, setting)));
       for (const each of bySetting) expect(each).toEqual(bySetting[0]);
     }
-    const longest = duelSteps(measured, 'batch 4')
+    const whole = duelSteps(measured, 'batch 4')
       .flat()
       .map(([prompt, chosen, rejected]) => prompt + Math.max(chosen, rejected));
-    expect(Math.max(...longest)).toBeLessThanOrEqual(maxLength);
+    expect(Math.max(...whole)).toBeLessThanOrEqual(maxLength);
   });
 
   test('lie in a step together with others of unlike length unless TRL sorts them', () => {
@@ -73,6 +84,22 @@ describe('the pairs', () => {
       Math.min(...steps.slice(2).map((pairs) => Math.max(...pairs.map((pair) => tokensOf([pair])))));
     expect(spread(duelSteps(cases.hh, 'group by length'))).toBeGreaterThan(spread(duelSteps(cases.hh, 'batch 4')));
   });
+});
+
+test('TRL takes the pairs of the epoch sorted by length only where its setting does', () => {
+  const lengths = (setting: Setting): number[] => epochPairs(setting).train.map(longest);
+  const descending = (values: readonly number[]): number[] => values.toSorted((a, b) => b - a);
+  expect(lengths('group by length')).toEqual(descending(lengths('batch 4')));
+  expect(lengths('batch 4')).not.toEqual(lengths('group by length'));
+  expect(epochPairs('batch 4').heldOut).toEqual(epochPairs('group by length').heldOut);
+});
+
+test("whichever of TRL's settings is within 10 % of its fastest has a duel", () => {
+  const took = (seconds: number) => ({ seconds, peakMiB: 1 });
+  expect(rivals({ 'batch 4': took(30), 'group by length': took(20), 'batch 1 x 4': took(21.9) })).toEqual([
+    'group by length',
+    'batch 1 x 4',
+  ]);
 });
 
 describe('a duel', () => {

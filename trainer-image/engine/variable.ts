@@ -11,6 +11,7 @@ import { adopt, execute, keep, scope, tensor, type Tensor } from './tensor.ts';
 export interface Variable {
   readonly name: string;
   readonly shape: readonly number[];
+  readonly dtype: Float;
   /** The resource handle, input of the Resource* operations. */
   readonly handle: Tensor;
   /** The value as a tensor of the variable's type that shares its buffer. */
@@ -20,11 +21,11 @@ export interface Variable {
   dispose(): void;
 }
 
+type Float = 'float32' | 'bfloat16';
+
 let sequence = 0;
 /** One TensorFlow context serves a whole process, and jest loads this module once per test file: names must not meet. */
 const instance = randomUUID().slice(0, 8);
-
-type Float = 'float32' | 'bfloat16';
 
 /** Makes a variable of the given values (row-major), rounded to its type. */
 export function createVariable(
@@ -58,6 +59,7 @@ function emptyVariable(name: string, shape: readonly number[], dtype: Float): Va
   return {
     name,
     shape,
+    dtype,
     handle,
     read: () => adopt(binding.executeOp('ReadVariableOp', [type], [handle.id], 1)[0] as never),
     assign: (value) => write('AssignVariableOp', value),

@@ -11,7 +11,7 @@ import { readAdapterFolder } from './adapter-folder.ts';
 import { firstAdapters } from './adapters.ts';
 import { withLora, type LoraSettings } from './lora.ts';
 import { architectureOf } from './models.ts';
-import { keptBudget, recomputedBlocks } from './recompute.ts';
+import { bytesOf, keptBudget, recomputedBlocks } from './recompute.ts';
 import type { Rotation } from './primitives.ts';
 import type { Precision } from './products.ts';
 import { rotationOf, sequenceLengths, type Rope } from './rope.ts';
@@ -123,7 +123,10 @@ export class Network {
     const adapters = this.firstAdapters().map(({ name, shape, data }) => createVariable(name, data, shape));
     this.trained = lora === undefined ? this.variables : adapters;
     this.byName = new Map([...this.variables, ...adapters].map((variable) => [variable.name, variable]));
-    this.keptBudget = keptBudget(gradientCheckpointing, 4 * numbersOf(this.variables));
+    this.keptBudget = keptBudget(
+      gradientCheckpointing,
+      this.variables.reduce((bytes, variable) => bytes + bytesOf(variable), 0),
+    );
   }
 
   private firstAdapters(): NamedTensor[] {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { ops, read, scope, setKernels, tensor, type Tensor } from '../../../trainer-image/engine/engine.ts';
+import { kernels, ops, read, scope, setKernels, tensor, type Tensor } from '../../../trainer-image/engine/engine.ts';
 import type { KernelSet } from '../../../trainer-image/engine/kernel-sets.ts';
 import { attention } from '../../../trainer-image/model/attention.ts';
 import { gatedSilu, rmsNorm } from '../../../trainer-image/model/primitives.ts';
@@ -26,6 +26,21 @@ scope(() => {
   const attended = attention(segments)(tape, { q, k, v }, { query: 4, keyValue: 2, size: 16 });
   const result = gatedSilu(tape, normed, attended);
   const gradients = tape.gradients(result, values([n, 64], 6), [x, gain, q, k, v]);
-  for (const each of [result, ...gradients]) hash.update(read(each));
+  const [losses, logitGradient] = kernels()?.crossEntropy(
+    values([300, 500], 7),
+    tensor(
+      Int32Array.from({ length: 300 }, (_, i) => i),
+      [300],
+    ),
+  ) as Tensor[];
+  const sum = values([400, 500], 8);
+  kernels()?.addInto(sum, values([400, 500], 9));
+  kernels()?.scaleInPlace(sum, 1e-3);
+  const rows = tensor(
+    Int32Array.from({ length: 300 }, (_, i) => i % 7),
+    [300],
+  );
+  kernels()?.addRowsInto(sum, values([300, 500], 10), rows);
+  for (const each of [result, ...gradients, losses as Tensor, logitGradient as Tensor, sum]) hash.update(read(each));
 });
 console.log(hash.digest('hex'));

@@ -200,6 +200,16 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
     });
   });
 
+  test('a number below the least normal one is zero, whichever thread computes it', () => {
+    setKernels(set);
+    scope(() => {
+      // Several parts of 65,536 each: both the caller's thread and those of the pool have some.
+      const tiny = tensor(new Float32Array(400_000).fill(1e-30), [400_000]);
+      kernels()?.scaleInPlace(tiny, 1e-10);
+      expect((read(tiny) as Float32Array).every((value) => value === 0)).toBe(true);
+    });
+  });
+
   test('the same bits with any number of threads', () => {
     const digest = (threads: number): string => {
       const env = { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads) };

@@ -7,6 +7,8 @@
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
 
+#include "pool.h"
+
 namespace kernels {
 
 // Inputs and outputs of one call; frees what it was given.
@@ -64,6 +66,7 @@ void ShapesOf(TF_ShapeInferenceContext *context, TF_Status *status) {
 // Compute function without state.
 template <void (*F)(Call &)>
 void Compute(void *, TF_OpKernelContext *context) {
+  const FlushDenormals flush;
   Call call(context);
   F(call);
 }

@@ -44,6 +44,7 @@ class Pool {
   }
 
   void Help() {
+    const FlushDenormals flush;
     uint64_t seen = 0;
     for (;;) {
       {
