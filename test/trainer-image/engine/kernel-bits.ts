@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { kernels, ops, read, scope, setKernels, tensor, type Tensor } from '../../../trainer-image/engine/engine.ts';
+import {
+  kernels,
+  ops,
+  read,
+  scope,
+  setKernels,
+  tensor,
+  type Kernels,
+  type Tensor,
+} from '../../../trainer-image/engine/engine.ts';
 import type { KernelSet } from '../../../trainer-image/engine/kernel-sets.ts';
 import { attention } from '../../../trainer-image/model/attention.ts';
 import { gatedSilu, rmsNorm } from '../../../trainer-image/model/primitives.ts';
@@ -7,6 +16,7 @@ import { Tape } from '../../../trainer-image/model/tape.ts';
 
 /** Prints a digest of what the kernels compute in this process, for a test that compares numbers of threads. */
 setKernels(process.argv[2] as KernelSet);
+const own = kernels() as Kernels;
 const hash = createHash('sha256');
 const values = (shape: number[], seed: number): Tensor => {
   const data = Float32Array.from({ length: (shape[0] as number) * (shape[1] as number) }, (_, i) =>
@@ -26,21 +36,16 @@ scope(() => {
   const attended = attention(segments)(tape, { q, k, v }, { query: 4, keyValue: 2, size: 16 });
   const result = gatedSilu(tape, normed, attended);
   const gradients = tape.gradients(result, values([n, 64], 6), [x, gain, q, k, v]);
-  const [losses, logitGradient] = kernels()?.crossEntropy(
-    values([300, 500], 7),
+  const places = (count: number): Tensor =>
     tensor(
-      Int32Array.from({ length: 300 }, (_, i) => i),
+      Int32Array.from({ length: 300 }, (_, i) => i % count),
       [300],
-    ),
-  ) as Tensor[];
+    );
+  const [losses, logitGradient] = own.crossEntropy(values([300, 500], 7), places(500));
   const sum = values([400, 500], 8);
-  kernels()?.addInto(sum, values([400, 500], 9));
-  kernels()?.scaleInPlace(sum, 1e-3);
-  const rows = tensor(
-    Int32Array.from({ length: 300 }, (_, i) => i % 7),
-    [300],
-  );
-  kernels()?.addRowsInto(sum, values([300, 500], 10), rows);
-  for (const each of [result, ...gradients, losses as Tensor, logitGradient as Tensor, sum]) hash.update(read(each));
+  own.addInto(sum, values([400, 500], 9));
+  own.scaleInPlace(sum, 1e-3);
+  own.addRowsInto(sum, values([300, 500], 10), places(7));
+  for (const each of [result, ...gradients, losses, logitGradient, sum]) hash.update(read(each));
 });
 console.log(hash.digest('hex'));
