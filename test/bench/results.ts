@@ -40,7 +40,7 @@ export interface EpochResult {
 export interface Results {
   /** When the run began: tells one run from the next. */
   started: string;
-  /** What was measured: a hash of the trainer's and the benchmark's sources. */
+  /** What was measured: a hash of the step's and the benchmark's sources. */
   sources: string;
   machine: { processor: string; cores: number };
   versions: Record<string, string>;
@@ -99,13 +99,18 @@ export function commit(results: Results): Results {
   return results;
 }
 
-const measuredFiles = /^(?!.*node_modules|scale\/).*(\.(ts|cc|h|py|txt)|-lengths\.json)$/;
+/** What an optimizer step is made of, and what measures it. */
+const measuredRoots = [
+  ...['data', 'engine', 'loss', 'model', 'optimizer', 'stages'].map((name) => `trainer-image/${name}`),
+  'test/bench',
+];
+const measuredFiles = /^(?!scale\/).*(\.(ts|cc|h|py|txt)|-lengths\.json)$/;
 
 function sourcesDigest(): string {
   const hash = createHash('sha256');
-  for (const root of ['trainer-image', 'test/bench']) {
+  for (const root of measuredRoots) {
     const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => measuredFiles.test(file));
-    for (const file of files.toSorted()) hash.update(`${file}\n`).update(readFileSync(join(root, file)));
+    for (const file of files.toSorted()) hash.update(`${root}/${file}\n`).update(readFileSync(join(root, file)));
   }
   return hash.digest('hex').slice(0, 16);
 }
