@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { prepareExamples } from '../examples/prepare.ts';
 import { applyMonitoringCrds, startPrometheus } from '../test/cluster/prometheus.ts';
 import { startCluster, type Cluster } from '../test/cluster/real-node.ts';
 import { archiveOf, imageName } from './images.ts';
-import { stateFile, type QuickstartState } from './quickstart-state.ts';
+import { forgetState, keepState } from './quickstart-state.ts';
 
 /**
  * Holds quickstart's cluster until SIGTERM: a node, the example's claims, the chart, Prometheus. Started by quickstart.ts,
@@ -48,7 +47,7 @@ async function fill(cluster: Cluster): Promise<string> {
 say('bringing a cluster of one node up');
 const cluster = await startCluster({ images: [archiveOf('operator'), archiveOf('trainer')] });
 process.once('SIGTERM', () => {
-  rmSync(stateFile, { force: true });
+  forgetState();
   void cluster.stop().then(() => process.exit(0));
 });
 let models: string;
@@ -61,9 +60,7 @@ try {
   process.exit(1);
 }
 const { enter, kubeconfig } = cluster;
-const state: QuickstartState = { pid: process.pid, enter: [...enter], kubeconfig, models };
-mkdirSync(dirname(stateFile), { recursive: true });
-writeFileSync(stateFile, JSON.stringify(state));
+keepState({ pid: process.pid, enter: [...enter], kubeconfig, models });
 say('ready');
 // The pid namespace's first process is our child: as long as this one lives, the cluster does.
 setInterval(() => undefined, 1 << 30);

@@ -1,6 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { kubeallPath, promtoolPath } from '../test/cluster/install.ts';
+import { prometheusAddress } from '../test/cluster/prometheus.ts';
 
 /** What quickstart remembers of the cluster that it left running. */
 export interface QuickstartState {
@@ -18,6 +20,26 @@ const cache = process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-ope
 const folder = process.env['DPO_QUICKSTART_DIR'] ?? join(cache, 'quickstart');
 export const stateFile = join(folder, 'state.json');
 export const logFile = join(folder, 'cluster.log');
+/** Scripts for the user: kubectl in the cluster, and a query to its Prometheus. */
+export const kubectlScript = join(folder, 'kubectl');
+export const queryScript = join(folder, 'query');
+
+/** Writes what quickstart remembers, and the scripts. */
+export function keepState(state: QuickstartState): void {
+  const { enter, kubeconfig } = state;
+  // From wherever they are called: files that are named on their command line are found.
+  const inside = `exec ${enter.filter((part) => !part.startsWith('--wd=')).join(' ')} --wd="$PWD"`;
+  const script = (file: string, command: string): void =>
+    writeFileSync(file, `#!/bin/sh\n${inside} ${command} "$@"\n`, { mode: 0o755 });
+  mkdirSync(folder, { recursive: true });
+  script(kubectlScript, `${kubeallPath()} kubectl --kubeconfig=${kubeconfig}`);
+  script(queryScript, `${promtoolPath()} query instant http://${prometheusAddress}`);
+  writeFileSync(stateFile, JSON.stringify(state));
+}
+
+export function forgetState(): void {
+  for (const file of [stateFile, kubectlScript, queryScript]) rmSync(file, { force: true });
+}
 
 /** Whether the process is the one that holds the cluster: after a reboot its number may be anyone's. */
 function holdsCluster(pid: number): boolean {

@@ -1,12 +1,19 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DPOJob } from '../crds/dpojob.ts';
 import type { Metrics } from '../crds/progress.ts';
 import { kubeallPath } from '../test/cluster/install.ts';
 import { ask } from '../test/cluster/prometheus.ts';
-import { findState, logFile, stateFile, type QuickstartState } from './quickstart-state.ts';
+import {
+  findState,
+  forgetState,
+  kubectlScript,
+  logFile,
+  queryScript,
+  type QuickstartState,
+} from './quickstart-state.ts';
 
 /**
  * `npm run quickstart`: from a fresh Debian 12 to a trained model. Builds what the machine lacks, brings a real cluster of
@@ -46,7 +53,7 @@ async function bringUp(): Promise<QuickstartState> {
   say('2/4 Bringing the cluster up: about a minute.');
   mkdirSync(dirname(logFile), { recursive: true });
   rmSync(logFile, { force: true });
-  rmSync(stateFile, { force: true });
+  forgetState();
   const log = openSync(logFile, 'a');
   const args = ['--disable-warning=ExperimentalWarning', 'scripts/quickstart-cluster.ts'];
   const holder = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] });
@@ -123,17 +130,17 @@ async function askUntil(run: Commands['run'], expression: string, figure: number
   return false;
 }
 
-function tellMore({ enter, kubeconfig }: QuickstartState): void {
-  const kubectl = `${enter.join(' ')} ${kubeallPath()} kubectl --kubeconfig=${kubeconfig}`;
+function tellMore({ models }: QuickstartState): void {
   say(`
 How to look further:
-  alias k='${kubectl}'
+  alias k=${kubectlScript}
   k get dpojobs
   k describe dpojob ${name}
   k logs job/${name}-1
-Prometheus listens on 127.0.0.1:9090 in the cluster's network (${enter.join(' ')} COMMAND).
-The trained model is on the claim \`models\`, folder starter-dpo.
-Remove everything:  npm run quickstart -- --down`);
+  ${queryScript} 'dpo_job_reward_margin'     (asks Prometheus; the pod's own dpo_train_* end with it)
+The trained model, with report.html to open in a browser, is in ${join(models, 'starter-dpo')}.
+No Grafana runs here: import charts/dpo-operator/files/dashboard.json into one.
+Remove the cluster:  npm run quickstart -- --down`);
 }
 
 async function up(): Promise<void> {
@@ -141,6 +148,7 @@ async function up(): Promise<void> {
   setUp();
   const state = await bringUp();
   const commands = commandsOf(state);
+  say(`    kubectl of this cluster, for another terminal: ${kubectlScript}`);
   say(`3/4 Applying ${example}: about three minutes on two cores.`);
   commands.kubectl('delete', 'dpojob', name, '--ignore-not-found', '--cascade=foreground');
   commands.kubectl('apply', '--server-side', '-f', example);
@@ -172,8 +180,8 @@ async function down(): Promise<void> {
   }
   process.kill(state.pid, 'SIGTERM');
   while (existsSync(`/proc/${state.pid}`)) await sleep(100);
-  rmSync(stateFile, { force: true });
-  say('The cluster is gone. What was built stays in the cache (~/.cache/dpo-operator).');
+  forgetState();
+  say('The cluster is gone, and its claims. Debian packages stay, and what was built: ~/.cache/dpo-operator.');
 }
 
 await (process.argv.includes('--down') ? down() : up());

@@ -26,7 +26,10 @@ const quickstart: Needs = {
   programs: { ...engine.programs, ...controlPlane.programs, ...nodePrograms },
   scripts: [...engine.scripts, ['test/cluster/install.ts', '--node'], ['scripts/images.ts']],
 };
-const realNode: Needs = { ...quickstart, scripts: [...quickstart.scripts, ['test/python/install.ts']] };
+const realNode: Needs = {
+  ...quickstart,
+  scripts: [...quickstart.scripts, ['test/cluster/install.ts', '--s3'], ['test/python/install.ts']],
+};
 const needs: Record<string, Needs> = {
   // A certificate is made in a test.
   unit: { ...engine, programs: { ...engine.programs, openssl: 'openssl' } },

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import {
@@ -21,6 +21,7 @@ import {
   workOutput,
   type RunConfig,
 } from '../crds/run-config.ts';
+import type { ExitReason } from '../crds/exit-codes.ts';
 import { fieldsOf, type Path } from '../crds/fields.ts';
 import { nearest, problemsOf, unknownFields } from '../crds/problems.ts';
 import { isClaim, shownSource } from '../crds/sources.ts';
@@ -216,21 +217,31 @@ export function checkOutput({ paths, job: { spec } }: Run): void {
   }
 }
 
+const shownNames = 5;
+
+/** Names beside a path that is missing, among which the one that was meant may be. */
+function beside(path: string): string {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return '';
+  const names = readdirSync(folder).filter((name) => !name.startsWith('.'));
+  const more = names.length > shownNames ? ', ...' : '';
+  return names.length === 0 ? '; its folder is empty' : `; beside it: ${names.slice(0, shownNames).join(', ')}${more}`;
+}
+
 function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
-  const sources = modelSources(spec);
-  for (const [key, field] of Object.entries(modelFields)) {
-    const path = paths[key as Model];
-    if (path !== undefined && path !== '' && !existsSync(path))
-      throw invalid(`${field}: ${sources[key as Model]} is not there (${path})`);
-  }
-  const inputs = {
-    ...(paths.parts === undefined ? { 'spec.dataset': paths.dataset } : {}),
-    ...Object.fromEntries((paths.parts ?? []).map(({ path }, i) => [`spec.dataset.sources[${i}]`, path])),
-    'spec.dataset.evalSource': paths.evalDataset,
-    'spec.sft.dataset': paths.sftDataset,
+  const { dataset, sft } = spec;
+  const check = (reason: ExitReason, field: string, path: string | undefined, source: string | undefined): void => {
+    if (path === undefined || path === '' || existsSync(path)) return;
+    throw new TrainerError(
+      reason,
+      `${field}: ${source ?? 'the key of its ConfigMap'} is not there (${path}${beside(path)})`,
+    );
   };
-  for (const [field, file] of Object.entries(inputs)) {
-    if (file !== undefined && file !== '' && !existsSync(file))
-      throw new TrainerError('InvalidData', `${field}: ${file} is not there`);
-  }
+  for (const [key, field] of Object.entries(modelFields))
+    check('InvalidConfiguration', field, paths[key as Model], modelSources(spec)[key as Model]);
+  if (paths.parts === undefined) check('InvalidData', 'spec.dataset', paths.dataset, dataset.source);
+  for (const [i, { path }] of (paths.parts ?? []).entries())
+    check('InvalidData', `spec.dataset.sources[${i}]`, path, dataset.sources?.[i]?.source);
+  check('InvalidData', 'spec.dataset.evalSource', paths.evalDataset, dataset.evalSource);
+  check('InvalidData', 'spec.sft.dataset', paths.sftDataset, sft?.dataset?.source);
 }

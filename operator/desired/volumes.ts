@@ -4,19 +4,11 @@ import { isEphemeral } from '../../crds/output.ts';
 import { isClaim } from '../../crds/sources.ts';
 import { configMapFolders, runConfigPath, scratchPath, volumesPath, workClaim } from '../../crds/run-config.ts';
 
-interface Claim {
-  claim: string;
-  path: string;
-}
-
-/** `pvc://claim/some/path` as its parts; a path without leading or trailing slash, empty for the claim's root. */
-export function parseClaimSource(source: string): Claim {
-  const [claim = '', ...rest] = source.slice('pvc://'.length).split('/');
-  return { claim, path: rest.filter((part) => part !== '').join('/') };
-}
+/** The claim of a `pvc://claim/some/path`. */
+const claimOf = (source: string): string => source.slice('pvc://'.length).split('/')[0] as string;
 
 /** Every claim that the job reads; other sources are fetched by the trainer. */
-function inputs(spec: DPOJobSpec): Claim[] {
+function inputs(spec: DPOJobSpec): string[] {
   const mixed = spec.dataset.sources?.map(({ source }) => source) ?? [];
   const sources = [
     spec.model.source,
@@ -27,38 +19,34 @@ function inputs(spec: DPOJobSpec): Claim[] {
     spec.dataset.evalSource,
     spec.sft?.dataset?.source,
   ];
-  return sources.flatMap((source) => (source !== undefined && isClaim(source) ? [parseClaimSource(source)] : []));
+  return sources.flatMap((source) => (source !== undefined && isClaim(source) ? [claimOf(source)] : []));
 }
 
 const claimVolume = (claim: string): string => `claim-${claim.replaceAll('.', '-')}`.slice(0, 63).replace(/-+$/, '');
 
 /** Claims that the trainer writes to: the model and the checkpoints, and the cache that jobs share. */
 function outputs({ metadata, spec: { output, cache } }: DPOJob): string[] {
-  const work = isClaim(output.source) ? parseClaimSource(output.source).claim : workClaim(metadata.name);
-  return [...new Set([work, ...(cache === undefined ? [] : [parseClaimSource(cache.source).claim])])];
+  const work = isClaim(output.source) ? claimOf(output.source) : workClaim(metadata.name);
+  return [...new Set([work, ...(cache === undefined ? [] : [claimOf(cache.source)])])];
 }
 
-/** Volumes of the claims: one per claim however often it is used; an output's root is written, inputs are read-only. */
+/**
+ * Volumes of the claims: one per claim however often it is used, seen whole, and read-only unless something is written to it.
+ * Never by subPath: a kubelet makes the folder that a mistyped one names, on the user's claim.
+ */
 function claimVolumes(job: DPOJob): { volumes: V1Volume[]; volumeMounts: V1VolumeMount[] } {
   const written = outputs(job);
-  const names = [...new Set([...written, ...inputs(job.spec).map(({ claim }) => claim)])];
+  const names = [...new Set([...written, ...inputs(job.spec)])];
   // Numbered where two long claim names would be cut to the same volume name.
   const volumeName = (claim: string): string => {
     const same = names.filter((name) => claimVolume(name) === claimVolume(claim));
     return same.length < 2 ? claimVolume(claim) : `claim-${names.indexOf(claim)}`;
   };
-  const mounts = new Map<string, V1VolumeMount>();
-  for (const claim of written) {
-    const mountPath = `${volumesPath}/${claim}`;
-    mounts.set(mountPath, { name: volumeName(claim), mountPath });
-  }
-  for (const { claim, path } of inputs(job.spec)) {
-    const mountPath = [volumesPath, claim, path].filter((part) => part !== '').join('/');
-    const subPath = path === '' ? {} : { subPath: path };
-    if (!mounts.has(mountPath)) {
-      mounts.set(mountPath, { name: volumeName(claim), mountPath, ...subPath, readOnly: true });
-    }
-  }
+  const volumeMounts = names.map((claim) => ({
+    name: volumeName(claim),
+    mountPath: `${volumesPath}/${claim}`,
+    ...(written.includes(claim) ? {} : { readOnly: true }),
+  }));
   const onNode = isEphemeral(job.spec) ? workClaim(job.metadata.name) : undefined;
   const volumes = names.map((claimName) => ({
     name: volumeName(claimName),
@@ -66,7 +54,7 @@ function claimVolumes(job: DPOJob): { volumes: V1Volume[]; volumeMounts: V1Volum
       ? { emptyDir: { sizeLimit: job.spec.checkpoint.volume?.size as string } }
       : { persistentVolumeClaim: { claimName } }),
   }));
-  return { volumes, volumeMounts: [...mounts.values()] };
+  return { volumes, volumeMounts };
 }
 
 /** A data set in a ConfigMap, mounted as one read-only folder. */

@@ -1,5 +1,14 @@
 import { loadavg } from 'node:os';
-import { duelSteps, epochPairs, pairsPerStep, probeSteps, type Case, type CaseName, type Setting } from './cases.ts';
+import {
+  duelSteps,
+  epochPairs,
+  pairsPerStep,
+  probeSteps,
+  settings,
+  type Case,
+  type CaseName,
+  type Setting,
+} from './cases.ts';
 import { takeTurns, withSides } from './duel.ts';
 import { checkEqualWork, checkHeldOut } from './equal-work.ts';
 import { ratioOf, sum } from './figures.ts';
@@ -58,11 +67,11 @@ const timesFaster = ({ trl, ours }: Duel): number => ratioOf(trl, ours, ({ secon
 /** Two steps alone differ by so much from one time to the next, or less: settings nearer to the fastest may be as fast. */
 const probesDiffer = 1.1;
 
-/** Those of TRL's settings that may be its fastest. */
+/** Those of TRL's settings that may be its fastest; the ones that are there for their memory are not asked. */
 export function rivals(probes: CaseResult['probes']): Setting[] {
-  const settings = Object.entries(probes) as [Setting, Probe][];
-  const least = Math.min(...settings.map(([, { seconds }]) => seconds));
-  return settings.filter(([, { seconds }]) => seconds <= least * probesDiffer).map(([setting]) => setting);
+  const inSpeed = (Object.entries(probes) as [Setting, Probe][]).filter(([setting]) => settings[setting].keepsPages);
+  const least = Math.min(...inSpeed.map(([, { seconds }]) => seconds));
+  return inSpeed.filter(([, { seconds }]) => seconds <= least * probesDiffer).map(([setting]) => setting);
 }
 
 /** Measures a case against whichever of TRL's settings turns out the fastest beside ours. */

@@ -7,7 +7,7 @@ import { fetchMonitoringCrds } from './monitoring-crds.ts';
 /**
  * Builds the cluster's programs from pinned Go modules, one after another, where they are not built yet: `kubeall` (etcd,
  * API server, controller-manager, scheduler, kubelet, kube-proxy and kubectl in one); with `--tools` also promtool, helm, kwok and s3;
- * with `--node` also promtool, helm, Prometheus, s3 and the Prometheus Operator's CRDs.
+ * with `--node` also promtool, helm, Prometheus and the Prometheus Operator's CRDs; with `--s3` also s3.
  */
 const goMod = readFileSync(join(import.meta.dirname, 'kubeall', 'go.mod'), 'utf8');
 const version =
@@ -95,9 +95,10 @@ if (process.argv[1] === import.meta.filename) {
   buildProgram(kubeall);
   if (process.argv.includes('--tools')) [promtool, helm, kwok, s3].forEach(buildProgram);
   if (process.argv.includes('--node')) {
-    [promtool, helm, prometheus, s3].forEach(buildProgram);
+    [promtool, helm, prometheus].forEach(buildProgram);
     fetchMonitoringCrds();
   }
+  if (process.argv.includes('--s3')) buildProgram(s3);
   if (spawnSync('openssl', ['version']).error) fail('openssl is missing. On Debian: apt-get install openssl');
   console.log(`cluster: Kubernetes ${version.join('.')} is ready`);
 }

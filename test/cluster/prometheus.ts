@@ -6,7 +6,8 @@ import { prometheusPath, promtoolPath } from './install.ts';
 import { prometheusConfig, type Monitor } from './prometheus-config.ts';
 import type { Cluster } from './real-node.ts';
 
-const address = '127.0.0.1:9090';
+/** In the cluster's network. */
+export const prometheusAddress = '127.0.0.1:9090';
 
 /** An instant query's answer. */
 export interface Sample {
@@ -32,11 +33,11 @@ export async function startPrometheus(cluster: Cluster): Promise<void> {
   writeFileSync(config, prometheusConfig(items, cluster.kubeconfig, [rules]));
   const storage = `--storage.tsdb.path=${join(cluster.folder, 'prometheus')}`;
   cluster.start(
-    [prometheusPath(), `--config.file=${config}`, storage, `--web.listen-address=${address}`],
+    [prometheusPath(), `--config.file=${config}`, storage, `--web.listen-address=${prometheusAddress}`],
     'prometheus.log',
   );
   const deadline = Date.now() + 60_000;
-  while (cluster.run([promtoolPath(), 'check', 'ready', `--url=http://${address}`]).code !== 0) {
+  while (cluster.run([promtoolPath(), 'check', 'ready', `--url=http://${prometheusAddress}`]).code !== 0) {
     if (Date.now() > deadline) {
       const log = readFileSync(join(cluster.folder, 'prometheus.log'), 'utf8');
       throw new Error(`Prometheus did not come up:\n${log.slice(-2000)}`);
@@ -53,7 +54,7 @@ export function ask(cluster: Pick<Cluster, 'run'>, expression: string): Sample[]
     'instant',
     '-o',
     'json',
-    `http://${address}`,
+    `http://${prometheusAddress}`,
     expression,
   ]);
   if (code !== 0) throw new Error(`${expression}: ${output}`);

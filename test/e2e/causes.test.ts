@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,8 @@ import { imageCommand } from '../integration/operator-process.ts';
 jest.setTimeout(240_000);
 const image = 'docker.io/local/script:1';
 let cluster: Cluster;
+/** The folders of the claims, which are empty. */
+let claims: string[];
 
 const folder = mkdtempSync(join(tmpdir(), 'script-'));
 
@@ -30,7 +32,7 @@ function packScriptImage(): string {
 
 beforeAll(async () => {
   cluster = await startCluster({ images: [packScriptImage()] });
-  for (const name of ['models', 'data']) cluster.claim(name);
+  claims = ['models', 'data'].map((name) => cluster.claim(name));
   const apply = ['apply', '--server-side', '-f', 'crds/dpojob.yaml'];
   expect(cluster.kubectl(apply)).toMatchObject({ code: 0 });
   const environment = [`KUBECONFIG=${cluster.kubeconfig}`, `TRAINER_IMAGE=${image}`, 'METRICS_PORT=0', 'HEALTH_PORT=0'];
@@ -155,4 +157,6 @@ test('what a real node says of each cause is told by kubectl in one word and in 
   expect(told).toEqual(
     cases.map(({ name, state, reason, words }) => ({ name, state, reason, message: expect.stringMatching(words) })),
   );
+  // Nor does a kubelet make what a source names and is not there.
+  expect(claims.map((folder) => readdirSync(folder).filter((name) => name !== '.dpo'))).toEqual([[], []]);
 });

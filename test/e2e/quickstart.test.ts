@@ -53,6 +53,15 @@ test('quickstart shows the job until it is Complete, its figures in Prometheus, 
   expect(up.said).toContain('k describe dpojob quickstart');
 });
 
+test('its scripts are kubectl, from any folder, and a question to Prometheus', () => {
+  writeFileSync(join(folder, 'misspelt.yaml'), 'apiVersion: training.dpo-operator.io/v1alpha1\nkind: DPOJobs\n');
+  const script = (name: string, ...args: string[]) =>
+    spawnSync(join(folder, name), args, { cwd: folder, encoding: 'utf8' });
+  expect(script('kubectl', 'get', 'dpojobs').stdout).toMatch(/quickstart +Complete/);
+  expect(script('kubectl', 'apply', '-f', 'misspelt.yaml').stderr).toContain('no matches for kind "DPOJobs"');
+  expect(script('query', 'dpo_job_beta').stdout).toMatch(/dpojob="quickstart".* => 0.1 /);
+});
+
 describe('the starter model, taught to answer on the subject', () => {
   test('has no preference of its own after fine-tuning: at most 60 % of held-out pairs', () => {
     const log = kubectl('logs', 'job/quickstart-1');

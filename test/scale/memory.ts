@@ -16,20 +16,35 @@ export interface Way {
 
 /** Bytes, part by part. */
 export interface Memory {
-  /** Weights, their gradients, and AdamW's two moments. */
+  /** Weights, and AdamW's two moments of those that are trained. */
   state: number;
-  /** A gradient of the vocabulary's size while it is added to another. */
-  adding: number;
-  /** What every block keeps of its forward for its backward. */
+  /** Of all that is trained. */
+  gradients: number;
+  /** The gradient that the head gives to its [vocabulary, hidden] weights. */
+  vocabulary: number;
+  /** What all blocks keep of their forward for their backward. */
   activations: number;
+  /** The share of one block in them, where all of it is there. */
+  kept: number;
   /** What one block computes again, and its gradients, in its backward. */
   block: number;
   /** Logits and their gradient of one head call. */
   head: number;
 }
 
-export const total = (memory: Memory): number =>
-  Object.values(memory).reduce((sum: number, part: number) => sum + part, 0);
+/** The highest of the moments of a step: gradients come while activations go, from the last block to the first. */
+export function peakOf({ state, gradients, vocabulary, activations, kept, block, head }: Memory): number {
+  return Math.max(
+    // The head at work.
+    state + vocabulary + activations + head,
+    // The last block's backward, the first to be done.
+    state + vocabulary + activations + block,
+    // The first block's, the last.
+    state + gradients + kept + block,
+    // The embedding's gradient, added to the head's.
+    state + gradients + 2 * vocabulary,
+  );
+}
 
 /** float32 rows [tokens, inner] that the gated activation and its backward have at once: gate, up, their sigmoid, product and gradients. */
 const innerRows = 6;
@@ -41,7 +56,9 @@ const scoreRows = 4;
 /**
  * Memory of a training step.
  *
- *   state        16 P: weight, gradient, two moments in float32; with adapters b P + 16 A, the weights being frozen
+ *   state        12 P: weight and two moments in float32; with adapters b P + 12 A, the weights being frozen
+ *   gradients    4 P, or 4 A
+ *   vocabulary   4 V H where all weights are trained
  *   activations  n L (4 H + b (2 Q + 2 K + H + 2 I + 7 r)): each block keeps its input, and of its products queries, keys, values,
  *                the attention's result, its projection, gate and up; b is 4 bytes, or 2 in bfloat16. Where blocks are run
  *                again, 4 n H L and one block's products
@@ -54,12 +71,18 @@ const scoreRows = 4;
 export function memoryOf(model: ScaleShape, { precision, rank, tokens, headRows, keys, recomputed }: Way): Memory {
   const { hidden, inner, layers, heads, keyValueHeads, headSize, vocabulary } = model;
   const all = parameters(model);
+  const trained = rank === undefined ? all : adapterParameters(model, rank);
   const bytes = precision === 'bf16' ? 2 : 4;
-  const kept = 2 * heads * headSize + 2 * keyValueHeads * headSize + hidden + 2 * inner + 7 * (rank ?? 0);
+  const [input, products] = [
+    4 * tokens * hidden,
+    tokens * bytes * (2 * heads * headSize + 2 * keyValueHeads * headSize + hidden + 2 * inner + 7 * (rank ?? 0)),
+  ];
   return {
-    state: rank === undefined ? 16 * all : bytes * all + 16 * adapterParameters(model, rank),
-    adding: rank === undefined ? 8 * vocabulary * hidden : 0,
-    activations: tokens * (layers * 4 * hidden + (recomputed ? 1 : layers) * bytes * kept),
+    state: rank === undefined ? 12 * all : bytes * all + 12 * trained,
+    gradients: 4 * trained,
+    vocabulary: rank === undefined ? 4 * vocabulary * hidden : 0,
+    activations: layers * input + (recomputed ? 1 : layers) * products,
+    kept: input + products,
     block: 4 * tokens * (innerRows * inner + hiddenRows * hidden + scoreRows * heads * keys),
     head: headRows * vocabulary * (precision === 'bf16' ? 12 : 8),
   };

@@ -35,6 +35,26 @@ test.each([
   expect(() => tinyRun(folder, tinyJob.replace(from, to))).toThrow(message);
 });
 
+describe('pairs that are not there are told by field and source,', () => {
+  test.each([
+    [
+      'with what is beside them',
+      'pvc://data/paris.jsonl',
+      /: pvc:..data.paris.jsonl is not there \(.*; beside it: .*pairs/,
+    ],
+    [
+      'or that nothing is',
+      'pvc://data/empty/pairs.jsonl',
+      /empty.pairs.jsonl is not there \(.*; its folder is empty\)/,
+    ],
+    ['or that their folder is missing', 'pvc://none/pairs.jsonl', /spec.dataset: pvc:..none.* \([^;]*pairs.jsonl\)$/],
+  ])('%s', (_, source, message) => {
+    const { folder } = prepareTiny();
+    mkdirSync(join(folder, 'data', 'empty'), { recursive: true });
+    expect(() => tinyRun(folder, tinyJob.replace('pvc://data/pairs.jsonl', source))).toThrow(message);
+  });
+});
+
 describe('an adapter that training begins with', () => {
   const job = tinyJob
     .replace('pvc://models/tiny', 'pvc://models/tiny, adapter: { source: pvc://models/adapter }')

@@ -99,7 +99,7 @@ describe('objects of an attempt', () => {
     expect(claims?.toSorted()).toEqual(['adapters', 'data', 'judges', 'models', 'more']);
   });
 
-  test('the claim of the cache is written, and what is read from it stays read-only', () => {
+  test('a claim is seen whole, and read-only unless the output or the cache is on it', () => {
     const job = aJob({
       model: { source: 'pvc://shared/m' },
       output: { source: 'pvc://mine/out' },
@@ -109,8 +109,9 @@ describe('objects of an attempt', () => {
     expect(mounts).toEqual([
       { name: 'claim-mine', mountPath: '/volumes/mine' },
       { name: 'claim-shared', mountPath: '/volumes/shared' },
-      { name: 'claim-shared', mountPath: '/volumes/shared/m', subPath: 'm', readOnly: true },
     ]);
+    const data = podVolumes(job, 'c').volumeMounts.filter(({ mountPath }) => mountPath.includes('data'));
+    expect(data).toEqual([{ name: 'claim-data', mountPath: '/volumes/data', readOnly: true }]);
   });
 
   test('a job whose output is pushed has a claim of its own, and the Secret of the output by its prefix', () => {
