@@ -72,22 +72,33 @@ function terminal(): Display {
   };
 }
 
+/** A step in a log: where the run stands, then its figures in six digits, those that people look for first. */
+export function logFields({ stage, stageStep, stageTotal, step, percent, metrics }: Progress): Record<string, unknown> {
+  const { loss, rewardMargin, rewardAccuracy } = metrics;
+  const figures = Object.entries({ loss, rewardMargin, rewardAccuracy, ...metrics }).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, Number(value.toPrecision(6))] as const],
+  );
+  return { stage, stageStep, stageTotal, step, percent: Math.round(percent), ...Object.fromEntries(figures) };
+}
+
 /** JSON lines; a step once, an evaluation once, other beats at most every ten seconds. */
 function jsonLines(): Display {
   const logger = createLogger({
-    format: format.combine(format.timestamp(), format.json()),
+    // Fields in their own order, those that people look for first: sorted ones would begin with beta.
+    format: format.combine(format.timestamp(), format.json({ deterministic: false })),
     transports: [new transports.Console()],
   });
   let last = { key: '', at: 0 };
   return {
     line: (level, message, fields = {}) => void logger.log(level, message, fields),
     sweep: (sweep) => void logger.info('sweep', sweep),
-    progress: ({ stage, step, stageStep, stageTotal, percent, metrics }) => {
+    progress: (progress) => {
+      const { stage, stageStep, metrics } = progress;
       const key = `${stage} ${stageStep} ${metrics.evalLoss}`;
       const now = Date.now();
       if (key === last.key || (stage !== 'Training' && stage !== 'Done' && now - last.at < 10_000)) return;
       last = { key, at: now };
-      logger.info('progress', { stage, step, stageStep, stageTotal, percent: Math.round(percent), ...metrics });
+      logger.info('progress', logFields(progress));
     },
   };
 }

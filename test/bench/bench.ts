@@ -8,13 +8,13 @@ import { profile } from './profile.ts';
 import { benchChurn, benchScale } from './scale/scale.ts';
 import { columns, comparison, oursHead, oursRow, ratioHead, ratioRow } from './report.ts';
 import { withEarlier } from './runs.ts';
-import { commit, isComplete, openResults, readCommitted, save, type Results } from './results.ts';
+import { allCommitted, commit, isComplete, openResults, readCommitted, save, type Results } from './results.ts';
 import { writePerformance } from './performance.ts';
 
 /**
  * `npm run bench`: speed and memory of the trainer at the shape of SmolLM2-135M.
  *
- *   npm run bench                the trainer alone, beside the last result that was committed
+ *   npm run bench                the trainer alone, beside the last result that was committed on such a machine
  *   npm run bench -- --peer      in turns with TRL, at most an hour; goes on where it was stopped; writes docs/performance.md
  *   npm run bench -- --profile   where a step spends its time
  *   ... -- --case hh             one case only: hh, shared, short, lora
@@ -77,7 +77,9 @@ async function againstPeer(): Promise<void> {
     return measured === undefined ? [] : [ratioRow(cases[name], measured)];
   });
   console.log(columns([ratioHead, ...rows]));
-  if (isComplete(results)) writePerformance(commit(withEarlier(results, readCommitted())));
+  if (!isComplete(results)) return;
+  commit(withEarlier(results, readCommitted()));
+  writePerformance(allCommitted());
 }
 
 if (values.scale) await (values.churn === undefined ? benchScale() : benchChurn(Number(values.churn)));

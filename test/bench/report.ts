@@ -8,7 +8,7 @@ type Steps = readonly (readonly Lengths[])[];
 
 export const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 const gigabytes = (mebibytes: number): string => `${(mebibytes / 1024).toFixed(2)} GiB`;
-const times = (ratio: number): string => `${ratio.toFixed(2)}×`;
+export const times = (ratio: number): string => `${ratio.toFixed(2)}×`;
 const withRange = ({ median, least, most }: Ratio): string =>
   `${times(median)} (${least.toFixed(2)} to ${most.toFixed(2)})`;
 const memoryShares = ({ ofFastest, ofLeanest }: Summary): string => slashed(ofFastest.toFixed(2), ofLeanest.toFixed(2));

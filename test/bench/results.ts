@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { caseNames, type CaseName, type Setting } from './cases.ts';
 import type { StepFigures } from './side.ts';
 import { folder } from './workload.ts';
@@ -37,15 +37,22 @@ export interface EpochResult {
   ours: EpochSide;
 }
 
+export interface Machine {
+  processor: string;
+  cores: number;
+}
+
 export interface Results {
   /** When the run began: tells one run from the next. */
   started: string;
   /** What was measured: a hash of the step's and the benchmark's sources. */
   sources: string;
-  machine: { processor: string; cores: number };
+  machine: Machine;
   versions: Record<string, string>;
   cases: Partial<Record<CaseName, CaseResult>>;
   epoch?: EpochResult;
+  /** What must be known to read it beside others. */
+  note?: string;
   /** The runs of the same sources on the same machine before, the latest first. */
   earlier: Run[];
 }
@@ -68,8 +75,14 @@ export interface Summary {
   ofMatmulLimit: number;
 }
 
-/** Committed: what docs/performance.md shows and later runs are compared with. */
-export const committed = join(import.meta.dirname, 'result.json');
+/** Committed: the last run of each machine, which docs/performance.md shows and later runs there are compared with. */
+const committed = join(import.meta.dirname, 'results');
+const fileOf = ({ processor, cores }: Machine): string => {
+  const words = processor.replaceAll(/\(\w+\)|processor|cpu/gi, '').match(/[a-z0-9]+/gi) ?? ['unknown'];
+  return join(committed, `${words.join('-').toLowerCase()}-${cores}.json`);
+};
+export const thisMachine = (): Machine => ({ processor: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() });
+
 /** Of the run under way: it goes on where it was stopped. */
 const unfinished = join(folder, 'peer.json');
 
@@ -77,11 +90,17 @@ const read = (file: string): Results | undefined =>
   existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Results) : undefined;
 
 function write(file: string, results: Results): void {
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
 }
 
-export const readCommitted = (): Results | undefined => read(committed);
+/** The last run on this machine. */
+export const readCommitted = (): Results | undefined => read(fileOf(thisMachine()));
+/** Those of all machines, the latest first. */
+export const allCommitted = (): Results[] =>
+  readdirSync(committed)
+    .map((name) => read(join(committed, name)) as Results)
+    .toSorted((a, b) => (a.started < b.started ? 1 : -1));
 export const save = (results: Results): void => write(unfinished, results);
 
 /** Whether every case has been measured. */
@@ -92,11 +111,10 @@ export const isComplete = ({ cases, epoch }: Results): boolean =>
 export const sameMeasured = (a: Results, b: Results): boolean =>
   a.sources === b.sources && JSON.stringify(a.machine) === JSON.stringify(b.machine);
 
-/** Puts a complete run in the place of the one before. */
-export function commit(results: Results): Results {
-  write(committed, results);
+/** Puts a complete run in the place of the one before on its machine. */
+export function commit(results: Results): void {
+  write(fileOf(results.machine), results);
   rmSync(unfinished, { force: true });
-  return results;
 }
 
 /** What an optimizer step is made of, and what measures it. */
@@ -117,7 +135,7 @@ function sourcesDigest(): string {
 
 /** What an earlier run with the same sources on the same machine has measured, or nothing yet. */
 export function openResults(versions: Record<string, string>): Results {
-  const machine = { processor: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() };
+  const machine = thisMachine();
   const started = new Date().toISOString();
   const fresh: Results = { started, sources: sourcesDigest(), machine, versions, cases: {}, earlier: [] };
   const before = read(unfinished);

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Progress } from '../../crds/progress.ts';
-import { barOf, resultOf } from '../../trainer-image/console.ts';
+import { barOf, logFields, resultOf } from '../../trainer-image/console.ts';
 
 const progress: Progress = {
   podUID: 'pod',
@@ -37,6 +37,14 @@ test.each([
   ],
 ])('the line on a terminal shows %s', (_, record, line) => {
   expect(barOf(record as Progress)).toBe(line);
+});
+
+test('a line of a log begins with where the run stands and the figures that are looked for', () => {
+  const metrics = { beta: 0.1, evalLoss: 0.3, loss: 0.123456789, rewardMargin: 1 / 3 };
+  expect(JSON.stringify(logFields({ ...progress, metrics }))).toBe(
+    '{"stage":"Training","stageStep":30,"stageTotal":60,"step":30,"percent":50,' +
+      '"loss":0.123457,"rewardMargin":0.333333,"beta":0.1,"evalLoss":0.3}',
+  );
 });
 
 test('a run ends with its figures, and where the model and the report lie', () => {

@@ -1,16 +1,18 @@
 import { usualLeaseSeconds } from '../../../operator/loop/elector.ts';
 import { markdown } from '../report.ts';
+import type { Machine } from '../results.ts';
 import type { Burst, Churn, Failover, Latency, Many } from './scenarios.ts';
 
 export interface ScaleResult {
   time: string;
-  machine: { processor: string; cores: number };
+  machine: Machine;
   load: number;
   latency: Latency;
   burst: Burst;
   many: Many;
   failover: Failover;
-  churn?: Churn;
+  /** Measured by itself, perhaps on another machine. */
+  churn?: Churn & { machine: Machine };
 }
 
 const verdict = (holds: boolean): string => (holds ? 'met' : 'missed');
@@ -58,9 +60,15 @@ export function scaleRows({ latency, burst, many, failover }: ScaleResult): stri
   ];
 }
 
-const churnText = ({ minutes, lives, memory, growth }: Churn): string => `## Coming and going
+const churnText = ({
+  minutes,
+  lives,
+  memory,
+  growth,
+  machine,
+}: NonNullable<ScaleResult['churn']>): string => `## Coming and going
 
-${lives} DPOJobs were made, ran, ended and were deleted in ${minutes} minutes, 100 at a time. The operator's memory went from ${mebibytes(memory[0] ?? NaN)} after the first
+On ${machine.cores} cores of ${machine.processor}, ${lives} DPOJobs were made, ran, ended and were deleted in ${minutes} minutes, 100 at a time. The operator's memory went from ${mebibytes(memory[0] ?? NaN)} after the first
 minute to ${mebibytes(memory.at(-1) ?? NaN)}; after the first quarter it grows by ${growth.toFixed(1)} MiB an hour (the line of least squares).`;
 
 /** docs/scale-operator.md of a result: no figure in it is written by hand. */

@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg } from 'node:os';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { columns } from '../report.ts';
+import { thisMachine } from '../results.ts';
 import { ScalePlace } from './place.ts';
 import { scaleRows, scaleText, type ScaleResult } from './page.ts';
 import { measureBurst, measureChurn, measureFailover, measureLatency, measureMany, type Churn } from './scenarios.ts';
@@ -45,8 +46,15 @@ export const measureScale = (sizes: Sizes): Promise<ScaleResult> =>
     const many = await measureMany(place, leader, sizes.many);
     console.log('the leader is killed');
     const failover = await measureFailover(place, leader, standby, sizes.between);
-    const machine = { processor: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() };
-    return { time: new Date().toISOString(), machine, load: loadavg()[0] as number, latency, burst, many, failover };
+    return {
+      time: new Date().toISOString(),
+      machine: thisMachine(),
+      load: loadavg()[0] as number,
+      latency,
+      burst,
+      many,
+      failover,
+    };
   });
 
 /** `npm run bench -- --scale`. */
@@ -75,5 +83,5 @@ export async function benchChurn(minutes: number): Promise<void> {
   console.log(
     `${churn.lives} DPOJobs made, run and deleted in ${minutes} minutes; MiB by minute: ${churn.memory.map((used) => used.toFixed(0)).join(' ')}; growth ${churn.growth.toFixed(1)} MiB an hour`,
   );
-  keep({ ...before, churn });
+  keep({ ...before, churn: { ...churn, machine: thisMachine() } });
 }
