@@ -13,6 +13,8 @@ const ring = (name, testMatch) => ({
 });
 
 export default {
+  // No test is about time: on a machine that is busy each may take many times as long.
+  testTimeout: 60_000,
   projects: [
     ring('unit', ['<rootDir>/test/{crds,operator,trainer-image,charts,scripts,examples,docs,security}/**/*.test.ts']),
     ring('runs', ['<rootDir>/test/runs/**/*.test.ts']),
