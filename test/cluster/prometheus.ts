@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { monitoringCrdsFolder } from './monitoring-crds.ts';
 import { prometheusPath, promtoolPath } from './install.ts';
 import { prometheusConfig, type Monitor } from './prometheus-config.ts';
+import { untilKnown } from './known.ts';
 import type { Cluster } from './real-node.ts';
 
 /** In the cluster's network. */
@@ -21,6 +22,7 @@ export function applyMonitoringCrds(cluster: Pick<Cluster, 'kubectl'>): void {
     const { code, output } = cluster.kubectl(['apply', '--server-side', '-f', join(monitoringCrdsFolder(), file)]);
     if (code !== 0) throw new Error(output);
   }
+  untilKnown(cluster, 'servicemonitors,podmonitors,prometheusrules');
 }
 
 /** Starts Prometheus in the cluster's network, scraping what the applied monitors say, with the chart's rules. */

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { parse } from 'yaml';
 import type { DPOJob, DPOJobSpecInput } from '../../crds/dpojob.ts';
 import { packImage } from '../cluster/image-archive.ts';
+import { untilKnown } from '../cluster/known.ts';
 import { startCluster, type Cluster } from '../cluster/real-node.ts';
 import { imageCommand } from '../integration/operator-process.ts';
 
@@ -35,6 +36,7 @@ beforeAll(async () => {
   claims = ['models', 'data'].map((name) => cluster.claim(name));
   const apply = ['apply', '--server-side', '-f', 'crds/dpojob.yaml'];
   expect(cluster.kubectl(apply)).toMatchObject({ code: 0 });
+  untilKnown(cluster, 'dpojobs');
   const environment = [`KUBECONFIG=${cluster.kubeconfig}`, `TRAINER_IMAGE=${image}`, 'METRICS_PORT=0', 'HEALTH_PORT=0'];
   cluster.start(['env', ...environment, ...imageCommand()], 'operator.log');
 });
