@@ -65,6 +65,12 @@ export const outputSource = source(['pvc', 'hubBranch', 's3'], [noTricks, noData
 /** Whether a source is on a claim, which the pod mounts; any other is fetched by the trainer, or pushed to. */
 export const isClaim = (value: string): boolean => value.startsWith('pvc://');
 
+/** `pvc://claim/some/path` as the claim's name and the path in it. */
+export function claimOf(source: string): { claim: string; path: string } {
+  const [claim = '', ...rest] = source.slice('pvc://'.length).split('/');
+  return { claim, path: rest.join('/') };
+}
+
 /** The name of a file that holds rows; its first group is the format. */
 export const dataFile = /[.](jsonl|ndjson|json|parquet)([.](gz|zst))?$/;
 

@@ -18,7 +18,7 @@ export interface QuickstartState {
 const cache = process.env['DPO_CACHE_DIR'] ?? join(homedir(), '.cache', 'dpo-operator');
 /** Set to another folder, a second quickstart runs beside the first: the tests do so. */
 const folder = process.env['DPO_QUICKSTART_DIR'] ?? join(cache, 'quickstart');
-export const stateFile = join(folder, 'state.json');
+const stateFile = join(folder, 'state.json');
 export const logFile = join(folder, 'cluster.log');
 /** Scripts for the user: kubectl in the cluster, and a query to its Prometheus. */
 export const kubectlScript = join(folder, 'kubectl');

@@ -24,7 +24,7 @@ import {
 import type { ExitReason } from '../crds/exit-codes.ts';
 import { fieldsOf, type Path } from '../crds/fields.ts';
 import { nearest, problemsOf, unknownFields } from '../crds/problems.ts';
-import { isClaim, shownSource } from '../crds/sources.ts';
+import { claimOf, isClaim, shownSource } from '../crds/sources.ts';
 import type { Part } from './data/rows.ts';
 import { TrainerError } from './errors.ts';
 
@@ -140,12 +140,6 @@ export function sweepRun({ job, paths }: Run): Run {
   };
 }
 
-/** `pvc://claim/path` -> the claim's name and the path in it. */
-function claimOf(source: string): { claim: string; path: string } {
-  const [claim = '', ...rest] = source.slice('pvc://'.length).split('/');
-  return { claim, path: rest.join('/') };
-}
-
 type Dataset = Pick<DPOJobSpec['dataset'], 'source' | 'configMapRef'>;
 
 /** Finds the job's files below `volumes` and checks that the inputs are there. Throws InvalidConfiguration or InvalidData. */
@@ -230,6 +224,7 @@ function beside(path: string): string {
 
 function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
   const { dataset, sft } = spec;
+  const models = modelSources(spec);
   const check = (reason: ExitReason, field: string, path: string | undefined, source: string | undefined): void => {
     if (path === undefined || path === '' || existsSync(path)) return;
     throw new TrainerError(
@@ -238,7 +233,7 @@ function checkInputs(paths: Run['paths'], spec: DPOJobSpec): void {
     );
   };
   for (const [key, field] of Object.entries(modelFields))
-    check('InvalidConfiguration', field, paths[key as Model], modelSources(spec)[key as Model]);
+    check('InvalidConfiguration', field, paths[key as Model], models[key as Model]);
   if (paths.parts === undefined) check('InvalidData', 'spec.dataset', paths.dataset, dataset.source);
   for (const [i, { path }] of (paths.parts ?? []).entries())
     check('InvalidData', `spec.dataset.sources[${i}]`, path, dataset.sources?.[i]?.source);

@@ -1,11 +1,8 @@
 import type { V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { DPOJob, DPOJobSpec } from '../../crds/dpojob.ts';
 import { isEphemeral } from '../../crds/output.ts';
-import { isClaim } from '../../crds/sources.ts';
+import { claimOf, isClaim } from '../../crds/sources.ts';
 import { configMapFolders, runConfigPath, scratchPath, volumesPath, workClaim } from '../../crds/run-config.ts';
-
-/** The claim of a `pvc://claim/some/path`. */
-const claimOf = (source: string): string => source.slice('pvc://'.length).split('/')[0] as string;
 
 /** Every claim that the job reads; other sources are fetched by the trainer. */
 function inputs(spec: DPOJobSpec): string[] {
@@ -19,15 +16,15 @@ function inputs(spec: DPOJobSpec): string[] {
     spec.dataset.evalSource,
     spec.sft?.dataset?.source,
   ];
-  return sources.flatMap((source) => (source !== undefined && isClaim(source) ? [claimOf(source)] : []));
+  return sources.flatMap((source) => (source !== undefined && isClaim(source) ? [claimOf(source).claim] : []));
 }
 
 const claimVolume = (claim: string): string => `claim-${claim.replaceAll('.', '-')}`.slice(0, 63).replace(/-+$/, '');
 
 /** Claims that the trainer writes to: the model and the checkpoints, and the cache that jobs share. */
 function outputs({ metadata, spec: { output, cache } }: DPOJob): string[] {
-  const work = isClaim(output.source) ? claimOf(output.source) : workClaim(metadata.name);
-  return [...new Set([work, ...(cache === undefined ? [] : [claimOf(cache.source)])])];
+  const work = isClaim(output.source) ? claimOf(output.source).claim : workClaim(metadata.name);
+  return [...new Set([work, ...(cache === undefined ? [] : [claimOf(cache.source).claim])])];
 }
 
 /**

@@ -1,4 +1,5 @@
 import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../cluster/control-plane.ts';
+import { untilKnown } from '../cluster/known.ts';
 
 /** kubectl on a control plane, as admin. */
 export class Kubectl {
@@ -31,11 +32,7 @@ export class Kubectl {
 
   applyCrd(): void {
     this.run(['apply', '--server-side', '-f', 'crds/dpojob.yaml']);
-    const wait = ['wait', '--for=condition=Established', 'crd/dpojobs.training.dpo-operator.io', '--timeout=60s'];
-    // Right after the creation `wait` fails at once: there are no conditions yet.
-    const deadline = Date.now() + 60_000;
-    while (this.#plane.kubectl(wait).code !== 0 && Date.now() < deadline);
-    this.run(wait);
+    untilKnown(this.#plane, 'dpojobs');
   }
 }
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, jest } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach } from '@jest/globals';
 import { AwsClient } from 'aws4fetch';
 import { s3Keys, startS3 } from '../cluster/s3.ts';
 import { exportedModel, removeVolumes } from '../trainer-image/push/pushing.ts';
@@ -27,9 +27,8 @@ export class S3Place {
 
   /** Registers what brings both up before the tests of a file, and takes them down. */
   static forTests(): S3Place {
-    jest.setTimeout(60_000);
     const place = new S3Place();
-    beforeAll(() => place.start(), 60_000);
+    beforeAll(() => place.start());
     afterAll(() => place.stop());
     beforeEach(() => place.renew());
     return place;

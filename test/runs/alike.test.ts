@@ -1,10 +1,9 @@
-import { afterEach, describe, jest, test } from '@jest/globals';
+import { afterEach, describe, test } from '@jest/globals';
 import { setRoundedShapes } from '../../trainer-image/engine/engine.ts';
 import { adapterCases } from '../parity/adapters.ts';
 import { requireEqualPadded, requireNearAdapted, requireNearRounded } from '../trainer-image/alike.ts';
 import { reference } from '../trainer-image/tiny-models.ts';
 
-jest.setTimeout(60_000);
 afterEach(() => setRoundedShapes(false));
 
 describe('with padding the loss and the gradient of every architecture are those without:', () => {

@@ -1,13 +1,12 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { loadTokenizer } from '../../trainer-image/data/tokenizer.ts';
 import { SafetensorsFile, writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { train } from '../../trainer-image/train.ts';
 import { listen, prepareTiny, tinyJob, tinyRun } from '../trainer-image/in-process.ts';
 
 // A machine that does other things too may take longer than jest's five seconds.
-jest.setTimeout(60_000);
 
 /**
  * Inputs that cannot be trained on, and what the user is told. The first table goes through what TRL 1.16 does with bad

@@ -1,9 +1,8 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { loadTokenizer } from '../../trainer-image/data/tokenizer.ts';
 import { goldenFolder } from '../trainer-image/golden.ts';
 
 /** Chat templates come with models that others made: programs that may want out, or to compute for ever. */
-jest.setTimeout(60_000);
 process.env['DPO_TEST_SECRET'] = 'hunter2-of-the-test';
 
 const render = (template: string, content = 'Say yes.', given = {}): string => {

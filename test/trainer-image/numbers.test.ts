@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, jest, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { SafetensorsFile, writeSafetensors } from '../../trainer-image/model/safetensors.ts';
 import { Stopped } from '../../trainer-image/stages/context.ts';
 import { checkFinite } from '../../trainer-image/stages/steps.ts';
@@ -8,7 +8,6 @@ import { train } from '../../trainer-image/train.ts';
 import { listen, prepareTiny, shiftReference, tinyJob } from './in-process.ts';
 
 // A machine that does other things too may take longer than jest's five seconds.
-jest.setTimeout(60_000);
 
 /** Numbers of a run that must not be passed over. */
 const withoutSft = tinyJob.replace(/ {2}sft: .*\n/, '');

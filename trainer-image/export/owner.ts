@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { isClaim } from '../../crds/sources.ts';
 import { writeDurably, writing } from '../checkpoint/durable.ts';
 import { TrainerError } from '../errors.ts';
 
@@ -64,7 +65,7 @@ export function occupiedBy(
   const owner = ownerOf(record);
   // Where files come one by one from afar, the record alone says that they are on their way.
   // A later job's record alone says so everywhere: its files are about to come.
-  const afar = !source.startsWith('pvc://');
+  const afar = !isClaim(source);
   const taken = owner !== undefined && (afar || isLater(owner, job)) ? recordName : undefined;
   const found = names.find((name) => modelFile.test(name)) ?? taken;
   if (found === undefined || isOwn(source, owner, job)) return undefined;

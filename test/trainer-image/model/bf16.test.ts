@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { scope, setEager, setRoundedShapes } from '../../../trainer-image/engine/engine.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
 import { generate } from '../../../trainer-image/model/generate.ts';
@@ -9,7 +9,6 @@ import { bf16, requireNearAdapted, requireNearRounded, valuesOf } from '../alike
 import { goldenFolder, goldenPairs, relativeDistance } from '../golden.ts';
 import { checkpoint, pair, reference } from '../tiny-models.ts';
 
-jest.setTimeout(60_000);
 afterEach(() => {
   setEager(false);
   setRoundedShapes(false);

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { Pair } from '../../../trainer-image/data/pair.ts';
 import { scope } from '../../../trainer-image/engine/engine.ts';
 import { layOutExamples } from '../../../trainer-image/model/groups.ts';
@@ -9,7 +9,6 @@ import { accumulate, goldenFolder, goldenPairs, logProbs, trainingOf } from '../
 import { checkpoint, pair, reference } from '../tiny-models.ts';
 
 // A machine that does other things too may take longer than jest's five seconds.
-jest.setTimeout(60_000);
 
 /** Log-probabilities of an answer's tokens when prompt and answer stand alone, as every other trainer has them. */
 function alone({ network }: Learner, prompt: Int32Array, completion: Int32Array): Float32Array {

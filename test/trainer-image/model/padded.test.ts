@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { recordings, setRoundedShapes } from '../../../trainer-image/engine/engine.ts';
 import { layOutPairs, splitPairs } from '../../../trainer-image/model/groups.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
@@ -6,7 +6,6 @@ import { cut, requireEqual, requireEqualPadded, stepOf } from '../alike.ts';
 import { goldenFolder, goldenPairs, logProbs, trainingOf } from '../golden.ts';
 import { checkpoint, reference } from '../tiny-models.ts';
 
-jest.setTimeout(60_000);
 afterEach(() => setRoundedShapes(false));
 
 describe('with padding the loss and the gradient are those without:', () => {

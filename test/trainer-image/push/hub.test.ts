@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { recordOf } from '../../../trainer-image/export/owner.ts';
 import { checkPush } from '../../../trainer-image/push/push.ts';
 import { fetchSources } from '../../../trainer-image/sources/fetch.ts';
@@ -10,7 +10,6 @@ import { newWrites, type HubServer } from '../sources/hub-repositories.ts';
 import { startHub } from '../sources/hub-server.ts';
 import { exportedModel, pushAll, pushingJob, removeVolumes, writeFolder } from './pushing.ts';
 
-jest.setTimeout(60_000);
 /** The server's honesty: huggingface_hub pushes to it and reads from it in test/e2e/pushed.test.ts. */
 let hub: HubServer;
 beforeAll(async () => {
