@@ -76,7 +76,11 @@ export class ScalePlace {
 
   static async open(): Promise<ScalePlace> {
     const farm = await Farm.open();
-    const place = new ScalePlace(await Workplace.open(), farm);
+    const work = await Workplace.open().catch((error: unknown) => {
+      farm.close();
+      throw error;
+    });
+    const place = new ScalePlace(work, farm);
     place.#work.claims('models', 'data');
     place.#follow(resources.dpojobs, place.dpojobs, keepDPOJob);
     place.#follow(resources.jobs, place.jobs, keepJob);
@@ -138,6 +142,18 @@ export class ScalePlace {
       await sleep(20);
     }
     return spent();
+  }
+
+  /** All that is known of a DPOJob, for an error that says why it does not go on. */
+  tell(name: string): string {
+    const owned = ({ metadata }: StoredJob | StoredPod): boolean => metadata.labels?.[labels.dpojob] === name;
+    const told = {
+      dpojob: this.dpojobs.get('default', name),
+      jobs: [...this.jobs.all()].filter(owned),
+      pods: [...this.pods.all()].filter(owned),
+      logs: this.#operators.map(({ log }) => log.slice(-20)),
+    };
+    return JSON.stringify(told, null, 2);
   }
 
   /** How many of some DPOJobs are in a state. */

@@ -189,7 +189,10 @@ export async function measureChurn(place: ScalePlace, { memory }: Measured, minu
     while (!over()) {
       const name = `churn-${worker}-${lives++}`;
       await place.create(name);
-      await place.until(name, () => place.dpojobs.get('default', name)?.status?.state === 'Complete');
+      const complete = (): boolean => place.dpojobs.get('default', name)?.status?.state === 'Complete';
+      await place.until(name, complete).catch((cause: unknown) => {
+        throw new Error(`a life stands still: ${place.tell(name)}`, { cause });
+      });
       await place.remove(name);
       place.made.delete(name);
     }
