@@ -146,7 +146,12 @@ const specFields = z.object({
   pod: podSchema.prefault({}).describe("Kubernetes' own fields of the trainer's pod"),
   workers: z.int().min(1).max(1).default(1).describe('Pods that train together: one'),
   suspend: z.boolean().default(false).describe('Save and stop; set back to false to continue at the same step'),
-  backoffLimit: z.int().min(0).max(1000).default(3).describe('Failures after which the job is given up'),
+  backoffLimit: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(3)
+    .describe('Failures of an attempt after which the job is given up; a resume begins a new attempt'),
   activeDeadlineSeconds: seconds(1)
     .optional()
     .describe('Longest time active, over all attempts; time suspended or in a queue is not counted'),

@@ -16,6 +16,7 @@ export const states = [
   'Queued',
   'Starting',
   'Running',
+  'Suspending',
   'Suspended',
   'Restarting',
   'NodeLost',

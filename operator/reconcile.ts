@@ -31,6 +31,8 @@ export interface World {
   applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob>;
   /** Rejects when the API server has the job in another version than this. */
   confirm(job: DPOJob): Promise<void>;
+  /** Rejects when Jobs or pods are not as they were seen, and takes them in as they are. */
+  confirmChildren(observation: Observation): Promise<void>;
   /** Creates a child; when the name is taken, answers what is there. */
   create(child: Child): Promise<{ created: true } | ({ created: false } & Found)>;
   /** Deletes in the foreground if the UID still matches; gone already is no error. */
@@ -49,7 +51,8 @@ export async function reconcile(world: World, namespace: string, name: string): 
   if (observation === undefined) {
     return undefined;
   }
-  const { status, actions, events, requeueAfter } = decide(observation, world.now());
+  const { status, actions, events, requeueAfter, restsOnChildren } = decide(observation, world.now());
+  if (restsOnChildren === true) await world.confirmChildren(observation);
   // Before acting: the attempt must be known before its Job exists, else a crash in between could make two.
   const { job, wait } = await report(world, observation.job, { status, events });
   // A view that was not written may be an old one: a late watch must not bring a finished job back to life, nor end one.

@@ -1,5 +1,6 @@
 import type { DPOJobSpec } from '../../crds/dpojob.ts';
 import type { Event, Observation, ObservedJob } from './observation.ts';
+import { mayStillRun } from './pods.ts';
 import { same } from './throttle.ts';
 
 /** Number of the attempt that a child Job belongs to, by its name: labels may be edited by hand. */
@@ -18,16 +19,18 @@ export interface Attempt {
 
 /**
  * The attempt that is to run. Its clock stands still from a suspend until the Job of then is gone, and while a queue
- * holds the Job back. Until the Job of before is gone nothing new is made, since two trainers must never share a checkpoint folder. The number never falls below what exists.
+ * holds the Job back. Until the Job of before and its pod are gone nothing new is made, since two trainers must never share
+ * a checkpoint folder. The number never falls below what exists.
  */
-export function presentAttempt({ job, jobs }: Observation, now: string): Attempt {
+export function presentAttempt(observation: Observation, now: string): Attempt {
+  const { job, jobs } = observation;
   const { attempt: stored, attemptStartTime, startTime = now } = job.status ?? {};
   const highest = Math.max(stored ?? 0, ...jobs.map(attemptOf));
   const live = jobs.find(({ metadata }) => metadata.deletionTimestamp === undefined);
   if (live !== undefined) {
     return { attempt: highest, attemptStartTime: attemptStartTime ?? now, startTime };
   }
-  if (jobs.length > 0) {
+  if (jobs.length > 0 || mayStillRun(observation)) {
     return { attempt: highest, startTime, ...(attemptStartTime === undefined ? {} : { attemptStartTime }) };
   }
   const attempt = attemptStartTime === undefined ? highest + 1 : highest;

@@ -59,10 +59,14 @@ export function bank(status: DPOJobStatus, observation: Observation, now: string
   };
 }
 
-/** The deadlines that run now; their clocks are read from status, so they survive a restart of the operator. */
+/**
+ * The deadlines that run now; their clocks are read from status, so they survive a restart of the operator. None runs once
+ * the trainer has ended well: the Job's word of it follows some seconds later.
+ */
 export function deadlines(observation: Observation, now: string): Deadline[] {
   const { spec } = observation.job;
   const found: Deadline[] = [];
+  if (observation.pods.some(({ status }) => status?.phase === 'Succeeded')) return found;
   if (spec.activeDeadlineSeconds !== undefined) {
     const reason = failureReasons.DeadlineExceeded;
     const message = `active for longer than activeDeadlineSeconds (${spec.activeDeadlineSeconds})`;

@@ -8,6 +8,7 @@ import { moveOn, withoutLost } from './node-loss-seconds.ts';
 import { withoutEarlier } from './earlier-attempts.ts';
 import type { Decision, Observation } from './observation.ts';
 import { fail, jobOutcome, terminal } from './outcome.ts';
+import { mayStillRun } from './pods.ts';
 import { queued } from './queue.ts';
 import { restartsWithoutProgress } from './retry.ts';
 import { nextStatus } from './status.ts';
@@ -50,16 +51,13 @@ function run(observation: Observation, now: string): Decision {
 function givenUp(observation: Observation, now: string): Decision | undefined {
   const limits = [...deadlines(observation, now), ...progressDeadline(observation, now)];
   const passed = limits.find(({ left }) => left <= 0);
-  if (passed !== undefined) {
-    return fail(observation, passed, now);
-  }
-  const worn = restartsWithoutProgress(observation);
-  return worn && fail(observation, worn, now);
+  const why = passed ?? restartsWithoutProgress(observation);
+  return why && { ...fail(observation, why, now), restsOnChildren: true };
 }
 
 function attempt(observation: Observation, now: string): Decision {
   const present = presentAttempt(observation, now);
-  const create = observation.jobs.length === 0;
+  const create = observation.jobs.length === 0 && !mayStillRun(observation);
   const image = create ? imageStatus(observation.job, observation.images) : {};
   const looks = [...deadlines(observation, now), lossLeft(observation, now) ?? { left: Infinity }];
   const requeueAfter = Math.min(...looks.map(({ left }) => left));

@@ -71,6 +71,8 @@ export interface Observation {
   jobs: ObservedJob[];
   /** Pods of the present attempt, ended ones included. */
   pods: ObservedPod[];
+  /** UIDs of those of them that are gone: only how they ended is still to be read. */
+  departed?: ReadonlySet<string>;
   answer?: Answer;
   clue?: Clue;
   /** Seconds until a further clue may be read; absent where none is looked for. */
@@ -98,6 +100,8 @@ export interface Decision {
   events: Event[];
   /** When to look again, in seconds, if nothing changes before. */
   requeueAfter?: number;
+  /** It cannot be taken back, and is right only if Jobs and pods are as they were seen: a watch may be late or dead. */
+  restsOnChildren?: boolean;
 }
 
 /** Seconds from one RFC 3339 time to another. */

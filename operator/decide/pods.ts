@@ -1,9 +1,17 @@
 import { trainerContainer } from '../desired/failure-policy.ts';
-import type { ContainerState, ObservedPod, PodCondition } from './observation.ts';
+import type { ContainerState, Observation, ObservedPod, PodCondition } from './observation.ts';
 
 /** The pod that runs or is about to: the one not ended, of which there is at most one. */
 export function livePod(pods: ObservedPod[]): ObservedPod | undefined {
   return pods.find(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed');
+}
+
+/**
+ * Whether a trainer of the present attempt may still run: its pod is there and has not ended. A Job that was deleted in the
+ * background, as kubectl does it, is gone before its pods have saved and stopped.
+ */
+export function mayStillRun({ pods, departed }: Pick<Observation, 'pods' | 'departed'>): boolean {
+  return livePod(pods.filter(({ metadata }) => departed?.has(metadata.uid) !== true)) !== undefined;
 }
 
 /** State of the trainer's container; others may stand beside it, put in by a service mesh or the like. */

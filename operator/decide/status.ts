@@ -8,6 +8,7 @@ import { conditions, isTrue, storedCondition } from './conditions.ts';
 import type { Statement } from './conditions.ts';
 import { trainerStart } from './deadline.ts';
 import type { Observation } from './observation.ts';
+import { nodeLost } from './lost-node.ts';
 import { podsReady } from './ready.ts';
 import { definedOnly, liveProgress, reported } from './progress.ts';
 import { countRestarts, newer } from './retry.ts';
@@ -56,8 +57,9 @@ export function nextStatus(
 
 function stateAll(observation: Observation, phase: Phase, now: string): Record<ConditionType, Statement> {
   const active = phase.phase === 'Active';
+  const stopping = phase.phase === 'Suspending';
   const idle: Statement = { status: 'False', reason: phase.phase };
-  const ready = active ? podsReady(observation, now) : idle;
+  const ready = active ? podsReady(observation, now) : (stopping && nodeLost(observation, now)) || idle;
   return {
     Accepted: accepted(observation),
     PodsReady: ready,
@@ -97,7 +99,7 @@ function finishedReason({ phase }: Phase, type: 'Complete' | 'Failed'): string {
 /** One word for people. */
 function stateWord({ pods }: Observation, { phase }: Phase, ready: Statement): NonNullable<DPOJobStatus['state']> {
   if (phase !== 'Active') {
-    return phase === 'Suspending' ? 'Suspended' : phase;
+    return ready.reason === 'NodeLost' ? 'NodeLost' : phase;
   }
   // Between the trainer's end and the Job's word of it nothing is pending.
   if (ready.status === 'True' || ready.reason === 'Succeeded') {

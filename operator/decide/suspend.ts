@@ -1,5 +1,7 @@
+import { isTrue } from './conditions.ts';
 import { bank } from './deadline.ts';
 import type { Action, Decision, Observation } from './observation.ts';
+import { mayStillRun } from './pods.ts';
 import { nextStatus } from './status.ts';
 
 /** Deletes of every child Job that is not being deleted yet, so that the trainer saves and no pod stays. */
@@ -9,12 +11,14 @@ export function deleteJobs({ jobs }: Observation): Action[] {
     .map(({ metadata: { name, uid } }) => ({ kind: 'deleteJob', name, uid }));
 }
 
-/** Suspending: delete the Job and, once it is gone, say so. Seconds active are banked once, when the delete begins. */
+/** Suspending: delete the Job and, once it and its pod are gone, say so. Seconds active are banked once, when the delete begins. */
 export function suspend(observation: Observation, now: string): Decision {
-  const gone = observation.jobs.length === 0;
+  const gone = observation.jobs.length === 0 && !mayStillRun(observation);
   const status = nextStatus(observation, { phase: gone ? 'Suspended' : 'Suspending' }, now);
   const actions = deleteJobs(observation);
   const events: Decision['events'] =
     actions.length === 0 ? [] : [{ type: 'Normal', reason: 'Suspended', message: 'saving a checkpoint and stopping' }];
-  return { status: bank(status, observation, now), actions, events };
+  const ran = observation.job.status?.attempt !== undefined;
+  const restsOnChildren = gone && ran && !isTrue(observation.job, 'Suspended');
+  return { status: bank(status, observation, now), actions, events, restsOnChildren };
 }

@@ -14,6 +14,9 @@ class OneJob implements World {
   written = 0;
   /** Times that the API server was asked whether a view is its own. */
   confirmed = 0;
+  confirmedChildren = 0;
+  /** A Job or a pod is not as it was seen. */
+  unseen = false;
   created: string[] = [];
   deleted = 0;
   /** Names that belong to something else. */
@@ -37,6 +40,10 @@ class OneJob implements World {
   confirm = async (job: DPOJob): Promise<void> => {
     if (job !== this.job) throw new ApiError(409, 'Conflict', 'changed');
     this.confirmed += 1;
+  };
+  confirmChildren = async (): Promise<void> => {
+    if (this.unseen) throw new ApiError(409, 'Conflict', 'changed');
+    this.confirmedChildren += 1;
   };
   deleteDPOJob = async (): Promise<void> => undefined;
 
@@ -170,6 +177,31 @@ test("a status that is refused for a pod's words is written without them, and th
   await look(world);
   expect(world.events).toEqual(['Started', 'StatusRefused', 'Suspended']);
   expect(world.deleted).toBe(1);
+});
+
+test('nothing that cannot be taken back is said of Jobs and pods that the API server has otherwise', async () => {
+  const world = new OneJob(aJob({ activeDeadlineSeconds: 60 }));
+  await look(world);
+  world.clock = after(61);
+  world.unseen = true;
+  await expect(look(world)).rejects.toThrow('changed');
+  expect([world.job.status?.state, world.events]).toEqual(['Pending', ['Started']]);
+  world.unseen = false;
+  await look(world);
+  expect([world.job.status?.state, world.confirmedChildren]).toEqual(['Failed', 1]);
+});
+
+test('a job is not said to be suspended while a Job or a pod may have gone unseen', async () => {
+  const world = new OneJob(aJob());
+  await look(world);
+  world.job = { ...world.job, spec: { ...world.job.spec, suspend: true } };
+  world.unseen = true;
+  await expect(look(world)).rejects.toThrow('changed');
+  expect(world.job.status?.state).toBe('Pending');
+  world.unseen = false;
+  await look(world);
+  await look(world);
+  expect([world.job.status?.state, world.confirmedChildren]).toEqual(['Suspended', 1]);
 });
 
 test('a Job is made only on a view that the API server confirms, by the write of the status or else by a question', async () => {

@@ -1,7 +1,8 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { labels } from '../../crds/labels.ts';
 import type { Cluster, Stored } from '../../operator/cluster/cluster.ts';
 import { ApiError } from '../../operator/cluster/errors.ts';
+import type { Observation } from '../../operator/decide/observation.ts';
 import { keepDPOJob, keepJob, keepPod, type StoredPod } from '../../operator/keep.ts';
 import { Recorder } from '../../operator/loop/recorder.ts';
 import { ClusterWorld, Stores } from '../../operator/world.ts';
@@ -84,6 +85,76 @@ test("a child that exists is answered with its owner's UID", async () => {
   const child = { kind: 'Job' as const, metadata: { name: 'quickstart-1', namespace: 'team' } };
   expect(await world.create(child)).toEqual({ created: false, ownerUID: 'someone', labelled: true });
 });
+
+describe('children are confirmed', () => {
+  const job = (resourceVersion: string): Stored =>
+    ({
+      metadata: {
+        name: 'quickstart-1',
+        namespace: 'team',
+        uid: 'child',
+        resourceVersion,
+        ownerReferences: [{ uid: identity.uid, controller: true }],
+      },
+    }) as unknown as Stored;
+  const worldWith = (jobThere: Stored | undefined, podsThere: Stored[]): ClusterWorld => {
+    const world = worldOver({
+      get: async (_resource, _namespace, name) => (name === 'quickstart-1' ? jobThere : undefined),
+      list: async (_resource, { namespace, labelSelector }) => {
+        expect([namespace, labelSelector]).toEqual(['team', `${labels.uid}=job-uid`]);
+        return { items: podsThere, resourceVersion: '9' };
+      },
+    });
+    world.stores.jobs.put(keepJob(job('6')));
+    world.stores.pods.put(pod('a'));
+    world.stores.pods.put(pod('gone already'));
+    world.stores.pods.delete(pod('gone already'));
+    return world;
+  };
+  const seen = async (world: ClusterWorld): Promise<Observation> =>
+    (await world.observe('team', 'quickstart')) as Observation;
+
+  test('as they were seen', async () => {
+    const world = worldWith(job('6'), [pod('a')]);
+    await world.confirmChildren(await seen(world));
+  });
+
+  test.each<[string, Stored | undefined, Stored[], string[], number]>([
+    ['a Job that has changed', job('8'), [pod('a')], ['a', 'gone already'], 1],
+    ['a Job that is gone', undefined, [pod('a')], ['a', 'gone already'], 0],
+    ['a pod that is gone', job('6'), [], ['gone already', 'a'], 1],
+    ['a pod that was not seen', job('6'), [pod('a'), pod('b')], ['a', 'b', 'gone already'], 1],
+  ])('not %s, which is seen next', async (_what, jobThere, podsThere, pods, jobs) => {
+    const world = worldWith(jobThere, podsThere);
+    await expect(world.confirmChildren(await seen(world))).rejects.toThrow('have changed since they were seen');
+    expect(await podsSeen(world)).toEqual(pods);
+    expect((await seen(world)).jobs).toHaveLength(jobs);
+    await world.confirmChildren(await seen(world));
+  });
+});
+
+test('a Job of its own that it did not know of is seen once a creation found it', async () => {
+  const ownerReferences = [{ uid: identity.uid, controller: true }];
+  const metadata = { name: 'quickstart-1', namespace: 'team', uid: 'child', resourceVersion: '6', ownerReferences };
+  const world = worldOver({
+    create: async () => Promise.reject(new ApiError(409, 'AlreadyExists', 'there')),
+    get: async () => ({ metadata }) as unknown as Stored,
+  });
+  const child = { kind: 'Job', metadata: { name: 'quickstart-1', namespace: 'team', ownerReferences } } as never;
+  expect(await world.create(child)).toEqual({ created: false, ownerUID: identity.uid, labelled: true });
+  expect(world.stores.jobs.byIndex(identity.uid)).toHaveLength(1);
+});
+
+test.each(['x', '{"spec":{}}', '[]', undefined])(
+  'a ConfigMap that somebody made of his own (%s) says nothing of what the attempt runs with',
+  async (text) => {
+    const world = worldOver({ get: async () => ({ data: { 'job.json': text } }) as unknown as Stored });
+    const ownerReferences = [{ uid: identity.uid, controller: true }];
+    const metadata = { name: 'quickstart-1', namespace: 'team', uid: 'child', resourceVersion: '6', ownerReferences };
+    world.stores.jobs.put(keepJob({ metadata } as unknown as Stored));
+    expect(await world.observe('team', 'quickstart')).not.toHaveProperty('attemptSpec');
+  },
+);
 
 test('the same event again counts up', async () => {
   const made: object[] = [];

@@ -48,8 +48,10 @@ export class Course {
     this.#rule(`${live.length} Jobs live, not ${wanted}`, !this.#isDeleted && live.filter(isActive).length !== wanted);
   }
 
-  /** A Job that was told to go is waited for until its pods are gone. */
+  /** A Job that was told to go is waited for until its pods are gone, and so are the pods of one that is gone. */
   #waits(): boolean {
+    const { pod } = this.cluster;
+    if (pod !== undefined && !this.cluster.isLost(pod)) return true;
     return this.cluster.jobs.some((one) => one.metadata.deletionTimestamp !== undefined && !this.cluster.isLost(one));
   }
 
@@ -144,6 +146,8 @@ export class Course {
     this.#rule(`attempt ${attempt} was made while suspended`, cluster.job.spec.suspend);
     const before = cluster.jobs.filter((one) => !cluster.isLost(one));
     this.#rule(`attempt ${attempt} was made beside ${before[0]?.metadata.name}`, before.length > 0);
+    const { pod } = cluster;
+    this.#rule(`attempt ${attempt} was made beside ${pod?.metadata.name}`, pod !== undefined && !cluster.isLost(pod));
     cluster.createJob(attempt);
   }
 }

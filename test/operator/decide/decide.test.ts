@@ -121,6 +121,55 @@ describe('suspend', () => {
   });
 });
 
+describe('a Job that kubectl deleted, in the background: its pod still saves', () => {
+  const leaving = runningPod('a');
+  leaving.metadata.deletionTimestamp = after(60);
+
+  test('is made again, as the same attempt, once that pod has ended', () => {
+    const job = aJob({}, begun());
+    const waits = decide(observed(job, { pods: [leaving] }), after(30));
+    expect([waits.actions, waits.status.attempt]).toEqual([[], 1]);
+    const ended = decide(observed({ ...job, status: waits.status }, { pods: [endedPod('a', 75, 40)] }), after(41));
+    expect(ended.actions).toEqual([{ kind: 'create', attempt: 1 }]);
+  });
+
+  test('is made again once that pod is gone, whatever its end was', () => {
+    const seen = observed(aJob({}, begun()), { pods: [leaving], departed: new Set([leaving.metadata.uid]) });
+    expect(decide(seen, after(30)).actions).toEqual([{ kind: 'create', attempt: 1 }]);
+  });
+
+  test('is not said to be suspended before, and a resume begins no further attempt beside it', () => {
+    const job = aJob({ suspend: true }, begun());
+    const { status } = decide(observed(job, { pods: [leaving] }), after(30));
+    expect([status.state, condition(status, 'Suspended')]).toEqual(['Suspending', 'False']);
+    const resumed = decide(observed(aJob({}, status), { pods: [leaving] }), after(40));
+    expect([resumed.actions, resumed.status.attempt]).toEqual([[], 1]);
+    const gone = decide(observed(aJob({}, resumed.status)), after(50));
+    expect(gone.actions).toEqual([{ kind: 'create', attempt: 2 }]);
+  });
+});
+
+test('a suspend that a silent node holds up says so', () => {
+  const pod = runningPod('a');
+  pod.metadata.deletionTimestamp = after(30);
+  pod.spec = { nodeName: 'n1' };
+  const child = aChild(1);
+  child.metadata.deletionTimestamp = after(0);
+  const job = aJob({ suspend: true }, begun());
+  const { status } = decide(observed(job, { jobs: [child], pods: [pod] }), after(61));
+  expect(status).toMatchObject({ state: 'NodeLost', reason: 'NodeLost', message: expect.stringContaining('node n1') });
+});
+
+test.each(['activeDeadlineSeconds', 'startDeadlineSeconds'])(
+  '%s does not fail a job whose trainer ended well: the Job says so later',
+  (field) => {
+    const seen = { jobs: [aChild(1)], pods: [endedPod('a', 0, 9)] };
+    const decision = decide(observed(aJob({ [field]: 10 }, begun()), seen), after(11));
+    expect(decision.status.state).toBe('Running');
+    expect([decision.actions, decision.requeueAfter]).toEqual([[], undefined]);
+  },
+);
+
 describe('deadlines', () => {
   const answer = (seconds: number): NonNullable<Observation['answer']> => ({
     progress: { stage: 'Training' } as never,

@@ -106,8 +106,9 @@ export class PlayedCluster {
     const child = this.child;
     if (child === undefined) return;
     if (what === 'deleteJob') {
+      // As kubectl does: the Job is gone at once, its pods once they have stopped.
       this.jobs = this.jobs.filter((one) => one !== child);
-      this.#remove(() => true);
+      for (const pod of this.pods) pod.metadata.deletionTimestamp ??= after(this.seconds + 30);
     } else {
       child.spec = { suspend: what === 'queue' };
       if (what === 'queue') this.#remove((pod) => !hasEnded(pod));
@@ -133,6 +134,7 @@ export class PlayedCluster {
 
   /** What was told to go is gone, with its pods. */
   #clear(): void {
+    this.#remove(({ metadata }) => metadata.deletionTimestamp !== undefined);
     const gone = this.jobs.filter(({ metadata }) => metadata.deletionTimestamp !== undefined);
     const attempts = new Set(gone.map(({ metadata }) => metadata.labels?.[labels.attempt]));
     this.jobs = this.jobs.filter((one) => !gone.includes(one));
@@ -153,10 +155,11 @@ export class PlayedCluster {
   /** The trainer of a pod ends, and the Job controller does what the pod failure policy says. */
   #end(pod: ObservedPod, code: number, how: How): void {
     const child = this.child;
-    const stopped = child === undefined || child.spec?.suspend === true;
+    // Of a Job that somebody deleted nothing is left that could tell; the attempt goes on, and its clock with it.
+    const stopped = child === undefined ? this.status.attemptStartTime === undefined : child.spec?.suspend === true;
     finish(pod, code, this.seconds, how);
     if (code === 0) {
-      if (!stopped) close(child, 'Complete', 'Completed', after(this.seconds));
+      if (!stopped && child !== undefined) close(child, 'Complete', 'Completed', after(this.seconds));
       return;
     }
     // One that was stopped and saved is no restart; one that failed on its way out is told.
@@ -165,9 +168,10 @@ export class PlayedCluster {
   }
 
   /** The next pod is free, or counts, or there is none. */
-  #pay(child: ObservedJob, code: number, { checkpoint = false, disrupted = false }: How): void {
+  #pay(child: ObservedJob | undefined, code: number, { checkpoint = false, disrupted = false }: How): void {
     if (checkpoint) this.idleEnds = 0;
     else if (isFree(code) && !disrupted) this.idleEnds += 1;
+    if (child === undefined) return;
     if (isPermanent(code) && !disrupted) return close(child, 'Failed', 'PodFailurePolicy', after(this.seconds));
     if (!isFree(code) && !disrupted) this.failures += 1;
     if (this.failures <= this.job.spec.backoffLimit) return this.#replace(child);
@@ -197,6 +201,7 @@ export class PlayedCluster {
       job: this.job,
       jobs: this.jobs,
       pods,
+      departed: new Set(this.#departed.map(({ metadata }) => metadata.uid)),
       images,
       ...(this.#answer && pods.some(({ metadata }) => metadata.uid === this.#answer?.progress.podUID)
         ? { answer: this.#answer }
