@@ -1,43 +1,21 @@
 import type { DPOJob, DPOJobSpec } from '../crds/dpojob.ts';
 import type { DPOJobStatus } from '../crds/status.ts';
 import { labels } from '../crds/labels.ts';
-import { runConfigSchema, type RunConfig } from '../crds/run-config.ts';
-import type { Cluster, Page, Stored } from './cluster/cluster.ts';
+import { childResources, compared, controllerOf, refreshJob, refreshPods, runConfig, versions } from './children.ts';
+import type { Cluster, Stored } from './cluster/cluster.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from './cluster/errors.ts';
 import { resources } from './cluster/resource.ts';
 import { clueAbout } from './decide/clue.ts';
-import type { Event, Observation, ObservedJob } from './decide/observation.ts';
+import type { Event, Observation } from './decide/observation.ts';
 import { childName } from './desired/naming.ts';
 import type { TrainerImages } from './desired/trainer-job.ts';
-import { keepDPOJob, keepJob, keepPod, type StoredDPOJob, type StoredJob, type StoredPod } from './keep.ts';
+import { keepDPOJob, keepJob, type StoredDPOJob, type StoredJob, type StoredPod } from './keep.ts';
 import { Clues } from './loop/clues.ts';
 import { FiguresBudget } from './loop/figures-budget.ts';
 import type { Recorder } from './loop/recorder.ts';
 import { Store } from './loop/store.ts';
 import { Answers } from './observe.ts';
 import type { Child, World } from './reconcile.ts';
-
-const controllerOf = (references: ObservedJob['metadata']['ownerReferences']): string | undefined =>
-  references?.find(({ controller }) => controller === true)?.uid;
-
-/** What a run was configured with; undefined where somebody made another thing of it by hand. */
-function runConfig(text: string | undefined): RunConfig | undefined {
-  try {
-    return runConfigSchema.safeParse(JSON.parse(text ?? '')).data;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Tells apart what was seen from what is there. */
-const versions = (objects: readonly { metadata: { uid: string; resourceVersion?: string } }[]): string =>
-  objects
-    .map(({ metadata: { uid, resourceVersion } }) => `${uid} ${resourceVersion}`)
-    .toSorted()
-    .join();
-
-/** What is created, by its kind. */
-const children = { Job: resources.jobs, ConfigMap: resources.configMaps, PersistentVolumeClaim: resources.claims };
 
 /** Deleted pods of one DPOJob that are kept for a look at how they ended. */
 const mostDeparted = 16;
@@ -142,20 +120,17 @@ export class ClusterWorld implements World {
 
   async confirmChildren({ job, jobs, pods, departed }: Observation): Promise<void> {
     const { namespace, name, uid } = job.metadata;
-    const attempt = job.status?.attempt ?? 0;
-    await Promise.all([this.#refreshJob(job, attempt), this.#refreshPods(namespace, uid)]);
+    const { stores } = this;
+    await Promise.all([refreshJob(this.#cluster, stores.jobs, job), refreshPods(this.#cluster, stores.pods, job)]);
     const seen = [...jobs, ...pods.filter((pod) => departed?.has(pod.metadata.uid) !== true)];
-    const present = [...this.stores.jobs.byIndex(uid), ...this.#podsOf(uid, attempt, [])];
+    const present = [...stores.jobs.byIndex(uid), ...this.#podsOf(uid, job.status?.attempt ?? 0, [])];
     if (versions(seen) === versions(present)) return;
-    throw new ApiError(
-      409,
-      'Conflict',
-      `Jobs or pods of DPOJob ${namespace}/${name} have changed since they were seen`,
-    );
+    const what = `Jobs or pods of DPOJob ${namespace}/${name}`;
+    throw new ApiError(409, 'Conflict', `${what} have changed since they were seen`);
   }
 
   async create(child: Child): ReturnType<World['create']> {
-    const resource = children[child.kind as keyof typeof children];
+    const resource = childResources[child.kind as keyof typeof childResources];
     const { namespace = '', name = '' } = child.metadata ?? {};
     try {
       const made = await this.#cluster.create(resource, namespace, child);
@@ -163,16 +138,11 @@ export class ClusterWorld implements World {
       return { created: true };
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
-      const found = ((await this.#cluster.get(resource, namespace, name)) ?? child) as StoredJob;
-      const { labels: has, ownerReferences } = found.metadata;
-      const made = Object.entries(child.metadata?.labels ?? {});
-      // Only Jobs are watched; to their labels others may add.
-      const labelled = child.kind !== 'Job' || made.every(([label, value]) => has?.[label] === value);
-      const ownerUID = controllerOf(ownerReferences);
+      const there = await this.#cluster.get(resource, namespace, name);
+      const found = compared(child, (there ?? child) as StoredJob);
       // Whoever finds a Job of its own that it did not know of must not go on without it.
-      const isOwn = child.kind === 'Job' && labelled && ownerUID === controllerOf(child.metadata?.ownerReferences);
-      if (isOwn) this.stores.jobs.put(keepJob(found));
-      return { created: false, ownerUID, labelled };
+      if (child.kind === 'Job' && found.labelled && there !== undefined) this.stores.jobs.put(keepJob(there));
+      return { created: false, ...found };
     }
   }
 
@@ -203,31 +173,6 @@ export class ClusterWorld implements World {
     if (found === undefined) this.stores.dpojobs.delete(job as StoredDPOJob);
     else this.stores.dpojobs.put(keepDPOJob(found));
     return found;
-  }
-
-  /** Takes the Job of an attempt in as the API server has it now. */
-  async #refreshJob(job: DPOJob, attempt: number): Promise<void> {
-    const { namespace } = job.metadata;
-    const name = childName(job, attempt);
-    const found = await this.#cluster.get(resources.jobs, namespace, name);
-    const seen = this.stores.jobs.get(namespace, name);
-    if (found !== undefined) this.stores.jobs.put(keepJob(found));
-    else if (seen !== undefined) this.stores.jobs.delete(seen);
-  }
-
-  /** Takes the pods of a DPOJob in as the API server has them now. */
-  async #refreshPods(namespace: string, uid: string): Promise<void> {
-    const { pods } = this.stores;
-    const seen = pods.byIndex(uid);
-    const found: StoredPod[] = [];
-    const selection = { namespace, labelSelector: `${labels.uid}=${uid}` };
-    for (let page: Page | undefined; page === undefined || page.continue !== undefined;) {
-      page = await this.#cluster.list(resources.pods, selection, { limit: 500, continue: page?.continue });
-      found.push(...page.items.map(keepPod));
-    }
-    const present = new Set(found.map(({ metadata }) => metadata.uid));
-    for (const pod of seen) if (!present.has(pod.metadata.uid)) pods.delete(pod);
-    for (const pod of found) pods.put(pod);
   }
 
   #podsOf(uid: string, attempt: number, departed = this.#departed.get(uid) ?? []): StoredPod[] {

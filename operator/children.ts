@@ -1,0 +1,75 @@
+import type { DPOJob } from '../crds/dpojob.ts';
+import { labels } from '../crds/labels.ts';
+import { runConfigSchema, type RunConfig } from '../crds/run-config.ts';
+import type { Cluster, Page, Stored } from './cluster/cluster.ts';
+import { resources } from './cluster/resource.ts';
+import type { ObservedJob } from './decide/observation.ts';
+import { childName } from './desired/naming.ts';
+import { keepJob, keepPod, type StoredJob, type StoredPod } from './keep.ts';
+import type { Store } from './loop/store.ts';
+import type { Child, Found } from './reconcile.ts';
+
+/** What is created, by its kind. */
+export const childResources = {
+  Job: resources.jobs,
+  ConfigMap: resources.configMaps,
+  PersistentVolumeClaim: resources.claims,
+};
+
+export const controllerOf = (references: ObservedJob['metadata']['ownerReferences']): string | undefined =>
+  references?.find(({ controller }) => controller === true)?.uid;
+
+/** What an object that has a child's name already is to it. */
+export function compared(child: Child, { metadata }: StoredJob): Found {
+  const made = Object.entries(child.metadata?.labels ?? {});
+  // Only Jobs are watched; to their labels others may add.
+  const labelled = child.kind !== 'Job' || made.every(([label, value]) => metadata.labels?.[label] === value);
+  return { ownerUID: controllerOf(metadata.ownerReferences), labelled };
+}
+
+/** What a run was configured with; undefined where somebody made another thing of it by hand. */
+export function runConfig(text: string | undefined): RunConfig | undefined {
+  try {
+    return runConfigSchema.safeParse(JSON.parse(text ?? '')).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Tells apart what was seen from what is there. */
+export const versions = (objects: readonly { metadata: { uid: string; resourceVersion?: string } }[]): string =>
+  objects
+    .map(({ metadata: { uid, resourceVersion } }) => `${uid} ${resourceVersion}`)
+    .toSorted()
+    .join();
+
+/** Takes the Job of the present attempt in as the API server has it now. */
+export async function refreshJob(cluster: Cluster, jobs: Store<StoredJob>, job: DPOJob): Promise<void> {
+  const { namespace } = job.metadata;
+  const name = childName(job, job.status?.attempt ?? 0);
+  const found = await cluster.get(resources.jobs, namespace, name);
+  const seen = jobs.get(namespace, name);
+  if (found !== undefined) jobs.put(keepJob(found));
+  else if (seen !== undefined) jobs.delete(seen);
+}
+
+/** Takes the pods of a DPOJob in as the API server has them now. */
+export async function refreshPods(cluster: Cluster, pods: Store<StoredPod>, { metadata }: DPOJob): Promise<void> {
+  const { namespace, uid } = metadata;
+  const seen = pods.byIndex(uid);
+  const found = (await listAll(cluster, namespace, `${labels.uid}=${uid}`)).map(keepPod);
+  const present = new Set(found.map((pod) => pod.metadata.uid));
+  for (const pod of seen) if (!present.has(pod.metadata.uid)) pods.delete(pod);
+  for (const pod of found) pods.put(pod);
+}
+
+async function listAll(cluster: Cluster, namespace: string, labelSelector: string): Promise<Stored[]> {
+  const items: Stored[] = [];
+  let page: Page | undefined;
+  do {
+    const asked = { limit: 500, continue: page?.continue };
+    page = await cluster.list(resources.pods, { namespace, labelSelector }, asked);
+    items.push(...page.items);
+  } while (page.continue !== undefined);
+  return items;
+}
