@@ -19,6 +19,22 @@ export const controller: Fault[] = [
     tests: 'operator/reconcile',
   },
   {
+    title: 'a job fails by a clock on a view of its children that nobody confirmed',
+    program: 'operator',
+    file: 'reconcile.ts',
+    find: 'if (restsOnChildren === true)',
+    replace: 'if (restsOnChildren === undefined)',
+    tests: 'operator/reconcile',
+  },
+  {
+    title: 'a pod that the watch missed is not seen although it was asked for',
+    program: 'operator',
+    file: 'children.ts',
+    find: 'for (const pod of found) pods.put(pod);',
+    replace: '',
+    tests: 'operator/world',
+  },
+  {
     title: 'after a conflict the next look waits for the watch',
     program: 'operator',
     file: 'world.ts',

@@ -40,8 +40,29 @@ const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: 'the next attempt is made beside the Job of the one before',
     file: 'decide/decide.ts',
-    find: 'const create = observation.jobs.length === 0;',
+    find: 'const create = observation.jobs.length === 0 && !mayStillRun(observation);',
     replace: 'const create = !observation.jobs.some(({ metadata }) => metadata.deletionTimestamp === undefined);',
+    tests: 'operator/decide/decide',
+  },
+  {
+    title: 'a trainer is started beside one whose Job was deleted and which still saves',
+    file: 'decide/decide.ts',
+    find: 'observation.jobs.length === 0 && !mayStillRun(observation)',
+    replace: 'observation.jobs.length === 0',
+    tests: 'operator/decide/decide',
+  },
+  {
+    title: 'a job is suspended while its pod still saves',
+    file: 'decide/suspend.ts',
+    find: 'observation.jobs.length === 0 && !mayStillRun(observation)',
+    replace: 'observation.jobs.length === 0',
+    tests: 'operator/decide/decide',
+  },
+  {
+    title: 'a deadline fails a job whose trainer ended well',
+    file: 'decide/deadline.ts',
+    find: "status?.phase === 'Succeeded'",
+    replace: "status?.phase === 'Unknown'",
     tests: 'operator/decide/decide',
   },
   {
