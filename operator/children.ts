@@ -2,7 +2,7 @@ import type { DPOJob } from '../crds/dpojob.ts';
 import { labels } from '../crds/labels.ts';
 import { runConfigSchema, type RunConfig } from '../crds/run-config.ts';
 import type { Cluster, Page, Stored } from './cluster/cluster.ts';
-import { resources } from './cluster/resource.ts';
+import { resources, type Resource } from './cluster/resource.ts';
 import type { ObservedJob } from './decide/observation.ts';
 import { childName } from './desired/naming.ts';
 import { keepJob, keepPod, type StoredJob, type StoredPod } from './keep.ts';
@@ -10,17 +10,16 @@ import type { Store } from './loop/store.ts';
 import type { Child, Found } from './reconcile.ts';
 
 /** What is created, by its kind. */
-export const childResources = {
-  Job: resources.jobs,
-  ConfigMap: resources.configMaps,
-  PersistentVolumeClaim: resources.claims,
-};
+const kinds = { Job: resources.jobs, ConfigMap: resources.configMaps, PersistentVolumeClaim: resources.claims };
+
+export const resourceOf = ({ kind }: Child): Resource => kinds[kind as keyof typeof kinds];
 
 export const controllerOf = (references: ObservedJob['metadata']['ownerReferences']): string | undefined =>
   references?.find(({ controller }) => controller === true)?.uid;
 
 /** What an object that has a child's name already is to it. */
-export function compared(child: Child, { metadata }: StoredJob): Found {
+export function compared(child: Child, there: Stored): Found {
+  const { metadata } = there as StoredJob;
   const made = Object.entries(child.metadata?.labels ?? {});
   // Only Jobs are watched; to their labels others may add.
   const labelled = child.kind !== 'Job' || made.every(([label, value]) => metadata.labels?.[label] === value);

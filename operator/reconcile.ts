@@ -35,6 +35,8 @@ export interface World {
   confirmChildren(observation: Observation): Promise<void>;
   /** Creates a child; when the name is taken, answers what is there. */
   create(child: Child): Promise<{ created: true } | ({ created: false } & Found)>;
+  /** What has the name of a child, if anything; a Job of its own is seen from then on. */
+  find(child: Child): Promise<Found | undefined>;
   /** Deletes in the foreground if the UID still matches; gone already is no error. */
   deleteJob(namespace: string, name: string, uid: string): Promise<void>;
   deleteDPOJob(namespace: string, name: string, uid: string): Promise<void>;
@@ -56,7 +58,8 @@ export async function reconcile(world: World, namespace: string, name: string): 
   // Before acting: the attempt must be known before its Job exists, else a crash in between could make two.
   const { job, wait } = await report(world, observation.job, { status, events });
   // A view that was not written may be an old one: a late watch must not bring a finished job back to life, nor end one.
-  if (job === observation.job && actions.some(({ kind }) => kind !== 'deleteJob')) await world.confirm(job);
+  if (job === observation.job && actions.some(({ kind }) => kind === 'create' || kind === 'deleteDPOJob'))
+    await world.confirm(job);
   for (const action of actions) {
     const refusal = await act(world, { ...observation, job }, action);
     if (refusal !== undefined) {
@@ -117,6 +120,11 @@ async function act(world: World, { job, images }: Observation, action: Action): 
     if (made.created) world.emit(job, started(attempt));
     return made.refusal;
   }
+  if (action.kind === 'find') {
+    const child = trainerJob(job, action.attempt, images);
+    const found = await world.find(child);
+    return found && refusalOf(job, child, found);
+  }
   if (action.kind === 'deleteJob') {
     await world.deleteJob(namespace, action.name, action.uid);
   } else {
@@ -140,14 +148,20 @@ async function createAll(world: World, job: DPOJob, children: readonly (Child | 
   return made;
 }
 
-/** Creates a child or finds it made already; one of the same name and another owner is never touched. */
+/** What is wrong with what has a child's name; one of another owner is never touched. */
+function refusalOf(job: DPOJob, { kind, metadata }: Child, { ownerUID, labelled }: Found): Refusal | undefined {
+  const named = `${kind} ${metadata?.name}`;
+  if (ownerUID !== job.metadata.uid) return nameTaken(named);
+  return labelled ? undefined : labelsTaken(named);
+}
+
+/** Creates a child or finds it made already. */
 async function createOnce(world: World, job: DPOJob, child: Child): Promise<Made> {
-  const named = `${child.kind} ${child.metadata?.name}`;
   try {
     const answer = await world.create(child);
     if (answer.created) return { created: true };
-    if (answer.ownerUID !== job.metadata.uid) return { created: false, refusal: nameTaken(named) };
-    return { created: false, ...(answer.labelled ? {} : { refusal: labelsTaken(named) }) };
+    const refusal = refusalOf(job, child, answer);
+    return { created: false, ...(refusal === undefined ? {} : { refusal }) };
   } catch (error) {
     if (!isRefused(error)) throw error;
     return { created: false, refusal: notMade(child.kind, child.metadata?.name, error.message) };

@@ -1,7 +1,7 @@
 import type { DPOJob, DPOJobSpec } from '../crds/dpojob.ts';
 import type { DPOJobStatus } from '../crds/status.ts';
 import { labels } from '../crds/labels.ts';
-import { childResources, compared, controllerOf, refreshJob, refreshPods, runConfig, versions } from './children.ts';
+import { compared, controllerOf, refreshJob, refreshPods, resourceOf, runConfig, versions } from './children.ts';
 import type { Cluster, Stored } from './cluster/cluster.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from './cluster/errors.ts';
 import { resources } from './cluster/resource.ts';
@@ -130,20 +130,24 @@ export class ClusterWorld implements World {
   }
 
   async create(child: Child): ReturnType<World['create']> {
-    const resource = childResources[child.kind as keyof typeof childResources];
-    const { namespace = '', name = '' } = child.metadata ?? {};
     try {
-      const made = await this.#cluster.create(resource, namespace, child);
+      const made = await this.#cluster.create(resourceOf(child), child.metadata?.namespace, child);
       if (child.kind === 'Job') this.stores.jobs.put(keepJob(made));
       return { created: true };
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
-      const there = await this.#cluster.get(resource, namespace, name);
-      const found = compared(child, (there ?? child) as StoredJob);
-      // Whoever finds a Job of its own that it did not know of must not go on without it.
-      if (child.kind === 'Job' && found.labelled && there !== undefined) this.stores.jobs.put(keepJob(there));
-      return { created: false, ...found };
+      return { created: false, ...((await this.find(child)) ?? compared(child, child as Stored)) };
     }
+  }
+
+  async find(child: Child): ReturnType<World['find']> {
+    const { namespace = '', name = '' } = child.metadata ?? {};
+    const there = await this.#cluster.get(resourceOf(child), namespace, name);
+    if (there === undefined) return undefined;
+    const found = compared(child, there);
+    // Whoever finds a Job of its own that it did not know of must not go on without it.
+    if (child.kind === 'Job' && found.labelled) this.stores.jobs.put(keepJob(there));
+    return found;
   }
 
   /** What is left of it is seen at once: in an older view it would still run, and a resume would take it up again. */

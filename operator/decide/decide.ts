@@ -57,13 +57,14 @@ function givenUp(observation: Observation, now: string): Decision | undefined {
 
 function attempt(observation: Observation, now: string): Decision {
   const present = presentAttempt(observation, now);
-  const create = observation.jobs.length === 0 && !mayStillRun(observation);
+  const isMissing = observation.jobs.length === 0;
+  const create = isMissing && !mayStillRun(observation);
   const image = create ? imageStatus(observation.job, observation.images) : {};
   const looks = [...deadlines(observation, now), lossLeft(observation, now) ?? { left: Infinity }];
   const requeueAfter = Math.min(...looks.map(({ left }) => left));
   return {
     status: nextStatus(observation, { phase: 'Active' }, now, { ...present, ...image }),
-    actions: create ? [{ kind: 'create', attempt: present.attempt }] : [],
+    actions: isMissing ? [{ kind: create ? 'create' : 'find', attempt: present.attempt }] : [],
     events: keptUntilNextAttempt(observation),
     ...(Number.isFinite(requeueAfter) ? { requeueAfter } : {}),
   };

@@ -90,6 +90,8 @@ export interface Event {
 
 export type Action =
   | { kind: 'create'; attempt: number }
+  /** A pod of the attempt is there and its Job is not seen: gone before its pod, or without the labels that it is watched by. */
+  | { kind: 'find'; attempt: number }
   | { kind: 'deleteJob'; name: string; uid: string }
   | { kind: 'deleteDPOJob'; uid: string };
 

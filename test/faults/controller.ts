@@ -14,8 +14,8 @@ export const controller: Fault[] = [
     title: 'a Job is made on a view that nobody confirmed',
     program: 'operator',
     file: 'reconcile.ts',
-    find: "actions.some(({ kind }) => kind !== 'deleteJob')",
-    replace: "actions.some(({ kind }) => kind === 'deleteDPOJob')",
+    find: "kind === 'create' || kind === 'deleteDPOJob'",
+    replace: "kind === 'deleteDPOJob'",
     tests: 'operator/reconcile',
   },
   {

@@ -40,15 +40,15 @@ const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: 'the next attempt is made beside the Job of the one before',
     file: 'decide/decide.ts',
-    find: 'const create = observation.jobs.length === 0 && !mayStillRun(observation);',
-    replace: 'const create = !observation.jobs.some(({ metadata }) => metadata.deletionTimestamp === undefined);',
+    find: 'const isMissing = observation.jobs.length === 0;',
+    replace: 'const isMissing = !observation.jobs.some(({ metadata }) => metadata.deletionTimestamp === undefined);',
     tests: 'operator/decide/decide',
   },
   {
     title: 'a trainer is started beside one whose Job was deleted and which still saves',
     file: 'decide/decide.ts',
-    find: 'observation.jobs.length === 0 && !mayStillRun(observation)',
-    replace: 'observation.jobs.length === 0',
+    find: 'isMissing && !mayStillRun(observation)',
+    replace: 'isMissing',
     tests: 'operator/decide/decide',
   },
   {

@@ -3,7 +3,7 @@ import type { DPOJob } from '../../crds/dpojob.ts';
 import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Event, Observation } from '../../operator/decide/observation.ts';
 import { ApiError } from '../../operator/cluster/errors.ts';
-import { reconcile, type World } from '../../operator/reconcile.ts';
+import { reconcile, type Found, type World } from '../../operator/reconcile.ts';
 import { aChild, after, aJob, aRecord, conditionOf, observed, runningPod, start } from './observed.ts';
 
 /** A world that is one DPOJob: what is written is what is seen next. */
@@ -21,6 +21,8 @@ class OneJob implements World {
   deleted = 0;
   /** Names that belong to something else. */
   taken = new Set<string>();
+  /** What is there though it is not seen. */
+  found = new Map<string, Found>();
   /** What the API server refuses to store. */
   invalid: (status: DPOJobStatus) => boolean = () => false;
   /** The next act gets no answer of the API server. */
@@ -67,6 +69,8 @@ class OneJob implements World {
     this.created.push(name);
     return { created: true };
   };
+
+  find: World['find'] = async ({ metadata }) => this.found.get(metadata?.name ?? '');
 
   #act(): void {
     if (!this.refuse) return;
@@ -189,6 +193,20 @@ test('nothing that cannot be taken back is said of Jobs and pods that the API se
   world.unseen = false;
   await look(world);
   expect([world.job.status?.state, world.confirmedChildren]).toEqual(['Failed', 1]);
+});
+
+test('a Job that has lost its labels is told while its pod runs; of one that is gone the pod is waited for', async () => {
+  const world = new OneJob(aJob());
+  await look(world);
+  world.seen = { pods: [runningPod('a')] };
+  await look(world);
+  expect([world.created.length, conditionOf(world.job.status ?? {}, 'Accepted')?.status]).toEqual([2, 'True']);
+  world.found.set('quickstart-1', { ownerUID: 'job-uid', labelled: false });
+  expect(await look(world)).toBe(5);
+  expect(world.job.status).toMatchObject({ reason: 'NameTaken', message: expect.stringContaining('has lost labels') });
+  world.seen = {};
+  await look(world);
+  expect(world.created).toHaveLength(4);
 });
 
 test('a job is not said to be suspended while a Job or a pod may have gone unseen', async () => {

@@ -83,7 +83,7 @@ const disturbed: Record<string, Life> = {
 };
 
 /** Calls that an operator makes in a whole life, the answer to each of which it may die for. */
-const callsOfALife = 18;
+const callsOfALife = 20;
 const deaths = Object.fromEntries(
   Array.from({ length: callsOfALife }, (_, i) => i + 1).flatMap((nth) =>
     (['before', 'after'] as const).map((moment): [string, Life] => [

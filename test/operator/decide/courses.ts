@@ -130,6 +130,7 @@ export class Course {
 
   #act(action: Action): void {
     if (action.kind === 'create') return this.#create(action.attempt);
+    if (action.kind === 'find') return;
     if (action.kind !== 'deleteDPOJob') return this.cluster.deleteJob(action.uid);
     this.#isDeleted = true;
     const { completionTime = '', state } = this.#status;

@@ -128,7 +128,7 @@ describe('a Job that kubectl deleted, in the background: its pod still saves', (
   test('is made again, as the same attempt, once that pod has ended', () => {
     const job = aJob({}, begun());
     const waits = decide(observed(job, { pods: [leaving] }), after(30));
-    expect([waits.actions, waits.status.attempt]).toEqual([[], 1]);
+    expect([waits.actions, waits.status.attempt]).toEqual([[{ kind: 'find', attempt: 1 }], 1]);
     const ended = decide(observed({ ...job, status: waits.status }, { pods: [endedPod('a', 75, 40)] }), after(41));
     expect(ended.actions).toEqual([{ kind: 'create', attempt: 1 }]);
   });
@@ -143,7 +143,7 @@ describe('a Job that kubectl deleted, in the background: its pod still saves', (
     const { status } = decide(observed(job, { pods: [leaving] }), after(30));
     expect([status.state, condition(status, 'Suspended')]).toEqual(['Suspending', 'False']);
     const resumed = decide(observed(aJob({}, status), { pods: [leaving] }), after(40));
-    expect([resumed.actions, resumed.status.attempt]).toEqual([[], 1]);
+    expect([resumed.actions, resumed.status.attempt]).toEqual([[{ kind: 'find', attempt: 1 }], 1]);
     const gone = decide(observed(aJob({}, resumed.status)), after(50));
     expect(gone.actions).toEqual([{ kind: 'create', attempt: 2 }]);
   });
