@@ -1,5 +1,5 @@
 import type { DPOJobStatus } from '../../crds/status.ts';
-import { exitReason, permanentExitCodes } from '../../crds/exit-codes.ts';
+import { exitCodes, exitReason, permanentExitCodes } from '../../crds/exit-codes.ts';
 import { allPrintable, printable } from '../../crds/printable.ts';
 import { terminationMessageSchema } from '../../crds/progress.ts';
 import type { TerminationMessage } from '../../crds/progress.ts';
@@ -84,17 +84,21 @@ function disruptionWords(pod: ObservedPod): string {
 
 /**
  * A permanent exit code has its own name; else the kernel's word (OOMKilled) comes first, then who took the pod away, then
- * the exit code's name, then what the trainer said.
+ * the exit code's name, then what the trainer said: a name of a failure, since any other word would stand for what only the
+ * operator can know.
  */
 function endReason(pod: ObservedPod, terminated: Terminated | undefined, said: TerminationMessage | undefined): string {
   const { exitCode = -1, reason = 'Error' } = terminated ?? {};
   const named = exitReason(exitCode);
   const permanent = (permanentExitCodes as readonly number[]).includes(exitCode);
   const kubelet = sayNothing.has(reason) ? undefined : reason;
-  const spoken = said?.reason === 'Running' ? undefined : said?.reason;
+  const spoken = failures.has(said?.reason ?? '') ? said?.reason : undefined;
   const reasons = [permanent ? named : undefined, kubelet, takenAwayBy(pod), named, spoken, 'Error'];
   return (reasons.find((one) => one !== undefined) as string).slice(0, 63);
 }
+
+/** What a trainer may say that it failed for. */
+const failures: ReadonlySet<string> = new Set(Object.keys(exitCodes).filter((name) => name !== 'Complete'));
 
 /** Reasons of the kubelet that say no more than that a container failed. */
 const sayNothing = new Set(['Error', 'ContainerStatusUnknown']);

@@ -8,7 +8,7 @@ import { nextStatus } from '../../operator/decide/status.ts';
 import { parseTermination } from '../../operator/decide/failure.ts';
 import { lineFormat } from '../../operator/log.ts';
 import { pollProgress } from '../../operator/observe.ts';
-import { aChild, after, aJob, anAnswer, aRecord, endedPod, observed, runningPod } from '../operator/observed.ts';
+import { aChild, after, aJob, anAnswer, aRecord, endedPod, observed, play, runningPod } from '../operator/observed.ts';
 
 /** Pods that lie: what they answer, and what they leave when they end, is refused or does no harm. */
 jest.setTimeout(30_000);
@@ -237,6 +237,22 @@ describe('a termination message', () => {
       after(9),
     );
     expect([status.progress, status.lastFailure?.message]).toEqual([undefined, 'm']);
+  });
+
+  test.each(['NodeLost', 'Complete', 'Running', 'BackoffLimitExceeded', 'OOMKilled', 'Constructor', 'ToString'])(
+    'that names a failure which only others can tell (%s) gives it no name, and is counted once',
+    (reason) => {
+      const seen = { jobs: [aChild(1)], pods: [endedPod('a', 2, 5, JSON.stringify({ reason, message: '' }))] };
+      const looks = [9, 10, 11].map((seconds): [number, typeof seen] => [seconds, seen]);
+      const { status } = play(aJob(), [[0, {}], ...looks]);
+      expect(status).toMatchObject({ restarts: 1, lastFailure: { reason: 'Error', exitCode: 2 } });
+    },
+  );
+
+  test('that names a failure of trainers gives it to an exit code without a name', () => {
+    const pods = [endedPod('a', 2, 5, JSON.stringify({ reason: 'DiskFull', message: '' }))];
+    const status = nextStatus(observed(aJob(), { jobs: [aChild(1)], pods }), { phase: 'Active' }, after(9));
+    expect(status.lastFailure?.reason).toBe('DiskFull');
   });
 
   test('that claims success does not make a failure one', () => {
