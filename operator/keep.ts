@@ -10,6 +10,7 @@ export type StoredPod = ObservedPod & Stored;
 interface Raw {
   metadata: Stored['metadata'] & {
     labels?: Record<string, string>;
+    creationTimestamp?: string;
     deletionTimestamp?: string;
     ownerReferences?: { uid: string; controller?: boolean }[];
   };
@@ -52,7 +53,7 @@ export function keepPod(object: Stored): StoredPod {
   const { nodeName } = raw.spec ?? {};
   const states = containerStatuses?.map(({ name, state }) => defined({ name, state }));
   return {
-    metadata: keepMetadata(raw),
+    metadata: defined({ ...keepMetadata(raw), creationTimestamp: raw.metadata.creationTimestamp }),
     ...(nodeName === undefined ? {} : { spec: { nodeName } }),
     status: defined({ phase, podIP, reason, message, conditions: keepConditions(raw), containerStatuses: states }),
   } as StoredPod;

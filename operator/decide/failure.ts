@@ -6,13 +6,16 @@ import type { TerminationMessage } from '../../crds/progress.ts';
 import { trainerContainer } from '../desired/failure-policy.ts';
 import { exitWords, outOfMemory } from './exit-words.ts';
 import type { ContainerState, Observation, ObservedPod } from './observation.ts';
-import { podCondition, trainerState } from './pods.ts';
+import { byCreation, podCondition, trainerState } from './pods.ts';
 
 type Terminated = NonNullable<ContainerState['terminated']>;
 
 /** How a pod ended. */
 export interface Ended {
   pod: string;
+  podUID: string;
+  /** When the pod was made, by the API server's clock: the order of pods, which each end by their own node's. */
+  createdAt: string;
   exitCode: number | undefined;
   reason: string;
   message: string;
@@ -24,20 +27,28 @@ export interface Ended {
 
 /** Pods that ended without finishing the job, oldest first. */
 export function endedPods(observation: Observation): Ended[] {
-  const ended = observation.pods.map((pod) => endedPod(pod, observation)).filter((one) => one !== undefined);
-  return ended.toSorted((a, b) => Date.parse(a.finishedAt) - Date.parse(b.finishedAt));
+  const pods = observation.pods.toSorted(byCreation);
+  return pods.map((pod) => endedPod(pod, observation)).filter((one) => one !== undefined);
+}
+
+/** When a pod ended, by its node's clock. */
+export function endTime(pod: ObservedPod): string | undefined {
+  const terminated = trainerState(pod)?.terminated;
+  return terminated === undefined ? endedWithoutTrainer(pod) : terminated.finishedAt;
 }
 
 function endedPod(pod: ObservedPod, observation: Observation): Ended | undefined {
   const terminated = trainerState(pod)?.terminated;
   const disruption = podCondition(pod, 'DisruptionTarget');
-  const finishedAt = terminated === undefined ? endedWithoutTrainer(pod) : terminated.finishedAt;
+  const finishedAt = endTime(pod);
   if (finishedAt === undefined || terminated?.exitCode === 0) {
     return undefined;
   }
   const said = parseTermination(terminated?.message);
   return {
     pod: pod.metadata.name,
+    podUID: pod.metadata.uid,
+    createdAt: pod.metadata.creationTimestamp,
     exitCode: terminated?.exitCode,
     reason: endReason(pod, terminated, said),
     message: lastWords(pod, said, observation).slice(0, 1024),

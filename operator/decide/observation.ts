@@ -39,7 +39,13 @@ export interface PodCondition {
 }
 
 export interface ObservedPod {
-  metadata: { name: string; uid: string; labels?: Record<string, string>; deletionTimestamp?: string };
+  metadata: {
+    name: string;
+    uid: string;
+    creationTimestamp: string;
+    labels?: Record<string, string>;
+    deletionTimestamp?: string;
+  };
   spec?: { nodeName?: string };
   status?: {
     phase?: string;

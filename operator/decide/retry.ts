@@ -4,6 +4,7 @@ import { failureReasons } from '../../crds/conditions.ts';
 import { freeExitCodes, permanentExitCodes } from '../../crds/exit-codes.ts';
 import type { Progress } from '../../crds/progress.ts';
 import { storedCondition } from './conditions.ts';
+import { countedWith, isUncounted } from './counted.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
 import type { Observation } from './observation.ts';
@@ -14,20 +15,16 @@ export const maxRestartsWithoutProgress = 3;
 /** Before these nothing that a restart could get further with is told. */
 const stagesWithCheckpoints = new Set<Progress['stage']>(['Training', 'Evaluating', 'Comparing', 'Exporting']);
 
-type Restarts = Pick<DPOJobStatus, 'restarts' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'>;
+type Restarts = Pick<
+  DPOJobStatus,
+  'restarts' | 'countedUntil' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'
+>;
 
-/**
- * The pods that ended since the last one counted. Pods of a job end one after another (podReplacementPolicy Failed), so
- * the time of `lastFailure` says which are new, also after a restart of the operator.
- */
+/** The pods that ended since the last one counted. */
 export function freshEnds(observation: Observation): Ended[] {
-  const { status = {} } = observation.job;
-  const { reason, time } = status.lastFailure ?? {};
-  // A lost node has the operator's time, by a clock that no pod has, and all pods that are seen are of the attempt after.
-  const counted = reason === 'NodeLost' ? undefined : time;
-  return endedPods(observation)
-    .filter(({ finishedAt }) => counted === undefined || Date.parse(finishedAt) > Date.parse(counted))
-    .filter((ended) => !wasStopped(ended, observation.job));
+  const { job } = observation;
+  const pods = observation.pods.filter((pod) => isUncounted(pod, job.status ?? {}));
+  return endedPods({ ...observation, pods }).filter((ended) => !wasStopped(ended, job));
 }
 
 /** What status counts, with the pods that ended since the last look. */
@@ -36,6 +33,7 @@ export function countRestarts(observation: Observation): Restarts {
   return freshEnds(observation).reduce(countOne, {
     restarts: status.restarts ?? 0,
     restartsWithoutProgress: status.restartsWithoutProgress ?? 0,
+    ...(status.countedUntil === undefined ? {} : { countedUntil: status.countedUntil }),
     ...(status.lastFailure === undefined ? {} : { lastFailure: status.lastFailure }),
     ...(status.checkpoint === undefined ? {} : { checkpoint: status.checkpoint }),
   });
@@ -76,6 +74,7 @@ function countOne(before: Restarts, ended: Ended): Restarts {
   return {
     ...before,
     restarts: (before.restarts ?? 0) + 1,
+    countedUntil: countedWith(before.countedUntil, ended),
     restartsWithoutProgress: withoutProgress(before, ended, checkpoint),
     lastFailure: lastFailure(ended),
     ...(checkpoint === undefined ? {} : { checkpoint }),

@@ -61,7 +61,7 @@ export const controller: Fault[] = [
   {
     title: 'ends after a lost node are held against the clock of the operator',
     program: 'operator',
-    file: 'decide/retry.ts',
+    file: 'decide/counted.ts',
     find: "reason === 'NodeLost' ? undefined : time",
     replace: 'reason === undefined ? undefined : time',
     tests: 'operator/decide/retry',

@@ -36,10 +36,15 @@ export interface How {
   reason?: string;
 }
 
-export function finish(pod: ObservedPod, exitCode: number, seconds: number, how: How): void {
+/** The trainer of a pod ends after a step, by the clock of its node. */
+export function finish(pod: ObservedPod, exitCode: number, at: { step: number; seconds: number }, how: How): void {
+  const { step, seconds } = at;
   const ended = exitCode === 0 ? { phase: 'Succeeded', reason: 'Completed' } : { phase: 'Failed', reason: 'Error' };
-  const saved = how.checkpoint === true ? { checkpoint: { step: seconds, time: after(seconds) } } : {};
-  const progress = { ...aRecord(pod.metadata.name, seconds, saved), podUID: pod.metadata.uid };
+  const saved = how.checkpoint === true ? { checkpoint: { step, time: after(seconds) } } : {};
+  const progress = {
+    ...aRecord(pod.metadata.name, step, { time: after(seconds), ...saved }),
+    podUID: pod.metadata.uid,
+  };
   const startedAt = trainerState(pod)?.running?.startedAt ?? after(seconds - 1);
   const { reason = ended.reason, disrupted } = how;
   const message = leaves('Saved', progress);

@@ -10,6 +10,8 @@ import type { Step } from './steps.ts';
 export const isOver = ({ state }: DPOJobStatus): boolean => state === 'Complete' || state === 'Failed';
 const isPermanent = (code: number): boolean => (permanentExitCodes as readonly number[]).includes(code);
 const isFree = (code: number): boolean => (freeExitCodes as readonly number[]).includes(code);
+/** Nodes' clocks: by how many seconds they are ahead. */
+const clocks = [0, 90, -40];
 const hasEnded = ({ status }: ObservedPod): boolean => status?.phase === 'Failed' || status?.phase === 'Succeeded';
 
 /** A DPOJob with the API server, the Job controller and the kubelet around it, in memory; it counts what really happened. */
@@ -19,7 +21,7 @@ export class PlayedCluster {
   pods: ObservedPod[] = [];
   /** What goes wrong when the operator looks next. */
   fault: 'write' | 'act' | 'stale' | undefined;
-  /** Seconds of the clock of nodes. */
+  /** Seconds of the clock of the API server, and of the first node. */
   seconds = 0;
   /** Whether the operator's clock ever was changed. */
   hasJumped = false;
@@ -92,8 +94,13 @@ export class PlayedCluster {
     else if (pod !== undefined) this.#happenToPod(pod, step);
   }
 
+  /** Seconds of the clock of a pod's node: pods take turns on the nodes. */
+  #clockOf({ metadata }: ObservedPod): number {
+    return this.seconds + (clocks[Number(metadata.name.slice(1)) % clocks.length] as number);
+  }
+
   #happenToPod(pod: ObservedPod, step: Step): void {
-    if (step.do === 'start') begin(pod, this.seconds);
+    if (step.do === 'start') begin(pod, this.#clockOf(pod));
     else if (step.do === 'pullError') wait(pod, 'ImagePullBackOff');
     else if (step.do === 'loseNode' || step.do === 'findNode') lose(pod, step.do === 'loseNode', after(this.seconds));
     else if (step.do === 'exit') this.#end(pod, step.code, { checkpoint: step.checkpoint });
@@ -154,7 +161,7 @@ export class PlayedCluster {
   #end(pod: ObservedPod, code: number, how: How): void {
     const child = this.child;
     const stopped = child === undefined || child.spec?.suspend === true;
-    finish(pod, code, this.seconds, how);
+    finish(pod, code, { step: this.seconds, seconds: this.#clockOf(pod) }, how);
     if (code === 0) {
       if (!stopped) close(child, 'Complete', 'Completed', after(this.seconds));
       return;
@@ -178,7 +185,12 @@ export class PlayedCluster {
   #replace({ metadata: { labels = {} } }: ObservedJob): void {
     if (this.pod !== undefined) return;
     const name = `p${++this.#made}`;
-    this.pods.push({ metadata: { name, uid: `${name}-uid`, labels }, status: { phase: 'Pending' } });
+    // Whole seconds, as the API server's own; some pods are made in the same one.
+    const creationTimestamp = after(Math.floor(this.seconds / 5) * 5);
+    this.pods.push({
+      metadata: { name, uid: `${name}-uid`, creationTimestamp, labels },
+      status: { phase: 'Pending' },
+    });
   }
 
   /** Pods that are gone stay to be seen until a look has read how they ended. */
