@@ -1,13 +1,12 @@
-import type { DPOJob } from '../../crds/dpojob.ts';
 import type { DPOJobStatus } from '../../crds/status.ts';
 import { failureReasons } from '../../crds/conditions.ts';
-import { freeExitCodes, permanentExitCodes } from '../../crds/exit-codes.ts';
+import { permanentExitCodes } from '../../crds/exit-codes.ts';
 import type { Progress } from '../../crds/progress.ts';
-import { storedCondition } from './conditions.ts';
 import { countedWith, isUncounted } from './counted.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
 import type { Observation } from './observation.ts';
+import { isAfterEnd, isFree, wasHeldBack } from './stopped.ts';
 
 /** Free restarts in a row without a newer checkpoint that fail the job. */
 export const maxRestartsWithoutProgress = 3;
@@ -20,17 +19,29 @@ type Restarts = Pick<
   'restarts' | 'countedUntil' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'
 >;
 
-/** The pods that ended since the last one counted. */
-export function freshEnds(observation: Observation): Ended[] {
+/** The pods that ended since the last look, but for those that the end of the job stopped. */
+function newEnds(observation: Observation): Ended[] {
   const { job } = observation;
   const pods = observation.pods.filter((pod) => isUncounted(pod, job.status ?? {}));
-  return endedPods({ ...observation, pods }).filter((ended) => !wasStopped(ended, job));
+  return endedPods({ ...observation, pods }).filter((ended) => !isAfterEnd(ended, job));
 }
 
-/** What status counts, with the pods that ended since the last look. */
+/** Of these the restarts. */
+export function freshEnds(observation: Observation): Ended[] {
+  return newEnds(observation).filter((ended) => !wasHeldBack(ended, observation));
+}
+
+/**
+ * What status counts, with the pods that ended since the last look. One that was held back is passed over for good: later,
+ * when its Job runs again, it would look like a restart to an operator that sees it for the first time.
+ */
 export function countRestarts(observation: Observation): Restarts {
   const { status = {} } = observation.job;
-  return freshEnds(observation).reduce(countOne, {
+  const count = (before: Restarts, ended: Ended): Restarts => ({
+    ...(wasHeldBack(ended, observation) ? before : countOne(before, ended)),
+    countedUntil: countedWith(before.countedUntil, ended),
+  });
+  return newEnds(observation).reduce(count, {
     restarts: status.restarts ?? 0,
     restartsWithoutProgress: status.restartsWithoutProgress ?? 0,
     ...(status.countedUntil === undefined ? {} : { countedUntil: status.countedUntil }),
@@ -39,34 +50,10 @@ export function countRestarts(observation: Observation): Restarts {
   });
 }
 
-const isFree = ({ exitCode }: Ended): boolean =>
-  exitCode !== undefined && (freeExitCodes as readonly number[]).includes(exitCode);
-
 /** What a pod's end costs, by the Job's pod failure policy (desired/failure-policy.ts). */
 export function priceOf(ended: Ended): 'free' | 'counted' | 'final' {
   if ((permanentExitCodes as readonly (number | undefined)[]).includes(ended.exitCode)) return 'final';
   return isFree(ended) || ended.disrupted ? 'free' : 'counted';
-}
-
-/** Reasons to fail a job for which the operator stops a pod that runs; for others the Job ended first. */
-const stopping: readonly string[] = [
-  failureReasons.DeadlineExceeded,
-  failureReasons.StartDeadlineExceeded,
-  failureReasons.ProgressDeadlineExceeded,
-  failureReasons.RestartsWithoutProgress,
-];
-
-/**
- * Whether the pod was stopped on purpose: by a suspend or a queue, which stop the attempt's clock, or since the job was
- * over; then it may also have been killed, as one is that does not stop in its grace period. Where the operator stopped it,
- * that is known without the times of two clocks, of which one may have jumped.
- */
-function wasStopped(ended: Ended, job: DPOJob): boolean {
-  const { attemptStartTime, completionTime } = job.status ?? {};
-  const isOver = completionTime !== undefined;
-  const byUs = stopping.includes(storedCondition(job, 'Failed')?.reason ?? '');
-  const after = isOver && (byUs || Date.parse(ended.finishedAt) >= Date.parse(completionTime));
-  return after || (isFree(ended) && (isOver || attemptStartTime === undefined));
 }
 
 function countOne(before: Restarts, ended: Ended): Restarts {
@@ -74,7 +61,6 @@ function countOne(before: Restarts, ended: Ended): Restarts {
   return {
     ...before,
     restarts: (before.restarts ?? 0) + 1,
-    countedUntil: countedWith(before.countedUntil, ended),
     restartsWithoutProgress: withoutProgress(before, ended, checkpoint),
     lastFailure: lastFailure(ended),
     ...(checkpoint === undefined ? {} : { checkpoint }),
