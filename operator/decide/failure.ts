@@ -1,11 +1,11 @@
 import type { DPOJobStatus } from '../../crds/status.ts';
 import { exitCodes, exitReason, permanentExitCodes } from '../../crds/exit-codes.ts';
-import { allPrintable, printable } from '../../crds/printable.ts';
-import { terminationMessageSchema } from '../../crds/progress.ts';
+import { printable } from '../../crds/printable.ts';
 import type { TerminationMessage } from '../../crds/progress.ts';
 import { trainerContainer } from '../desired/failure-policy.ts';
 import { exitWords, outOfMemory } from './exit-words.ts';
 import type { ContainerState, Observation, ObservedPod } from './observation.ts';
+import { lastSaid } from './last-said.ts';
 import { byCreation, podCondition, trainerState } from './pods.ts';
 
 type Terminated = NonNullable<ContainerState['terminated']>;
@@ -44,14 +44,14 @@ function endedPod(pod: ObservedPod, observation: Observation): Ended | undefined
   if (finishedAt === undefined || terminated?.exitCode === 0) {
     return undefined;
   }
-  const said = parseTermination(terminated?.message);
+  const said = lastSaid(pod);
   return {
     pod: pod.metadata.name,
     podUID: pod.metadata.uid,
     createdAt: pod.metadata.creationTimestamp,
     exitCode: terminated?.exitCode,
     reason: endReason(pod, terminated, said),
-    message: lastWords(pod, said, observation).slice(0, 1024),
+    message: lastWords(pod, said, observation),
     ...(terminated?.startedAt === undefined ? {} : { startedAt: terminated.startedAt }),
     finishedAt,
     disrupted: disruption?.status === 'True',
@@ -66,15 +66,18 @@ function endedWithoutTrainer(pod: ObservedPod): string | undefined {
   return failed ? told?.lastTransitionTime : undefined;
 }
 
+/** Letters of what is said of an end. */
+const longest = 1024;
+
 /** The trainer's own message, else what Kubernetes knows of the end, else what the kubelet kept of its output. */
 function lastWords(pod: ObservedPod, said: TerminationMessage | undefined, { job, attemptSpec }: Observation): string {
   const { reason, exitCode, message: kept } = trainerState(pod)?.terminated ?? {};
   if (reason === 'OOMKilled') {
-    return outOfMemory(attemptSpec ?? job.spec, said?.progress);
+    return outOfMemory(attemptSpec ?? job.spec, said?.progress).slice(0, longest);
   }
   const output = said === undefined ? kept : undefined;
   const words = [said?.message, disruptionWords(pod), pod.status?.message, output];
-  return printable(words.find((one) => one !== undefined && one !== '') ?? exitWords(exitCode));
+  return printable((words.find((one) => one !== undefined && one !== '') ?? exitWords(exitCode)).slice(0, longest));
 }
 
 /** Reasons of DisruptionTarget and what they mean to a user. */
@@ -117,15 +120,6 @@ const sayNothing = new Set(['Error', 'ContainerStatusUnknown']);
 function takenAwayBy(pod: ObservedPod): string | undefined {
   const disruption = podCondition(pod, 'DisruptionTarget');
   return pod.status?.reason ?? (disruption?.status === 'True' ? disruption.reason : undefined);
-}
-
-/** The trainer's last record, or undefined if it is not one: the pod's word is untrusted, and nothing in it may act on a terminal. */
-export function parseTermination(message: string | undefined): TerminationMessage | undefined {
-  try {
-    return allPrintable(terminationMessageSchema.safeParse(JSON.parse(message ?? '')).data);
-  } catch {
-    return undefined;
-  }
 }
 
 export function lastFailure(ended: Ended): NonNullable<DPOJobStatus['lastFailure']> {

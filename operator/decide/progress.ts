@@ -1,8 +1,8 @@
 import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Comparison, Metrics, Progress } from '../../crds/progress.ts';
-import { parseTermination } from './failure.ts';
+import { lastSaid } from './last-said.ts';
 import type { Observation, ObservedPod } from './observation.ts';
-import { byCreation, livePod, trainerState } from './pods.ts';
+import { byCreation, livePod } from './pods.ts';
 import { newer } from './retry.ts';
 
 /** A figure to 6 significant digits; figures that are not finite are left out, since JSON cannot carry them. */
@@ -30,7 +30,7 @@ export function latestProgress(observation: Observation): Progress | undefined {
 
 /** What a pod left when it ended, or its last answer if that is newer: what it left may have been cut or lost. */
 function lastWords(pod: ObservedPod, answer: Progress | undefined): Progress | undefined {
-  const left = parseTermination(trainerState(pod)?.terminated?.message)?.progress;
+  const left = lastSaid(pod)?.progress;
   const own = [answer, left].filter((one) => one?.podUID === pod.metadata.uid);
   return own.toSorted((a, b) => (a?.heartbeat ?? 0) - (b?.heartbeat ?? 0)).at(-1);
 }

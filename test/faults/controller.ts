@@ -59,6 +59,22 @@ export const controller: Fault[] = [
     tests: 'operator/serve/health',
   },
   {
+    title: 'what a pod left is parsed at each look',
+    program: 'operator',
+    file: 'decide/last-said.ts',
+    find: ' && !parsed.has(terminated)',
+    replace: '',
+    tests: 'security/answers',
+  },
+  {
+    title: 'a pod is taken for a trainer by its labels',
+    program: 'operator',
+    file: 'pod-owner.ts',
+    find: "controller?.kind === 'Job' && ",
+    replace: "controller === undefined || controller.kind !== '' || ",
+    tests: 'operator/world',
+  },
+  {
     title: 'ends after a lost node are held against the clock of the operator',
     program: 'operator',
     file: 'decide/counted.ts',
