@@ -22,6 +22,8 @@ export interface Ended {
   startedAt?: string;
   finishedAt: string;
   disrupted: boolean;
+  /** Whether somebody deleted the pod, as the Job controller does when its Job is suspended. */
+  toldToGo: boolean;
   said?: TerminationMessage;
 }
 
@@ -55,6 +57,7 @@ function endedPod(pod: ObservedPod, observation: Observation): Ended | undefined
     ...(terminated?.startedAt === undefined ? {} : { startedAt: terminated.startedAt }),
     finishedAt,
     disrupted: disruption?.status === 'True',
+    toldToGo: pod.metadata.deletionTimestamp !== undefined,
     ...(said === undefined ? {} : { said }),
   };
 }

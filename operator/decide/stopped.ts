@@ -3,7 +3,7 @@ import { failureReasons } from '../../crds/conditions.ts';
 import { freeExitCodes } from '../../crds/exit-codes.ts';
 import { storedCondition } from './conditions.ts';
 import type { Ended } from './failure.ts';
-import { secondsBetween, type Observation } from './observation.ts';
+import { secondsBetween, type Observation, type ObservedJob } from './observation.ts';
 
 /** Whether a trainer stopped as it was asked to: after it had saved, or before it could. */
 export const isFree = ({ exitCode }: Ended): boolean =>
@@ -29,17 +29,24 @@ export function isAfterEnd(ended: Ended, job: DPOJob): boolean {
   return byUs || isFree(ended) || Date.parse(ended.finishedAt) >= Date.parse(completionTime);
 }
 
-/** Seconds in which the Job controller makes the pod of a Job that it lets run again, before it says so. */
-const resumeSeconds = 10;
+/** Seconds by which the Job controller may make the pod of a Job that it lets run again before it says so. */
+const resumeSeconds = 2;
 
 /**
- * Whether the pod was stopped by a suspend or a queue, which stop the attempt's clock, or had been before its Job ran again.
- * The Job controller's times and those of pods' making are of the control plane; the operator's clock may have jumped.
+ * Whether the pod was stopped by a suspend or a queue, which stop the attempt's clock; also where the operator did not see
+ * it stop.
  */
 export function wasHeldBack(ended: Ended, { job, jobs }: Observation): boolean {
-  if (!isFree(ended)) return false;
   const live = jobs.find(({ metadata }) => metadata.deletionTimestamp === undefined);
+  return isFree(ended) && (job.status?.attemptStartTime === undefined || wasEvicted(ended, live));
+}
+
+/**
+ * Whether the pod was told to go while its Job was held back: the Job still is, or runs again since after the pod was made.
+ * Both times are of the control plane; the operator's clock may have jumped.
+ */
+function wasEvicted({ toldToGo, createdAt }: Ended, live: ObservedJob | undefined): boolean {
   const resumed = live?.status?.conditions?.find(({ type, status }) => type === 'Suspended' && status === 'False');
-  const since = resumed?.lastTransitionTime ?? ended.createdAt;
-  return job.status?.attemptStartTime === undefined || secondsBetween(ended.createdAt, since) > resumeSeconds;
+  const since = resumed?.lastTransitionTime ?? createdAt;
+  return toldToGo && (live?.spec?.suspend === true || secondsBetween(createdAt, since) > resumeSeconds);
 }

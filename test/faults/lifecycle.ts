@@ -105,9 +105,17 @@ const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: 'a pod that a queue evicted counts as a restart once its Job runs again',
     file: 'decide/stopped.ts',
-    find: ' || secondsBetween(ended.createdAt, since) > resumeSeconds',
+    find: ' || secondsBetween(createdAt, since) > resumeSeconds',
     replace: '',
     tests: 'operator/decide/queue',
+  },
+  {
+    title: 'a pod that a queue evicts counts as a restart where its end is seen with the eviction',
+    file: 'decide/stopped.ts',
+    find: 'live?.spec?.suspend === true || ',
+    replace: '',
+    tests: 'runs/any-course',
+    named: 'whatever users',
   },
   {
     title: 'a drained pod counts as a restart without progress',

@@ -3,7 +3,15 @@ import { trainerState } from '../../../operator/decide/pods.ts';
 import { after, aRecord, leaves } from '../observed.ts';
 
 /** Whether a Job has not ended. */
-export const isActive = ({ status }: ObservedJob): boolean => status?.conditions === undefined;
+export const isActive = ({ status }: ObservedJob): boolean =>
+  status?.conditions?.some(({ type }) => type !== 'Suspended') !== true;
+
+/** The Job controller says whether a Job is held back when that changes. */
+export function hold(child: ObservedJob, lastTransitionTime: string): void {
+  const status = child.spec?.suspend === true ? 'True' : 'False';
+  if (status === (child.status?.conditions?.[0]?.status ?? 'False')) return;
+  child.status = { conditions: [{ type: 'Suspended', status, lastTransitionTime }] };
+}
 
 export function close(child: ObservedJob, type: 'Complete' | 'Failed', reason: string, time: string): void {
   child.status = { conditions: [{ type, status: 'True', reason, message: reason, lastTransitionTime: time }] };

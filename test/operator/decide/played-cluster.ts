@@ -4,7 +4,7 @@ import { freeExitCodes, permanentExitCodes } from '../../../crds/exit-codes.ts';
 import { labels } from '../../../crds/labels.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';
 import { after, aJob, aRecord, images } from '../observed.ts';
-import { begin, close, finish, isActive, lose, wait, type How } from './cluster-model.ts';
+import { begin, close, finish, hold, isActive, lose, wait, type How } from './cluster-model.ts';
 import type { Step } from './steps.ts';
 
 export const isOver = ({ state }: DPOJobStatus): boolean => state === 'Complete' || state === 'Failed';
@@ -38,6 +38,8 @@ export class PlayedCluster {
   #answer: Observation['answer'];
   #made = 0;
   #departed: ObservedPod[] = [];
+  /** All that are gone, as a standby has seen them go. */
+  readonly #gone: ObservedPod[] = [];
 
   /** By the operator's clock. */
   get now(): string {
@@ -90,6 +92,7 @@ export class PlayedCluster {
     const pod = this.pod;
     if (step.do === 'gone') this.#clear();
     else if (step.do === 'reappear') this.#reappear();
+    else if (step.do === 'takeOver') this.#departed = [...this.#gone];
     else if (step.do === 'deleteJob' || step.do === 'queue' || step.do === 'admit') this.#happenToJob(step.do);
     else if (pod !== undefined) this.#happenToPod(pod, step);
   }
@@ -117,9 +120,19 @@ export class PlayedCluster {
       this.#remove(() => true);
     } else {
       child.spec = { suspend: what === 'queue' };
-      if (what === 'queue') this.#remove((pod) => !hasEnded(pod));
+      hold(child, after(this.seconds));
+      if (what === 'queue') this.#evict();
       else this.#replace(child);
     }
+  }
+
+  /** A pod that runs saves and stops; with it goes one that never ran. */
+  #evict(): void {
+    const { pod } = this;
+    if (pod === undefined) return;
+    pod.metadata.deletionTimestamp = after(this.seconds);
+    if (pod.status?.phase === 'Running') finish(pod, 75, { step: this.seconds, seconds: this.#clockOf(pod) }, {});
+    this.#remove((one) => one === pod);
   }
 
   #change(spec: Partial<DPOJob['spec']>): void {
@@ -195,7 +208,9 @@ export class PlayedCluster {
 
   /** Pods that are gone stay to be seen until a look has read how they ended. */
   #remove(which: (pod: ObservedPod) => boolean): void {
-    this.#departed.push(...this.pods.filter(which));
+    const gone = this.pods.filter(which);
+    this.#departed.push(...gone);
+    this.#gone.push(...gone);
     this.pods = this.pods.filter((pod) => !which(pod));
   }
 

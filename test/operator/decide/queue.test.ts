@@ -85,7 +85,10 @@ describe('a Job that a queue holds back', () => {
   });
 
   describe('three times, and each pod stays to be seen by a standby that then takes over,', () => {
-    const evicted = [100, 300, 500].map((at) => endedPod(`p${at}`, 75, at, leaves('Saved', aRecord(`p${at}`, 4))));
+    const evicted = [100, 300, 500].map((at) => {
+      const pod = endedPod(`p${at}`, 75, at, leaves('Saved', aRecord(`p${at}`, 4)));
+      return { ...pod, metadata: { ...pod.metadata, deletionTimestamp: after(at + 20) } };
+    });
     const resumed = { type: 'Suspended', status: 'False', reason: 'JobResumed', lastTransitionTime: after(510) };
     const admitted = aChild(1, { spec: { suspend: false }, status: { conditions: [resumed] } });
     const takesOver = (job: ObservedJob): Look[] =>
@@ -95,6 +98,7 @@ describe('a Job that a queue holds back', () => {
 
     test.each<[string, Look[]]>([
       ['counts none, since the leader passed them over', [queued, ...seen, ...takesOver(aChild(1))]],
+      ['counts none, while it waits again', [[501, { jobs: held, pods: evicted }], ...seen, ...takesOver(aChild(1))]],
       ['counts none, though no leader saw their ends', [queued, ...takesOver(aChild(1))]],
       ['counts none, though the leader noted none', [queued, [511, { jobs: [admitted] }], ...takesOver(admitted)]],
     ])('%s', (_why, looks) => {
@@ -105,7 +109,7 @@ describe('a Job that a queue holds back', () => {
 
     test('still counts the ends of pods that the Job made when it ran again', () => {
       const ended = endedPod('b', 75, 530, leaves('Saved', aRecord('b', 4)));
-      ended.metadata.creationTimestamp = after(509);
+      Object.assign(ended.metadata, { creationTimestamp: after(509), deletionTimestamp: after(550) });
       const look: Look = [541, { jobs: [admitted], pods: [...evicted, ended] }];
       expect(play(aJob(), [[0, {}], queued, ...takesOver(admitted), look, look]).status.restarts).toBe(1);
     });
