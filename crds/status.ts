@@ -24,6 +24,9 @@ export const states = [
   'Failed',
 ] as const;
 
+/** Pods made in one second whose ends are told apart. */
+export const maxTied = 16;
+
 const text = z.string().max(1024);
 const time = z.iso.datetime();
 const count = z.int().min(0);
@@ -54,6 +57,13 @@ export const statusSchema = z.object({
   startTime: time.optional().describe('When the job was first seen'),
   completionTime: time.optional().describe('When it was Complete or Failed'),
   restarts: count.optional().describe('Pods that ended without finishing the job'),
+  countedUntil: z
+    .object({
+      podCreationTime: time.describe('When it was made, by the clock of the API server'),
+      podUIDs: z.array(z.string().max(64)).max(maxTied).describe('Its UID, and of others made in the same second'),
+    })
+    .optional()
+    .describe('The pod made last of those whose end is counted: later ones are still to be counted'),
   restartsWithoutProgress: count.optional().describe('Free restarts in a row without a newer checkpoint'),
   activeSeconds: count.optional().describe('Seconds active in earlier attempts'),
   attemptStartTime: time.optional().describe('Since when the present attempt may run'),

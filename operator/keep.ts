@@ -7,11 +7,14 @@ export type StoredDPOJob = DPOJob & Stored;
 export type StoredJob = ObservedJob & Stored;
 export type StoredPod = ObservedPod & Stored;
 
+type Owner = NonNullable<ObservedPod['metadata']['ownerReferences']>[number];
+
 interface Raw {
   metadata: Stored['metadata'] & {
     labels?: Record<string, string>;
+    creationTimestamp?: string;
     deletionTimestamp?: string;
-    ownerReferences?: { uid: string; controller?: boolean }[];
+    ownerReferences?: Owner[];
   };
   spec?: { suspend?: boolean; nodeName?: string };
   status?: ObservedJob['status'] & ObservedPod['status'];
@@ -36,11 +39,13 @@ function keepConditions({ status }: Raw): object[] | undefined {
   );
 }
 
+const keepOwners = ({ metadata }: Raw): Owner[] | undefined =>
+  metadata.ownerReferences?.map(({ uid, kind, name, controller }) => defined({ uid, kind, name, controller } as Owner));
+
 export function keepJob(object: Stored): StoredJob {
   const raw = object as Raw;
-  const owners = raw.metadata.ownerReferences?.map(({ uid, controller }) => defined({ uid, controller }));
   return {
-    metadata: defined({ ...keepMetadata(raw), ownerReferences: owners }),
+    metadata: defined({ ...keepMetadata(raw), ownerReferences: keepOwners(raw) }),
     ...(raw.spec?.suspend === undefined ? {} : { spec: { suspend: raw.spec.suspend } }),
     status: defined({ conditions: keepConditions(raw) }),
   } as StoredJob;
@@ -50,9 +55,10 @@ export function keepPod(object: Stored): StoredPod {
   const raw = object as Raw;
   const { phase, podIP, reason, message, containerStatuses } = raw.status ?? {};
   const { nodeName } = raw.spec ?? {};
+  const { creationTimestamp } = raw.metadata;
   const states = containerStatuses?.map(({ name, state }) => defined({ name, state }));
   return {
-    metadata: keepMetadata(raw),
+    metadata: defined({ ...keepMetadata(raw), creationTimestamp, ownerReferences: keepOwners(raw) }),
     ...(nodeName === undefined ? {} : { spec: { nodeName } }),
     status: defined({ phase, podIP, reason, message, conditions: keepConditions(raw), containerStatuses: states }),
   } as StoredPod;

@@ -4,6 +4,7 @@ import type { ObservedPod } from './decide/observation.ts';
 import type { StoredPod } from './keep.ts';
 import { pause } from './loop/backoff.ts';
 import { pollProgress } from './observe.ts';
+import { dpojobOf } from './pod-owner.ts';
 import type { ClusterWorld } from './world.ts';
 
 const atOnce = 50;
@@ -22,7 +23,7 @@ export interface PollerOptions {
 export async function pollTrainers({ world, answered, poll = pollProgress }: PollerOptions, signal: AbortSignal) {
   while (!signal.aborted) {
     const started = performance.now();
-    const running = [...world.stores.pods.all()].filter(({ status }) => status?.phase === 'Running');
+    const running = [...world.stores.pods.all()].filter(isAsked);
     const left = running.values();
     const ask = async (): Promise<void> => {
       for (const pod of left) {
@@ -35,6 +36,9 @@ export async function pollTrainers({ world, answered, poll = pollProgress }: Pol
     await pause(Math.max(0, pollInterval(running.length) - (performance.now() - started) / 1000), signal);
   }
 }
+
+/** Whether it is a trainer's: others may bear its labels. */
+const isAsked = (pod: StoredPod): boolean => pod.status?.phase === 'Running' && dpojobOf(pod) !== undefined;
 
 function record(world: ClusterWorld, pod: StoredPod, progress: Progress, answered: PollerOptions['answered']): void {
   const { namespace, labels: given = {} } = pod.metadata;

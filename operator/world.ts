@@ -8,6 +8,7 @@ import { resources } from './cluster/resource.ts';
 import { clueAbout } from './decide/clue.ts';
 import type { Event, Observation } from './decide/observation.ts';
 import { childName } from './desired/naming.ts';
+import { dpojobOf } from './pod-owner.ts';
 import type { TrainerImages } from './desired/trainer-job.ts';
 import { keepDPOJob, keepJob, type StoredDPOJob, type StoredJob, type StoredPod } from './keep.ts';
 import { Clues } from './loop/clues.ts';
@@ -26,7 +27,7 @@ export class Stores {
   /** By the UID of the DPOJob that owns them. */
   readonly jobs = new Store<StoredJob>(({ metadata }) => controllerOf(metadata.ownerReferences));
   /** By the UID of the DPOJob whose child's they are. */
-  readonly pods = new Store<StoredPod>(({ metadata }) => metadata.labels?.[labels.uid]);
+  readonly pods = new Store<StoredPod>(dpojobOf);
 }
 
 /** The world as an API server shows it: reads come from the watched stores, writes go to the server and into the stores. */
@@ -49,9 +50,10 @@ export class ClusterWorld implements World {
     this.#clues = new Clues(cluster);
     stores.pods.onChange((before, after) => {
       if (before === undefined || after?.metadata.uid === before.metadata.uid) return;
-      const { namespace, labels: { [labels.uid]: uid = '', [labels.dpojob]: name = '' } = {} } = before.metadata;
-      // Of a DPOJob that is gone nothing is to be read any more.
-      if (stores.dpojobs.get(namespace, name)?.metadata.uid !== uid) return;
+      const { namespace, labels: { [labels.dpojob]: name = '' } = {} } = before.metadata;
+      const uid = dpojobOf(before);
+      // Of another's nothing is, and of a DPOJob that is gone nothing is to be read any more.
+      if (uid === undefined || stores.dpojobs.get(namespace, name)?.metadata.uid !== uid) return;
       // A standby reads none of them.
       this.#departed.set(uid, [...(this.#departed.get(uid) ?? []), before].slice(-mostDeparted));
     });

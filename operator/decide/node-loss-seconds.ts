@@ -27,7 +27,7 @@ export function moveOn(observation: Observation, now: string): Decision | undefi
   const { message = '' } = nodeLost(observation, now) ?? {};
   if (left === undefined || left > 0 || gives !== 'attempt') return undefined;
   const { job, images, pods } = observation;
-  const { attempt: lostAttempt = 1, restarts = 0 } = job.status ?? {};
+  const { attempt: lostAttempt = 1 } = job.status ?? {};
   const attempt = lostAttempt + 1;
   const lastFailure = {
     reason: 'NodeLost',
@@ -35,13 +35,15 @@ export function moveOn(observation: Observation, now: string): Decision | undefi
     message: message.slice(0, 1024),
     time: now,
   };
+  const counted = bank(nextStatus(observation, { phase: 'Active' }, now), observation, now);
   const status = {
-    ...bank(nextStatus(observation, { phase: 'Active' }, now), observation, now),
+    ...counted,
     attempt,
     lostAttempt,
     lastFailure,
     attemptStartTime: now,
-    restarts: restarts + 1,
+    // An end before it may be seen only now.
+    restarts: (counted.restarts ?? 0) + 1,
     ...imageStatus(job, images),
   };
   return {

@@ -39,7 +39,14 @@ export interface PodCondition {
 }
 
 export interface ObservedPod {
-  metadata: { name: string; uid: string; labels?: Record<string, string>; deletionTimestamp?: string };
+  metadata: {
+    name: string;
+    uid: string;
+    creationTimestamp: string;
+    labels?: Record<string, string>;
+    deletionTimestamp?: string;
+    ownerReferences?: { uid: string; kind: string; name: string; controller?: boolean }[];
+  };
   spec?: { nodeName?: string };
   status?: {
     phase?: string;
@@ -65,7 +72,7 @@ export interface Clue {
   message: string;
 }
 
-/** Everything about one DPOJob that was read for one reconcile. Children of other owners are left out. */
+/** Everything about one DPOJob that was read for one reconcile. Children of other owners are left out, and pods of which no Job of this DPOJob's is the controller. */
 export interface Observation {
   job: DPOJob;
   jobs: ObservedJob[];

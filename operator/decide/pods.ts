@@ -14,6 +14,10 @@ export function mayStillRun({ pods, departed }: Pick<Observation, 'pods' | 'depa
   return livePod(pods.filter(({ metadata }) => departed?.has(metadata.uid) !== true)) !== undefined;
 }
 
+/** Oldest first by the API server's clock: two pods have the clocks of two nodes, which are never compared. */
+export const byCreation = (a: ObservedPod, b: ObservedPod): number =>
+  Date.parse(a.metadata.creationTimestamp) - Date.parse(b.metadata.creationTimestamp);
+
 /** State of the trainer's container; others may stand beside it, put in by a service mesh or the like. */
 export function trainerState({ status }: ObservedPod): ContainerState | undefined {
   return status?.containerStatuses?.find(({ name }) => name === trainerContainer)?.state;

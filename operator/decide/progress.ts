@@ -1,12 +1,9 @@
 import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Comparison, Metrics, Progress } from '../../crds/progress.ts';
-import { parseTermination } from './failure.ts';
+import { lastSaid } from './last-said.ts';
 import type { Observation, ObservedPod } from './observation.ts';
-import { livePod, trainerState } from './pods.ts';
+import { byCreation, livePod } from './pods.ts';
 import { newer } from './retry.ts';
-
-/** Before any pod ended. */
-const start = '1970-01-01T00:00:00Z';
 
 /** A figure to 6 significant digits; figures that are not finite are left out, since JSON cannot carry them. */
 export function round(value: number): number {
@@ -24,20 +21,16 @@ export function liveProgress({ answer, pods }: Observation): Progress | undefine
 }
 
 /**
- * The newest record of the trainer: the live pod's answer, else the last words of the pod that ended last. Clocks of two
- * pods are never compared: they may be of two nodes.
+ * The newest record of the trainer: the live pod's answer, else the last words of the pod that was made last.
  */
 export function latestProgress(observation: Observation): Progress | undefined {
-  const endOf = (pod: ObservedPod): number => Date.parse(trainerState(pod)?.terminated?.finishedAt ?? start);
-  const words = observation.pods
-    .toSorted((a, b) => endOf(a) - endOf(b))
-    .map((pod) => lastWords(pod, observation.answer?.progress));
+  const words = observation.pods.toSorted(byCreation).map((pod) => lastWords(pod, observation.answer?.progress));
   return liveProgress(observation) ?? words.filter((one) => one !== undefined).at(-1);
 }
 
 /** What a pod left when it ended, or its last answer if that is newer: what it left may have been cut or lost. */
 function lastWords(pod: ObservedPod, answer: Progress | undefined): Progress | undefined {
-  const left = parseTermination(trainerState(pod)?.terminated?.message)?.progress;
+  const left = lastSaid(pod)?.progress;
   const own = [answer, left].filter((one) => one?.podUID === pod.metadata.uid);
   return own.toSorted((a, b) => (a?.heartbeat ?? 0) - (b?.heartbeat ?? 0)).at(-1);
 }

@@ -1,12 +1,12 @@
-import type { DPOJob } from '../../crds/dpojob.ts';
 import type { DPOJobStatus } from '../../crds/status.ts';
 import { failureReasons } from '../../crds/conditions.ts';
-import { freeExitCodes, permanentExitCodes } from '../../crds/exit-codes.ts';
+import { permanentExitCodes } from '../../crds/exit-codes.ts';
 import type { Progress } from '../../crds/progress.ts';
-import { storedCondition } from './conditions.ts';
+import { countedWith, isUncounted } from './counted.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
 import type { Observation } from './observation.ts';
+import { isAfterEnd, isFree, wasHeldBack } from './stopped.ts';
 
 /** Free restarts in a row without a newer checkpoint that fail the job. */
 export const maxRestartsWithoutProgress = 3;
@@ -14,61 +14,46 @@ export const maxRestartsWithoutProgress = 3;
 /** Before these nothing that a restart could get further with is told. */
 const stagesWithCheckpoints = new Set<Progress['stage']>(['Training', 'Evaluating', 'Comparing', 'Exporting']);
 
-type Restarts = Pick<DPOJobStatus, 'restarts' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'>;
+type Restarts = Pick<
+  DPOJobStatus,
+  'restarts' | 'countedUntil' | 'restartsWithoutProgress' | 'lastFailure' | 'checkpoint'
+>;
 
-/**
- * The pods that ended since the last one counted. Pods of a job end one after another (podReplacementPolicy Failed), so
- * the time of `lastFailure` says which are new, also after a restart of the operator.
- */
-export function freshEnds(observation: Observation): Ended[] {
-  const { status = {} } = observation.job;
-  const { reason, time } = status.lastFailure ?? {};
-  // A lost node has the operator's time, by a clock that no pod has, and all pods that are seen are of the attempt after.
-  const counted = reason === 'NodeLost' ? undefined : time;
-  return endedPods(observation)
-    .filter(({ finishedAt }) => counted === undefined || Date.parse(finishedAt) > Date.parse(counted))
-    .filter((ended) => !wasStopped(ended, observation.job));
+/** The pods that ended since the last look, but for those that the end of the job stopped. */
+function newEnds(observation: Observation): Ended[] {
+  const { job } = observation;
+  const pods = observation.pods.filter((pod) => isUncounted(pod, job.status ?? {}));
+  return endedPods({ ...observation, pods }).filter((ended) => !isAfterEnd(ended, job));
 }
 
-/** What status counts, with the pods that ended since the last look. */
+/** Of these the restarts. */
+export function freshEnds(observation: Observation): Ended[] {
+  return newEnds(observation).filter((ended) => !wasHeldBack(ended, observation));
+}
+
+/**
+ * What status counts, with the pods that ended since the last look. One that was held back is passed over for good: later,
+ * when its Job runs again, it would look like a restart to an operator that sees it for the first time.
+ */
 export function countRestarts(observation: Observation): Restarts {
   const { status = {} } = observation.job;
-  return freshEnds(observation).reduce(countOne, {
+  const count = (before: Restarts, ended: Ended): Restarts => ({
+    ...(wasHeldBack(ended, observation) ? before : countOne(before, ended)),
+    countedUntil: countedWith(before.countedUntil, ended),
+  });
+  return newEnds(observation).reduce(count, {
     restarts: status.restarts ?? 0,
     restartsWithoutProgress: status.restartsWithoutProgress ?? 0,
+    ...(status.countedUntil === undefined ? {} : { countedUntil: status.countedUntil }),
     ...(status.lastFailure === undefined ? {} : { lastFailure: status.lastFailure }),
     ...(status.checkpoint === undefined ? {} : { checkpoint: status.checkpoint }),
   });
 }
 
-const isFree = ({ exitCode }: Ended): boolean =>
-  exitCode !== undefined && (freeExitCodes as readonly number[]).includes(exitCode);
-
 /** What a pod's end costs, by the Job's pod failure policy (desired/failure-policy.ts). */
 export function priceOf(ended: Ended): 'free' | 'counted' | 'final' {
   if ((permanentExitCodes as readonly (number | undefined)[]).includes(ended.exitCode)) return 'final';
   return isFree(ended) || ended.disrupted ? 'free' : 'counted';
-}
-
-/** Reasons to fail a job for which the operator stops a pod that runs; for others the Job ended first. */
-const stopping: readonly string[] = [
-  failureReasons.DeadlineExceeded,
-  failureReasons.StartDeadlineExceeded,
-  failureReasons.ProgressDeadlineExceeded,
-  failureReasons.RestartsWithoutProgress,
-];
-
-/**
- * Whether the pod was stopped on purpose: by a suspend or a queue, which stop the attempt's clock, or since the job was
- * over; then it may also have been killed, as one is that does not stop in its grace period. Where the operator stopped it,
- * that is known without the times of two clocks, of which one may have jumped.
- */
-function wasStopped(ended: Ended, job: DPOJob): boolean {
-  const { attemptStartTime, completionTime } = job.status ?? {};
-  const isOver = completionTime !== undefined;
-  const byUs = stopping.includes(storedCondition(job, 'Failed')?.reason ?? '');
-  const after = isOver && (byUs || Date.parse(ended.finishedAt) >= Date.parse(completionTime));
-  return after || (isFree(ended) && (isOver || attemptStartTime === undefined));
 }
 
 function countOne(before: Restarts, ended: Ended): Restarts {

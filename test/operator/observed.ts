@@ -54,7 +54,7 @@ export function endedPod(name: string, exitCode: number, seconds: number, messag
     finishedAt: after(seconds),
   };
   return {
-    metadata: { name, uid: `${name}-uid` },
+    metadata: { name, uid: `${name}-uid`, creationTimestamp: after(seconds - 6) },
     status: {
       phase: exitCode === 0 ? 'Succeeded' : 'Failed',
       containerStatuses: [{ name: 'trainer', state: { terminated } }],
@@ -65,7 +65,7 @@ export function endedPod(name: string, exitCode: number, seconds: number, messag
 export function runningPod(name: string): ObservedPod {
   const state = { running: { startedAt: start } };
   return {
-    metadata: { name, uid: `${name}-uid` },
+    metadata: { name, uid: `${name}-uid`, creationTimestamp: start },
     status: { phase: 'Running', podIP: '10.0.0.1', containerStatuses: [{ name: 'trainer', state }] },
   };
 }
@@ -108,7 +108,10 @@ export const leaves = (reason: string, progress?: Progress, message = ''): strin
 /** A pod that waits for a node. */
 export function pendingPod(name: string): ObservedPod {
   const condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: 'no GPU' };
-  return { metadata: { name, uid: `${name}-uid` }, status: { phase: 'Pending', conditions: [condition] } };
+  return {
+    metadata: { name, uid: `${name}-uid`, creationTimestamp: start },
+    status: { phase: 'Pending', conditions: [condition] },
+  };
 }
 
 /** The same pod with another container listed before the trainer's, as a service mesh makes it. */

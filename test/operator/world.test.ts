@@ -6,20 +6,23 @@ import type { Observation } from '../../operator/decide/observation.ts';
 import { keepDPOJob, keepJob, keepPod, type StoredPod } from '../../operator/keep.ts';
 import { Recorder } from '../../operator/loop/recorder.ts';
 import { ClusterWorld, Stores } from '../../operator/world.ts';
-import { aJob, images } from './observed.ts';
+import { after, aJob, images } from './observed.ts';
 
 const identity = { uid: 'job-uid', name: 'quickstart' };
 const stored = (status: object = { attempt: 1 }): ReturnType<typeof keepDPOJob> => {
   const job = aJob();
   return { ...job, metadata: { ...job.metadata, resourceVersion: '5' }, status } as ReturnType<typeof keepDPOJob>;
 };
-const pod = (uid: string, attempt = 1, owner = identity.uid): StoredPod =>
+const jobNamed = (name: string): object => ({ apiVersion: 'batch/v1', kind: 'Job', name, uid: 'j', controller: true });
+const pod = (uid: string, attempt = 1, owner = identity.uid, owners = [jobNamed(`quickstart-${attempt}`)]): StoredPod =>
   keepPod({
     metadata: {
       name: uid,
       namespace: 'team',
       uid,
       resourceVersion: '7',
+      creationTimestamp: after(1),
+      ownerReferences: owners,
       labels: { [labels.uid]: owner, [labels.dpojob]: identity.name, [labels.attempt]: String(attempt) },
     },
     status: { phase: 'Running' },
@@ -40,6 +43,27 @@ test('pods of the present attempt are seen, not those of another attempt or an e
   world.stores.pods.put(pod('earlier', 0));
   world.stores.pods.put(pod('namesake', 1, 'deleted-job-uid'));
   expect(await podsSeen(world)).toEqual(['now']);
+});
+
+test.each<[string, object[]]>([
+  ['nothing', []],
+  ['the Job of another', [jobNamed('else-1')]],
+  ['the Job of another attempt', [jobNamed('quickstart-2')]],
+  ['what is no Job', [{ ...jobNamed('quickstart-1'), kind: 'ReplicaSet' }]],
+  ['its Job, which does not control it', [{ ...jobNamed('quickstart-1'), controller: false }]],
+])('a pod that only bears the labels, owned by %s, is not seen, nor once it is deleted', async (_, owners) => {
+  const world = worldOver({});
+  world.stores.pods.put(pod('forged', 1, identity.uid, owners));
+  expect(await podsSeen(world)).toEqual([]);
+  world.stores.pods.delete(pod('forged', 1, identity.uid, owners));
+  expect(await podsSeen(world)).toEqual([]);
+});
+
+test('of a pod is kept when it was made, which orders the ends of pods', async () => {
+  const world = worldOver({});
+  world.stores.pods.put(pod('a'));
+  const [seen] = (await world.observe('team', 'quickstart'))?.pods ?? [];
+  expect(seen?.metadata.creationTimestamp).toBe(after(1));
 });
 
 test('a deleted pod stays to be seen until a reconcile has read how it ended', async () => {

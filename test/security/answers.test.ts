@@ -5,10 +5,10 @@ import { describe, expect, jest, test } from '@jest/globals';
 import { printable } from '../../crds/printable.ts';
 import { maxProgressBytes, type Progress } from '../../crds/progress.ts';
 import { nextStatus } from '../../operator/decide/status.ts';
-import { parseTermination } from '../../operator/decide/failure.ts';
+import { parseTermination } from '../../operator/decide/last-said.ts';
 import { lineFormat } from '../../operator/log.ts';
 import { pollProgress } from '../../operator/observe.ts';
-import { aChild, after, aJob, anAnswer, aRecord, endedPod, observed, runningPod } from '../operator/observed.ts';
+import { aChild, after, aJob, anAnswer, aRecord, endedPod, observed, play, runningPod } from '../operator/observed.ts';
 
 /** Pods that lie: what they answer, and what they leave when they end, is refused or does no harm. */
 jest.setTimeout(30_000);
@@ -239,6 +239,22 @@ describe('a termination message', () => {
     expect([status.progress, status.lastFailure?.message]).toEqual([undefined, 'm']);
   });
 
+  test.each(['NodeLost', 'Complete', 'Running', 'BackoffLimitExceeded', 'OOMKilled', 'Constructor', 'ToString'])(
+    'that names a failure which only others can tell (%s) gives it no name, and is counted once',
+    (reason) => {
+      const seen = { jobs: [aChild(1)], pods: [endedPod('a', 2, 5, JSON.stringify({ reason, message: '' }))] };
+      const looks = [9, 10, 11].map((seconds): [number, typeof seen] => [seconds, seen]);
+      const { status } = play(aJob(), [[0, {}], ...looks]);
+      expect(status).toMatchObject({ restarts: 1, lastFailure: { reason: 'Error', exitCode: 2 } });
+    },
+  );
+
+  test('that names a failure of trainers gives it to an exit code without a name', () => {
+    const pods = [endedPod('a', 2, 5, JSON.stringify({ reason: 'DiskFull', message: '' }))];
+    const status = nextStatus(observed(aJob(), { jobs: [aChild(1)], pods }), { phase: 'Active' }, after(9));
+    expect(status.lastFailure?.reason).toBe('DiskFull');
+  });
+
   test('that claims success does not make a failure one', () => {
     const left = JSON.stringify({
       reason: 'Complete',
@@ -259,6 +275,35 @@ describe('a termination message', () => {
       after(9),
     );
     expect(status.state).toBe('Running');
+  });
+});
+
+describe('what takes long to read does not hold the operator up:', () => {
+  const spent = (work: () => void): number => {
+    const started = performance.now();
+    work();
+    return performance.now() - started;
+  };
+
+  test.each([' ', '\t', '\u00A0', ' a', ' \n', '\r'])('a text of %j alone', (one) => {
+    expect(spent(() => printable(one.repeat(100_000)))).toBeLessThan(500);
+  });
+
+  test('what a thousand pods of an attempt left is parsed once, however often it is looked at', () => {
+    const left = JSON.stringify({ reason: 'InternalError', message: ' '.repeat(1024) });
+    const pods = Array.from({ length: 1000 }, (_, i) => endedPod(`p${i}`, 1, 7, left));
+    const read = jest.spyOn(JSON, 'parse');
+    try {
+      const seen = { jobs: [aChild(1)], pods };
+      play(aJob(), [
+        [0, {}],
+        [9, seen],
+        [10, seen],
+      ]);
+      expect(read).toHaveBeenCalledTimes(pods.length);
+    } finally {
+      read.mockRestore();
+    }
   });
 });
 

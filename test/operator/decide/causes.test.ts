@@ -17,14 +17,14 @@ import {
 
 const jobs = [aChild(1)];
 const unscheduled = (message: string): ObservedPod => ({
-  metadata: { name: 'p', uid: 'p-uid' },
+  metadata: { name: 'p', uid: 'p-uid', creationTimestamp: after(1) },
   status: {
     phase: 'Pending',
     conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }],
   },
 });
 const placed = (state?: ContainerState): ObservedPod => ({
-  metadata: { name: 'p', uid: 'p-uid' },
+  metadata: { name: 'p', uid: 'p-uid', creationTimestamp: after(1) },
   spec: { nodeName: 'n' },
   status: { phase: 'Pending', ...(state && { containerStatuses: [{ name: 'trainer', state }] }) },
 });
@@ -239,7 +239,7 @@ const oom = (said = ''): ObservedPod => {
   return pod;
 };
 const neverRan: ObservedPod = {
-  metadata: { name: 'a', uid: 'a-uid' },
+  metadata: { name: 'a', uid: 'a-uid', creationTimestamp: after(1) },
   status: {
     phase: 'Failed',
     reason: 'UnexpectedAdmissionError',

@@ -3,7 +3,15 @@ import { trainerState } from '../../../operator/decide/pods.ts';
 import { after, aRecord, leaves } from '../observed.ts';
 
 /** Whether a Job has not ended. */
-export const isActive = ({ status }: ObservedJob): boolean => status?.conditions === undefined;
+export const isActive = ({ status }: ObservedJob): boolean =>
+  status?.conditions?.some(({ type }) => type !== 'Suspended') !== true;
+
+/** The Job controller says whether a Job is held back when that changes. */
+export function hold(child: ObservedJob, lastTransitionTime: string): void {
+  const status = child.spec?.suspend === true ? 'True' : 'False';
+  if (status === (child.status?.conditions?.[0]?.status ?? 'False')) return;
+  child.status = { conditions: [{ type: 'Suspended', status, lastTransitionTime }] };
+}
 
 export function close(child: ObservedJob, type: 'Complete' | 'Failed', reason: string, time: string): void {
   child.status = { conditions: [{ type, status: 'True', reason, message: reason, lastTransitionTime: time }] };
@@ -36,10 +44,15 @@ export interface How {
   reason?: string;
 }
 
-export function finish(pod: ObservedPod, exitCode: number, seconds: number, how: How): void {
+/** The trainer of a pod ends after a step, by the clock of its node. */
+export function finish(pod: ObservedPod, exitCode: number, at: { step: number; seconds: number }, how: How): void {
+  const { step, seconds } = at;
   const ended = exitCode === 0 ? { phase: 'Succeeded', reason: 'Completed' } : { phase: 'Failed', reason: 'Error' };
-  const saved = how.checkpoint === true ? { checkpoint: { step: seconds, time: after(seconds) } } : {};
-  const progress = { ...aRecord(pod.metadata.name, seconds, saved), podUID: pod.metadata.uid };
+  const saved = how.checkpoint === true ? { checkpoint: { step, time: after(seconds) } } : {};
+  const progress = {
+    ...aRecord(pod.metadata.name, step, { time: after(seconds), ...saved }),
+    podUID: pod.metadata.uid,
+  };
   const startedAt = trainerState(pod)?.running?.startedAt ?? after(seconds - 1);
   const { reason = ended.reason, disrupted } = how;
   const message = leaves('Saved', progress);

@@ -61,14 +61,14 @@ test('the number of an attempt never falls below what exists, whatever status sa
 
 describe('the state in one word', () => {
   const unschedulable: ObservedPod = {
-    metadata: { name: 'p', uid: 'u' },
+    metadata: { name: 'p', uid: 'u', creationTimestamp: start },
     status: {
       phase: 'Pending',
       conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: 'no GPU' }],
     },
   };
   const pulling: ObservedPod = {
-    metadata: { name: 'p', uid: 'u' },
+    metadata: { name: 'p', uid: 'u', creationTimestamp: start },
     status: {
       phase: 'Pending',
       containerStatuses: [{ name: 'trainer', state: { waiting: { reason: 'ImagePullBackOff', message: 'no image' } } }],

@@ -114,6 +114,12 @@ describe('nodeLossSeconds', () => {
     expect(events.map(({ type, reason }) => `${type} ${reason}`)).toEqual(['Warning NodeLost', 'Warning NodeGivenUp']);
   });
 
+  test('counts an end that was not seen before, too', () => {
+    const pods = [endedPod('before', 1, 5), unready('a')];
+    const { status } = play(job, [begun, [160, { jobs, pods }]]);
+    expect(status).toMatchObject({ attempt: 2, restarts: 2, lastFailure: { reason: 'NodeLost', pod: 'a' } });
+  });
+
   const moved = play(job, [begun, runs, [160, lost]]).status;
   test.each<[string, Partial<Observation>, string[]]>([
     ['its Job was not deleted and the next not made', { jobs }, ['deleteJob quickstart-1', 'create 2']],

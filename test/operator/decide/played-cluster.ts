@@ -4,12 +4,14 @@ import { freeExitCodes, permanentExitCodes } from '../../../crds/exit-codes.ts';
 import { labels } from '../../../crds/labels.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';
 import { after, aJob, aRecord, images } from '../observed.ts';
-import { begin, close, finish, isActive, lose, wait, type How } from './cluster-model.ts';
+import { begin, close, finish, hold, isActive, lose, wait, type How } from './cluster-model.ts';
 import type { Step } from './steps.ts';
 
 export const isOver = ({ state }: DPOJobStatus): boolean => state === 'Complete' || state === 'Failed';
 const isPermanent = (code: number): boolean => (permanentExitCodes as readonly number[]).includes(code);
 const isFree = (code: number): boolean => (freeExitCodes as readonly number[]).includes(code);
+/** Nodes' clocks: by how many seconds they are ahead. */
+const clocks = [0, 90, -40];
 const hasEnded = ({ status }: ObservedPod): boolean => status?.phase === 'Failed' || status?.phase === 'Succeeded';
 
 /** A DPOJob with the API server, the Job controller and the kubelet around it, in memory; it counts what really happened. */
@@ -19,7 +21,7 @@ export class PlayedCluster {
   pods: ObservedPod[] = [];
   /** What goes wrong when the operator looks next. */
   fault: 'write' | 'act' | 'stale' | undefined;
-  /** Seconds of the clock of nodes. */
+  /** Seconds of the clock of the API server, and of the first node. */
   seconds = 0;
   /** Whether the operator's clock ever was changed. */
   hasJumped = false;
@@ -36,6 +38,8 @@ export class PlayedCluster {
   #answer: Observation['answer'];
   #made = 0;
   #departed: ObservedPod[] = [];
+  /** All that are gone, as a standby has seen them go. */
+  readonly #gone: ObservedPod[] = [];
 
   /** By the operator's clock. */
   get now(): string {
@@ -88,12 +92,18 @@ export class PlayedCluster {
     const pod = this.pod;
     if (step.do === 'gone') this.#clear();
     else if (step.do === 'reappear') this.#reappear();
+    else if (step.do === 'takeOver') this.#departed = [...this.#gone];
     else if (step.do === 'deleteJob' || step.do === 'queue' || step.do === 'admit') this.#happenToJob(step.do);
     else if (pod !== undefined) this.#happenToPod(pod, step);
   }
 
+  /** Seconds of the clock of a pod's node: pods take turns on the nodes. */
+  #clockOf({ metadata }: ObservedPod): number {
+    return this.seconds + (clocks[Number(metadata.name.slice(1)) % clocks.length] as number);
+  }
+
   #happenToPod(pod: ObservedPod, step: Step): void {
-    if (step.do === 'start') begin(pod, this.seconds);
+    if (step.do === 'start') begin(pod, this.#clockOf(pod));
     else if (step.do === 'pullError') wait(pod, 'ImagePullBackOff');
     else if (step.do === 'loseNode' || step.do === 'findNode') lose(pod, step.do === 'loseNode', after(this.seconds));
     else if (step.do === 'exit') this.#end(pod, step.code, { checkpoint: step.checkpoint });
@@ -111,9 +121,19 @@ export class PlayedCluster {
       for (const pod of this.pods) pod.metadata.deletionTimestamp ??= after(this.seconds + 30);
     } else {
       child.spec = { suspend: what === 'queue' };
-      if (what === 'queue') this.#remove((pod) => !hasEnded(pod));
+      hold(child, after(this.seconds));
+      if (what === 'queue') this.#evict();
       else this.#replace(child);
     }
+  }
+
+  /** A pod that runs saves and stops; with it goes one that never ran. */
+  #evict(): void {
+    const { pod } = this;
+    if (pod === undefined) return;
+    pod.metadata.deletionTimestamp = after(this.seconds);
+    if (pod.status?.phase === 'Running') finish(pod, 75, { step: this.seconds, seconds: this.#clockOf(pod) }, {});
+    this.#remove((one) => one === pod);
   }
 
   #change(spec: Partial<DPOJob['spec']>): void {
@@ -157,7 +177,7 @@ export class PlayedCluster {
     const child = this.child;
     // Of a Job that somebody deleted nothing is left that could tell; the attempt goes on, and its clock with it.
     const stopped = child === undefined ? this.status.attemptStartTime === undefined : child.spec?.suspend === true;
-    finish(pod, code, this.seconds, how);
+    finish(pod, code, { step: this.seconds, seconds: this.#clockOf(pod) }, how);
     if (code === 0) {
       if (!stopped && child !== undefined) close(child, 'Complete', 'Completed', after(this.seconds));
       return;
@@ -182,12 +202,19 @@ export class PlayedCluster {
   #replace({ metadata: { labels = {} } }: ObservedJob): void {
     if (this.pod !== undefined) return;
     const name = `p${++this.#made}`;
-    this.pods.push({ metadata: { name, uid: `${name}-uid`, labels }, status: { phase: 'Pending' } });
+    // Whole seconds, as the API server's own; some pods are made in the same one.
+    const creationTimestamp = after(Math.floor(this.seconds / 5) * 5);
+    this.pods.push({
+      metadata: { name, uid: `${name}-uid`, creationTimestamp, labels },
+      status: { phase: 'Pending' },
+    });
   }
 
   /** Pods that are gone stay to be seen until a look has read how they ended. */
   #remove(which: (pod: ObservedPod) => boolean): void {
-    this.#departed.push(...this.pods.filter(which));
+    const gone = this.pods.filter(which);
+    this.#departed.push(...gone);
+    this.#gone.push(...gone);
     this.pods = this.pods.filter((pod) => !which(pod));
   }
 

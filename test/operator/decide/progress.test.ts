@@ -115,3 +115,16 @@ describe('the record that status shows', () => {
     expect(latestProgress(observed(aJob(), seen))?.step).toBe(step);
   });
 });
+
+test('the last words are those of the pod that was made last, whatever the clocks of nodes say of their ends', () => {
+  const [first, second] = [
+    endedPod('a', 1, 60, leaves('Running', aRecord('a', 7))),
+    endedPod('b', 1, 30, leaves('Running', aRecord('b', 9))),
+  ];
+  first.metadata.creationTimestamp = after(1);
+  const { status } = play(aJob(), [
+    [0, {}],
+    [31, { jobs, pods: [second, first] }],
+  ]);
+  expect(status.progress?.step).toBe(9);
+});

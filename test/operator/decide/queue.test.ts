@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Observation } from '../../../operator/decide/observation.ts';
+import type { Observation, ObservedJob } from '../../../operator/decide/observation.ts';
 import {
   aChild,
   after,
@@ -82,6 +82,37 @@ describe('a Job that a queue holds back', () => {
     const { status, actions } = play(aJob(), [...looks, [5000, { jobs, pods: [pendingPod('b')] }]]);
     expect(status).toMatchObject({ attempt: 1, attemptStartTime: after(5000), activeSeconds: 1050, restarts: 0 });
     expect(actions).toEqual([]);
+  });
+
+  describe('three times, and each pod stays to be seen by a standby that then takes over,', () => {
+    const evicted = [100, 300, 500].map((at) => {
+      const pod = endedPod(`p${at}`, 75, at, leaves('Saved', aRecord(`p${at}`, 4)));
+      return { ...pod, metadata: { ...pod.metadata, deletionTimestamp: after(at + 20) } };
+    });
+    const resumed = { type: 'Suspended', status: 'False', reason: 'JobResumed', lastTransitionTime: after(510) };
+    const admitted = aChild(1, { spec: { suspend: false }, status: { conditions: [resumed] } });
+    const takesOver = (job: ObservedJob): Look[] =>
+      [520, 540].map((at) => [at, { jobs: [job], pods: [...evicted, runningPod('b')] }]);
+    const queued: Look = [50, { jobs: held }];
+    const seen = evicted.map((_, i): Look => [501 + i, { jobs: held, pods: evicted.slice(0, i + 1) }]);
+
+    test.each<[string, Look[]]>([
+      ['counts none, since the leader passed them over', [queued, ...seen, ...takesOver(aChild(1))]],
+      ['counts none, while it waits again', [[501, { jobs: held, pods: evicted }], ...seen, ...takesOver(aChild(1))]],
+      ['counts none, though no leader saw their ends', [queued, ...takesOver(aChild(1))]],
+      ['counts none, though the leader noted none', [queued, [511, { jobs: [admitted] }], ...takesOver(admitted)]],
+    ])('%s', (_why, looks) => {
+      const { status, events } = play(aJob(), [[0, {}], ...looks]);
+      expect(status).toMatchObject({ state: 'Running', restarts: 0, attempt: 1 });
+      expect([events, status.lastFailure]).toEqual([[], undefined]);
+    });
+
+    test('still counts the ends of pods that the Job made when it ran again', () => {
+      const ended = endedPod('b', 75, 530, leaves('Saved', aRecord('b', 4)));
+      Object.assign(ended.metadata, { creationTimestamp: after(509), deletionTimestamp: after(550) });
+      const look: Look = [541, { jobs: [admitted], pods: [...evicted, ended] }];
+      expect(play(aJob(), [[0, {}], queued, ...takesOver(admitted), look, look]).status.restarts).toBe(1);
+    });
   });
 
   test("does not take the evicted pod's start for that of the trainer after it", () => {

@@ -7,6 +7,8 @@ export type Step =
   | { do: 'queue' | 'admit' }
   /** A Job of the attempt before is seen again. */
   | { do: 'reappear' }
+  /** Another operator leads, which saw all pods go and read how none of them ended. */
+  | { do: 'takeOver' }
   | { do: 'exit'; code: number; checkpoint: boolean }
   | { do: 'disrupt' | 'outOfMemory' | 'evict' }
   | { do: 'answer'; stalls: boolean }
@@ -22,7 +24,10 @@ const simple = (
 
 const aStep: Arbitrary<Step> = oneof(
   { weight: 6, arbitrary: simple('suspend', 'resume', 'start', 'gone', 'pullError', 'loseNode', 'findNode') },
-  { weight: 2, arbitrary: simple('disrupt', 'outOfMemory', 'evict', 'deleteJob', 'queue', 'admit', 'reappear') },
+  {
+    weight: 2,
+    arbitrary: simple('disrupt', 'outOfMemory', 'evict', 'deleteJob', 'queue', 'admit', 'reappear', 'takeOver'),
+  },
   {
     weight: 3,
     arbitrary: record({
