@@ -90,7 +90,7 @@ export class Site {
     );
   }
 
-  async until(what: string, holds: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
+  async until(what: string, holds: () => boolean | Promise<boolean>, seconds = 120): Promise<void> {
     const deadline = Date.now() + seconds * 1000;
     while (!(await holds())) {
       if (Date.now() > deadline)
