@@ -42,7 +42,10 @@ async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Pr
     () => stores.dpojobs.all(),
     () => leads,
   );
-  const health = { ready: () => ready && !isStale(metrics.watchAges()), alive: () => !isStuck(metrics.watchAges()) };
+  const health = {
+    ready: () => ready && controller.sees() && !isStale(metrics.watchAges()),
+    alive: () => !isStuck(metrics.watchAges()),
+  };
   // A standby asks too whose a token is: that is no write, and needs no lease.
   const servers = await listen(config, { registry, cluster: open, warn }, health);
   log.info('started', { metricsPort: servers[0]?.port, healthPort: servers[1]?.port, identity });

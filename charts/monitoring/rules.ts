@@ -114,7 +114,8 @@ export const alerts: Alert[] = [
     for: '5m',
     severity: 'critical',
     summary: 'The DPO operator hears nothing of {{ $labels.resource }}',
-    description: 'Bookmarks come every minute: the connection to the API server is broken.',
+    description:
+      'Bookmarks come every minute: the connection to the API server is broken, or a namespace of watchNamespaces was deleted or lost its Role (see the log).',
   },
 ];
 
