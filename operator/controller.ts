@@ -94,19 +94,20 @@ export class Controller {
     for (;;) {
       const key = await this.#queue.take();
       if (key === undefined) return;
+      const [namespace = '', name = ''] = key.split('/');
       // Of a namespace that is refused only half may be seen; when it is back, all its jobs are looked at.
-      if (this.#watched.get(key.split('/')[0])?.whole !== false) await this.#reconcile(key);
+      if (this.#watched.get(namespace)?.whole === false) this.#queue.drop(key);
+      else await this.#reconcile(key, namespace, name);
       this.#queue.done(key);
     }
   }
 
-  async #reconcile(key: string): Promise<void> {
+  async #reconcile(key: string, namespace: string, name: string): Promise<void> {
     const { world, metrics, log } = this.#options;
-    const [namespace = '', name = ''] = key.split('/');
     const started = performance.now();
     const spent = (): number => (performance.now() - started) / 1000;
+    const job = world.stores.dpojobs.get(namespace, name);
     try {
-      const job = world.stores.dpojobs.get(namespace, name);
       const read = world.departed(job?.metadata.uid ?? '');
       const again = await reconcile(world, namespace, name);
       world.settle(job, read);
@@ -120,5 +121,9 @@ export class Controller {
       // A conflict means that the object changed meanwhile: the next look sees it.
       log.log(isConflict(error) ? 'debug' : 'warn', `reconcile: ${message}`, { namespace, dpojob: name });
     }
+    const now = world.stores.dpojobs.get(namespace, name);
+    // What this look put down of a job that went meanwhile would stay for ever.
+    if (job !== undefined && now?.metadata.uid !== job.metadata.uid) world.forget(job.metadata.uid);
+    if (now === undefined) this.#queue.drop(key);
   }
 }

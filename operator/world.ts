@@ -61,7 +61,7 @@ export class ClusterWorld implements World {
       this.#departed.set(uid, [...(this.#departed.get(uid) ?? []), before].slice(-mostDeparted));
     });
     stores.dpojobs.onChange((before, after) => {
-      if (before !== undefined && before.metadata.uid !== after?.metadata.uid) this.#forget(before.metadata.uid);
+      if (before !== undefined && before.metadata.uid !== after?.metadata.uid) this.forget(before.metadata.uid);
     });
   }
 
@@ -183,7 +183,8 @@ export class ClusterWorld implements World {
     return text === undefined ? undefined : (JSON.parse(text) as { spec: DPOJobSpec }).spec;
   }
 
-  #forget(uid: string): void {
+  /** Nothing is kept of a DPOJob that is gone. */
+  forget(uid: string): void {
     this.answers.forget(uid);
     this.#budget.forget(uid);
     this.#clues.forget(uid);
