@@ -14,6 +14,7 @@ import { ControllerMetrics } from './serve/controller-metrics.ts';
 import { isStale, isStuck } from './serve/health.ts';
 import { registerJobMetrics } from './serve/job-metrics.ts';
 import { serve, type Listening, type Protection } from './serve/server.ts';
+import { shared } from './serve/shared.ts';
 import { TokenReviewer } from './serve/token-reviewer.ts';
 import { ClusterWorld, Stores } from './world.ts';
 
@@ -108,11 +109,12 @@ function listen(
 ): Promise<Listening[]> {
   const told = (well: boolean, else_: string): { status: number; body: string } =>
     well ? { status: 200, body: 'ok\n' } : { status: 503, body: `${else_}\n` };
-  const metrics = async (): Promise<{ status: number; body: string; type: string }> => ({
+  // As bytes: of a text each answer that waits to be sent would have a copy.
+  const metrics = shared(async () => ({
     status: 200,
-    body: await registry.metrics(),
+    body: Buffer.from(await registry.metrics()),
     type: registry.contentType,
-  });
+  }));
   const reviewer = authentication === 'token' ? new TokenReviewer(cluster) : undefined;
   const admits = reviewer && ((...asked: Parameters<TokenReviewer['admits']>) => reviewer.admits(...asked));
   const protection: Protection = { certificate, admits, warn };
