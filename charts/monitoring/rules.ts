@@ -15,6 +15,7 @@ interface Alert {
 const which = '{{ $labels.namespace }}/{{ $labels.dpojob }}';
 const running = `and on (namespace, dpojob) ${jobRunNames.state}{state="Running"} == 1`;
 const ranBefore = `and on (namespace, dpojob) ${jobRunNames.state}{state="Running"} offset 15m == 1`;
+const noRoom = 'Unschedulable|QuotaExceeded';
 const { evalLoss, loss, evalLogpsChosen, rewardAccuracy, rewardMargin } = jobGaugeNames;
 
 export const alerts: Alert[] = [
@@ -30,7 +31,8 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOJobNotScheduled',
-    expr: `${jobRunNames.state}{state=~"Pending|Queued"} == 1`,
+    // One that waits after a crash is Restarting. By job alone: what tells of it may change while it waits.
+    expr: `max by (namespace, dpojob) (${jobRunNames.state}{state=~"Pending|Queued"} or ${jobRunNames.amiss}{reason=~"${noRoom}"}) == 1`,
     for: '30m',
     severity: 'warning',
     summary: `${which} has waited for half an hour`,
@@ -40,7 +42,7 @@ export const alerts: Alert[] = [
   {
     alert: 'DPOJobCannotRun',
     // Waiting for room is DPOJobNotScheduled's.
-    expr: `${jobRunNames.amiss}{reason!~"Unschedulable|QuotaExceeded"} == 1`,
+    expr: `${jobRunNames.amiss}{reason!~"${noRoom}"} == 1`,
     for: '15m',
     severity: 'warning',
     summary: `${which} cannot run: {{ $labels.reason }}`,
