@@ -18,9 +18,6 @@ import { shared } from './serve/shared.ts';
 import { TokenReviewer } from './serve/token-reviewer.ts';
 import { ClusterWorld, Stores } from './world.ts';
 
-/** Name of the Lease, one per namespace that an operator is installed in. */
-const leaseName = 'dpo-operator';
-
 /** Wires the parts and runs until stopped. Answers the exit code: 1 when the lease was lost, so that the pod restarts. */
 async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Promise<number> {
   const registry = new Registry();
@@ -29,7 +26,8 @@ async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Pr
   // Two pods never have one name, but a container that restarts in its pod must not take its forerunner's lease for its own.
   const identity = `${config.identity}_${randomUUID()}`;
   const warn = (message: string): void => void log.warn(message);
-  const elector = new Elector({ cluster: open, namespace: config.namespace, name: leaseName, identity, warn });
+  const { namespace, leaseName: name } = config;
+  const elector = new Elector({ cluster: open, namespace, name, identity, warn });
   const cluster = fenced(open, elector.holds);
   const stores = new Stores();
   const world = new ClusterWorld(cluster, stores, new Recorder(cluster, identity, warn), config.images);

@@ -103,12 +103,12 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOOperatorNoLeader',
-    expr: `sum(${controllerNames.leader}{name="dpo-operator"}) < 1 or absent(${controllerNames.leader}{name="dpo-operator"})`,
+    // By release: another that leads looks after other namespaces.
+    expr: `sum by (namespace, job) (${controllerNames.leader}{name="dpo-operator"}) < 1 or absent(${controllerNames.leader}{name="dpo-operator"})`,
     for: '2m',
     severity: 'critical',
     summary: 'No DPO operator leads',
-    description:
-      'No DPOJob is looked after; running trainers go on. Look at the operator’s pods and the Lease dpo-operator.',
+    description: 'No DPOJob is looked after; running trainers go on. Look at the operator’s pods and their Lease.',
   },
   {
     alert: 'DPOOperatorWatchStale',

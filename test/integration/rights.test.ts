@@ -137,11 +137,12 @@ describe('the rights of the chart', () => {
 
 describe('with watchNamespaces', () => {
   const values = ['watchNamespaces={team-a,team-b}'];
-  const start = (name: string): Promise<OperatorProcess> =>
+  const start = (name: string, more: Record<string, string> = {}): Promise<OperatorProcess> =>
     place.start(name, {
       KUBECONFIG: operatorAccount(place.plane, values, 'dpo-system'),
       POD_NAMESPACE: 'dpo-system',
       WATCH_NAMESPACES: 'team-a,team-b',
+      ...more,
     });
   let here: Workplace;
   let there: Workplace;
@@ -192,5 +193,24 @@ describe('with watchNamespaces', () => {
     expect([await operator.ready(), there.jobsOf('waits')]).toEqual([true, []]);
     there.kubectl.run(['apply', '--server-side', '-f', '-'], { apiVersion: 'v1', kind: 'List', items: rights });
     await there.pod('waits');
+    await operator.stop();
+  });
+
+  test('another release in the same namespace has its own lease and leads beside it', async () => {
+    const leases = (release: string): unknown =>
+      renderChart(values, 'dpo-system', release).flatMap(({ rules = [] }) =>
+        rules.flatMap((one) => one.resourceNames ?? []),
+      );
+    expect([leases('dpo'), leases('other')]).toEqual([['dpo-operator'], ['other-operator']]);
+    const deployment = JSON.stringify(
+      renderChart(values, 'dpo-system', 'other').find((one) => one.kind === 'Deployment'),
+    );
+    expect(deployment).toContain('{"name":"LEASE_NAME","value":"other-operator"}');
+
+    const role = ['create', 'role', 'other', '--verb=get,create,update', '--resource=leases', '-n', 'dpo-system'];
+    const binding = ['create', 'rolebinding', 'other', '--role=other', '--serviceaccount=dpo-system:dpo'];
+    for (const one of [role, [...binding, '-n', 'dpo-system']]) place.kubectl.run(one);
+    const [first, second] = [await start('first'), await start('second', { LEASE_NAME: 'other-operator' })];
+    await place.until('both lead', async () => (await first.leads()) && (await second.leads()));
   });
 });
