@@ -11,6 +11,8 @@ const environmentSchema = z
     /** Of the operator's own pod: where the lease is, and who holds it. */
     POD_NAMESPACE: z.string().min(1).default('default'),
     POD_NAME: z.string().min(1).default('dpo-operator'),
+    /** One per release in that namespace: each has its own leader. */
+    LEASE_NAME: z.string().min(1).default('dpo-operator'),
     METRICS_PORT: port.default(8080),
     /** Folder of tls.crt and tls.key: metrics over HTTPS. */
     METRICS_CERTIFICATE: z.string().min(1).optional(),
@@ -28,6 +30,7 @@ export interface OperatorConfig {
   readonly watchNamespaces: readonly string[];
   readonly namespace: string;
   readonly identity: string;
+  readonly leaseName: string;
   readonly metricsPort: number;
   readonly metrics: { readonly certificate: string | undefined; readonly authentication: 'none' | 'token' };
   readonly healthPort: number;
@@ -47,6 +50,7 @@ export function readConfig(environment: Record<string, string | undefined>): Ope
     watchNamespaces: watched.filter((name) => name !== ''),
     namespace: data.POD_NAMESPACE,
     identity: data.POD_NAME,
+    leaseName: data.LEASE_NAME,
     metricsPort: data.METRICS_PORT,
     metrics: { certificate: data.METRICS_CERTIFICATE, authentication: data.METRICS_AUTHENTICATION },
     healthPort: data.HEALTH_PORT,

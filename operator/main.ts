@@ -14,11 +14,9 @@ import { ControllerMetrics } from './serve/controller-metrics.ts';
 import { isStale, isStuck } from './serve/health.ts';
 import { registerJobMetrics } from './serve/job-metrics.ts';
 import { serve, type Listening, type Protection } from './serve/server.ts';
+import { shared } from './serve/shared.ts';
 import { TokenReviewer } from './serve/token-reviewer.ts';
 import { ClusterWorld, Stores } from './world.ts';
-
-/** Name of the Lease, one per namespace that an operator is installed in. */
-const leaseName = 'dpo-operator';
 
 /** Wires the parts and runs until stopped. Answers the exit code: 1 when the lease was lost, so that the pod restarts. */
 async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Promise<number> {
@@ -28,7 +26,8 @@ async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Pr
   // Two pods never have one name, but a container that restarts in its pod must not take its forerunner's lease for its own.
   const identity = `${config.identity}_${randomUUID()}`;
   const warn = (message: string): void => void log.warn(message);
-  const elector = new Elector({ cluster: open, namespace: config.namespace, name: leaseName, identity, warn });
+  const { namespace, leaseName: name } = config;
+  const elector = new Elector({ cluster: open, namespace, name, identity, warn });
   const cluster = fenced(open, elector.holds);
   const stores = new Stores();
   const world = new ClusterWorld(cluster, stores, new Recorder(cluster, identity, warn), config.images);
@@ -42,7 +41,10 @@ async function run(config: OperatorConfig, log: Logger, signal: AbortSignal): Pr
     () => stores.dpojobs.all(),
     () => leads,
   );
-  const health = { ready: () => ready && !isStale(metrics.watchAges()), alive: () => !isStuck(metrics.watchAges()) };
+  const health = {
+    ready: () => ready && controller.sees() && !isStale(metrics.watchAges()),
+    alive: () => !isStuck(metrics.watchAges()),
+  };
   // A standby asks too whose a token is: that is no write, and needs no lease.
   const servers = await listen(config, { registry, cluster: open, warn }, health);
   log.info('started', { metricsPort: servers[0]?.port, healthPort: servers[1]?.port, identity });
@@ -105,11 +107,12 @@ function listen(
 ): Promise<Listening[]> {
   const told = (well: boolean, else_: string): { status: number; body: string } =>
     well ? { status: 200, body: 'ok\n' } : { status: 503, body: `${else_}\n` };
-  const metrics = async (): Promise<{ status: number; body: string; type: string }> => ({
+  // As bytes: of a text each answer that waits to be sent would have a copy.
+  const metrics = shared(async () => ({
     status: 200,
-    body: await registry.metrics(),
+    body: Buffer.from(await registry.metrics()),
     type: registry.contentType,
-  });
+  }));
   const reviewer = authentication === 'token' ? new TokenReviewer(cluster) : undefined;
   const admits = reviewer && ((...asked: Parameters<TokenReviewer['admits']>) => reviewer.admits(...asked));
   const protection: Protection = { certificate, admits, warn };

@@ -58,7 +58,7 @@ export class ClusterWorld implements World {
       this.#departed.set(uid, [...(this.#departed.get(uid) ?? []), before].slice(-mostDeparted));
     });
     stores.dpojobs.onChange((before, after) => {
-      if (before !== undefined && before.metadata.uid !== after?.metadata.uid) this.#forget(before.metadata.uid);
+      if (before !== undefined && before.metadata.uid !== after?.metadata.uid) this.forget(before.metadata.uid);
     });
   }
 
@@ -197,7 +197,8 @@ export class ClusterWorld implements World {
     return run?.uid === metadata.uid ? run.spec : undefined;
   }
 
-  #forget(uid: string): void {
+  /** Nothing is kept of a DPOJob that is gone. */
+  forget(uid: string): void {
     this.answers.forget(uid);
     this.#budget.forget(uid);
     this.#clues.forget(uid);

@@ -15,6 +15,7 @@ interface Alert {
 const which = '{{ $labels.namespace }}/{{ $labels.dpojob }}';
 const running = `and on (namespace, dpojob) ${jobRunNames.state}{state="Running"} == 1`;
 const ranBefore = `and on (namespace, dpojob) ${jobRunNames.state}{state="Running"} offset 15m == 1`;
+const noRoom = 'Unschedulable|QuotaExceeded';
 const { evalLoss, loss, evalLogpsChosen, rewardAccuracy, rewardMargin } = jobGaugeNames;
 
 export const alerts: Alert[] = [
@@ -30,7 +31,8 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOJobNotScheduled',
-    expr: `${jobRunNames.state}{state=~"Pending|Queued"} == 1`,
+    // One that waits after a crash is Restarting. By job alone: what tells of it may change while it waits.
+    expr: `max by (namespace, dpojob) (${jobRunNames.state}{state=~"Pending|Queued"} or ${jobRunNames.amiss}{reason=~"${noRoom}"}) == 1`,
     for: '30m',
     severity: 'warning',
     summary: `${which} has waited for half an hour`,
@@ -40,7 +42,7 @@ export const alerts: Alert[] = [
   {
     alert: 'DPOJobCannotRun',
     // Waiting for room is DPOJobNotScheduled's.
-    expr: `${jobRunNames.amiss}{reason!~"Unschedulable|QuotaExceeded"} == 1`,
+    expr: `${jobRunNames.amiss}{reason!~"${noRoom}"} == 1`,
     for: '15m',
     severity: 'warning',
     summary: `${which} cannot run: {{ $labels.reason }}`,
@@ -101,12 +103,12 @@ export const alerts: Alert[] = [
   },
   {
     alert: 'DPOOperatorNoLeader',
-    expr: `sum(${controllerNames.leader}{name="dpo-operator"}) < 1 or absent(${controllerNames.leader}{name="dpo-operator"})`,
+    // By release: another that leads looks after other namespaces.
+    expr: `sum by (namespace, job) (${controllerNames.leader}{name="dpo-operator"}) < 1 or absent(${controllerNames.leader}{name="dpo-operator"})`,
     for: '2m',
     severity: 'critical',
     summary: 'No DPO operator leads',
-    description:
-      'No DPOJob is looked after; running trainers go on. Look at the operator’s pods and the Lease dpo-operator.',
+    description: 'No DPOJob is looked after; running trainers go on. Look at the operator’s pods and their Lease.',
   },
   {
     alert: 'DPOOperatorWatchStale',
@@ -114,7 +116,8 @@ export const alerts: Alert[] = [
     for: '5m',
     severity: 'critical',
     summary: 'The DPO operator hears nothing of {{ $labels.resource }}',
-    description: 'Bookmarks come every minute: the connection to the API server is broken.',
+    description:
+      'Bookmarks come every minute: the connection to the API server is broken, or a namespace of watchNamespaces was deleted or lost its Role (see the log).',
   },
 ];
 

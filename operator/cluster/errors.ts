@@ -46,12 +46,13 @@ export const isNotFound = hasReason('NotFound');
 export const isAlreadyExists = hasReason('AlreadyExists');
 /** The object changed since it was read. */
 export const isConflict = hasReason('Conflict');
+/** The right to it is missing, as it is in a namespace that was deleted with its Roles. */
+export const isForbidden = (error: unknown): boolean => error instanceof ApiError && error.code === 403;
 /** What was sent can never be taken as it is: no sense in sending it again. */
 export const isInvalid = (error: unknown): boolean =>
   error instanceof ApiError && (error.code === 400 || error.code === 422);
 /** What was sent is not taken as things are: it is wrong, not allowed, or there is no room for it. */
-export const isRefused = (error: unknown): error is ApiError =>
-  isInvalid(error) || (error instanceof ApiError && error.code === 403);
+export const isRefused = (error: unknown): error is ApiError => isInvalid(error) || isForbidden(error);
 /** The version to watch from, or the page's token, is too old: list anew. */
 export const isExpired = (error: unknown): boolean =>
   error instanceof ApiError && (error.code === 410 || error.reason === 'Expired');

@@ -84,6 +84,13 @@ export class WorkQueue {
     this.#failures.delete(key);
   }
 
+  /** Nothing is left to be done for the key: neither later nor again. */
+  drop(key: string): void {
+    this.forget(key);
+    clearTimeout(this.#timers.get(key)?.timer);
+    this.#timers.delete(key);
+  }
+
   /** Takes nothing more and lets takers go. */
   close(): void {
     this.#closed = true;

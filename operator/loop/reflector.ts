@@ -1,5 +1,5 @@
 import type { Cluster, Selection, Stored } from '../cluster/cluster.ts';
-import { ApiError, isExpired } from '../cluster/errors.ts';
+import { ApiError, isExpired, isForbidden } from '../cluster/errors.ts';
 import type { Resource } from '../cluster/resource.ts';
 import { backoffSeconds, pause } from './backoff.ts';
 import type { Store } from './store.ts';
@@ -17,6 +17,8 @@ export interface ReflectorOptions<T extends Stored> {
   keep: (object: Stored) => T;
   /** Called at every sign of life: a list, a change or a bookmark. */
   beat: () => void;
+  /** Called with true when the API server refuses to show the namespace, with false when the store is equal to it again. */
+  refused?: (refused: boolean) => void;
   warn: (message: string) => void;
 }
 
@@ -34,7 +36,7 @@ export class Reflector<T extends Stored> {
     this.#options = options;
   }
 
-  /** Resolves when the store has held everything once. */
+  /** Resolves when the store has held everything once, or the namespace was refused. */
   get synced(): Promise<void> {
     return this.#synced.promise;
   }
@@ -54,6 +56,7 @@ export class Reflector<T extends Stored> {
   async #step(signal: AbortSignal): Promise<void> {
     if (this.#version === undefined) {
       this.#version = await this.#relist(signal);
+      this.#options.refused?.(false);
       this.#synced.resolve();
     }
     await this.#follow(this.#version, signal);
@@ -91,10 +94,19 @@ export class Reflector<T extends Stored> {
 
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
     if (isExpired(error)) this.#version = undefined;
+    // Its namespace was deleted, or its Role: that is an answer, which must not hold up the other namespaces.
+    if (isForbidden(error) && this.#options.selection.namespace !== undefined) this.#refuse();
     const asked = error instanceof ApiError ? (error.retryAfter ?? 0) : 0;
     const wait = Math.max(asked, backoffSeconds(this.#failures++, firstWait, longestWait));
     const { resource, warn } = this.#options;
     warn(`watch of ${resource.plural}: ${(error as Error).message}; again in ${wait.toFixed(1)} s`);
     await pause(wait, signal);
+  }
+
+  /** What is missed from now on is in no watch: when it may be read again, it is listed. */
+  #refuse(): void {
+    this.#version = undefined;
+    this.#options.refused?.(true);
+    this.#synced.resolve();
   }
 }

@@ -84,6 +84,13 @@ export class Store<T extends Stored> {
     for (const object of list) this.put(object);
   }
 
+  /** Lets go of a namespace that cannot be seen any more. Nothing in it is known to be deleted: it may all come back. */
+  leave(namespace: string): void {
+    for (const [key, object] of this.#objects) {
+      if (object.metadata.namespace === namespace) this.#set(key, object, undefined);
+    }
+  }
+
   #set(key: string, before: T | undefined, after: T | undefined): void {
     if (after === undefined) this.#objects.delete(key);
     else this.#objects.set(key, after);

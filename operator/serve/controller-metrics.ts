@@ -3,6 +3,7 @@ import type { QueueObserver } from '../loop/queue.ts';
 import { controllerNames as names } from './names.ts';
 
 const controller = 'dpojob';
+const ageOf = ({ heardAt }: { heardAt: number }): number => (performance.now() - heardAt) / 1000;
 const seconds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** What the controller tells of itself, under controller-runtime's names, so that known dashboards and alerts fit. */
@@ -13,7 +14,7 @@ export class ControllerMetrics {
   readonly #requests: Counter<'method' | 'code'>;
   readonly #requestTime: Histogram<'method'>;
   readonly #leader: Gauge<'name'>;
-  readonly #watches: { resource: string; heardAt: number }[] = [];
+  readonly #watches: { resource: string; heardAt: number; refused: boolean }[] = [];
   readonly queue: QueueObserver;
 
   constructor(registry: Registry) {
@@ -63,18 +64,19 @@ export class ControllerMetrics {
     this.#requestTime.observe({ method }, spent);
   };
 
-  /** A further watch, of a kind in a namespace or in all; call what it answers when a list, change or bookmark arrives. */
-  watching(resource: string): () => void {
-    const watch = { resource, heardAt: performance.now() };
+  /** A further watch, of a kind in a namespace or in all: to be told when a list, change or bookmark arrives, or none may. */
+  watching(resource: string): { beat: () => void; refused: (refused: boolean) => void } {
+    const watch = { resource, heardAt: performance.now(), refused: false };
     this.#watches.push(watch);
-    return () => {
-      watch.heardAt = performance.now();
+    return {
+      beat: () => void (watch.heardAt = performance.now()),
+      refused: (refused) => void (watch.refused = refused),
     };
   }
 
-  /** Seconds since each watch was last heard. */
+  /** Seconds since each watch was last heard. One that is refused is not dead: no restart would help it. */
   watchAges(): number[] {
-    return this.#watches.map(({ heardAt }) => (performance.now() - heardAt) / 1000);
+    return this.#watches.filter(({ refused }) => !refused).map(ageOf);
   }
 
   #makeQueue(registers: Registry[]): QueueObserver {
@@ -105,10 +107,9 @@ export class ControllerMetrics {
       registers,
       labelNames: ['resource'],
       collect: () => {
-        const ages = this.watchAges();
         for (const { resource } of this.#watches) {
-          const oldest = Math.max(...ages.filter((_age, i) => this.#watches[i]?.resource === resource));
-          age.set({ resource }, oldest);
+          const ages = this.#watches.filter((watch) => watch.resource === resource).map(ageOf);
+          age.set({ resource }, Math.max(...ages));
         }
       },
     });

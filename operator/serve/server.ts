@@ -5,7 +5,7 @@ import { readCertificate, renewing } from './certificate.ts';
 import type { Admission } from './token-reviewer.ts';
 
 /** What a path answers: status, body and content type. */
-export type Routes = Record<string, () => Promise<{ status: number; body: string; type?: string }>>;
+export type Routes = Record<string, () => Promise<{ status: number; body: string | Buffer; type?: string }>>;
 
 export interface Listening {
   port: number;

@@ -21,13 +21,13 @@ export interface Rule {
 
 const images = ['--set', 'image.repository=example/operator', '--set', 'trainer.image=example/trainer'];
 
-/** The objects of release `dpo` in a namespace, with these `--set` values. Throws what helm said when it refused. */
-export function renderChart(values: readonly string[] = [], namespace = 'dpo-system'): Made[] {
+/** The objects of a release in a namespace, with these `--set` values. Throws what helm said when it refused. */
+export function renderChart(values: readonly string[] = [], namespace = 'dpo-system', release = 'dpo'): Made[] {
   if (!existsSync(helmPath())) throw new Error("helm is not built: run 'sh scripts/node scripts/setup.ts integration'");
   const set = values.flatMap((value) => ['--set', value]);
   const kinds = ['ServiceMonitor', 'PodMonitor', 'PrometheusRule'];
   const known = ['--kube-version', '1.34.0', ...kinds.flatMap((one) => ['-a', `monitoring.coreos.com/v1/${one}`])];
-  const args = ['template', 'dpo', 'charts/dpo-operator', '-n', namespace, ...known, ...images, ...set];
+  const args = ['template', release, 'charts/dpo-operator', '-n', namespace, ...known, ...images, ...set];
   const { status, stdout, stderr } = spawnSync(helmPath(), args, { encoding: 'utf8', maxBuffer: 1 << 26 });
   if (status !== 0) throw new Error(stderr);
   return parseAllDocuments(stdout)

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { renderChart, type Made, type Rule } from '../cluster/chart.ts';
 import { operatorAccount } from '../cluster/operator-account.ts';
+import type { OperatorProcess } from './operator-process.ts';
 import { leaves, Workplace } from './workplace.ts';
 
 /**
@@ -81,6 +82,15 @@ async function suspendAndResume(name: string, changes: object): Promise<void> {
 }
 
 describe('the rights of the chart', () => {
+  test('are those that docs/security.md tells', () => {
+    const told = [...readFileSync('docs/security.md', 'utf8').matchAll(/^\| (`[a-z/`, ]+`)[^|]*\|([^|]+)\|[^|]*\|$/gm)];
+    const rows = told.map(([, kinds = '', verbs = '']) => ({
+      resources: [...kinds.matchAll(/[a-z/]+/g)].map(String),
+      verbs: [...verbs.matchAll(/\b(?:get|list|watch|create|update|patch|delete)\b/g)].map(String),
+    }));
+    expect(sorted(rows.flatMap(rights))).toEqual(granted(renderChart([], 'default')));
+  });
+
   test('are all used in the life of jobs, and none is missing', async () => {
     await place.start('one');
     takeNames();
@@ -127,6 +137,19 @@ describe('the rights of the chart', () => {
 
 describe('with watchNamespaces', () => {
   const values = ['watchNamespaces={team-a,team-b}'];
+  const start = (name: string, more: Record<string, string> = {}): Promise<OperatorProcess> =>
+    place.start(name, {
+      KUBECONFIG: operatorAccount(place.plane, values, 'dpo-system'),
+      POD_NAMESPACE: 'dpo-system',
+      WATCH_NAMESPACES: 'team-a,team-b',
+      ...more,
+    });
+  let here: Workplace;
+  let there: Workplace;
+  beforeAll(() => {
+    place.within('dpo-system');
+    [here, there] = [place.within('team-a'), place.within('team-b')];
+  });
 
   test('there is no right on the whole cluster', () => {
     const cluster = renderChart(values).filter(({ kind }) => kind.startsWith('Cluster'));
@@ -138,14 +161,7 @@ describe('with watchNamespaces', () => {
   });
 
   test('jobs of these namespaces run, and of no other', async () => {
-    place.within('dpo-system');
-    const [here, there] = [place.within('team-a'), place.within('team-b')];
-    const KUBECONFIG = operatorAccount(place.plane, values, 'dpo-system');
-    const operator = await place.start('narrow', {
-      KUBECONFIG,
-      POD_NAMESPACE: 'dpo-system',
-      WATCH_NAMESPACES: 'team-a,team-b',
-    });
+    const operator = await start('narrow');
     here.apply('first');
     there.apply('second');
     place.apply('other');
@@ -164,5 +180,37 @@ describe('with watchNamespaces', () => {
       may('create', 'jobs', 'default'),
       may('list', 'pods', 'kube-system'),
     ]).toEqual(['yes', 'no', 'no']);
+    await operator.stop();
+  });
+
+  test('a namespace that lost its rights holds up no other, and is served again once they are back', async () => {
+    const rights = renderChart(values).filter(({ metadata }) => metadata.namespace === 'team-b');
+    there.kubectl.run(['delete', 'role,rolebinding', 'dpo']);
+    const operator = await start('bereft');
+    here.apply('goes-on');
+    there.apply('waits');
+    await here.pod('goes-on');
+    expect([await operator.ready(), there.jobsOf('waits')]).toEqual([true, []]);
+    there.kubectl.run(['apply', '--server-side', '-f', '-'], { apiVersion: 'v1', kind: 'List', items: rights });
+    await there.pod('waits');
+    await operator.stop();
+  });
+
+  test('another release in the same namespace has its own lease and leads beside it', async () => {
+    const leases = (release: string): unknown =>
+      renderChart(values, 'dpo-system', release).flatMap(({ rules = [] }) =>
+        rules.flatMap((one) => one.resourceNames ?? []),
+      );
+    expect([leases('dpo'), leases('other')]).toEqual([['dpo-operator'], ['other-operator']]);
+    const deployment = JSON.stringify(
+      renderChart(values, 'dpo-system', 'other').find((one) => one.kind === 'Deployment'),
+    );
+    expect(deployment).toContain('{"name":"LEASE_NAME","value":"other-operator"}');
+
+    const role = ['create', 'role', 'other', '--verb=get,create,update', '--resource=leases', '-n', 'dpo-system'];
+    const binding = ['create', 'rolebinding', 'other', '--role=other', '--serviceaccount=dpo-system:dpo'];
+    for (const one of [role, [...binding, '-n', 'dpo-system']]) place.kubectl.run(one);
+    const [first, second] = [await start('first'), await start('second', { LEASE_NAME: 'other-operator' })];
+    await place.until('both lead', async () => (await first.leads()) && (await second.leads()));
   });
 });

@@ -7,6 +7,11 @@ test('the environment becomes one frozen configuration with defaults', () => {
   expect(Object.isFrozen(config)).toBe(true);
 });
 
+test('the lease is the release’s own; without a name it is as ever', () => {
+  const names = [{ LEASE_NAME: 'team-a-operator' }, {}].map((given) => readConfig({ TRAINER_IMAGE: 't', ...given }));
+  expect(names.map(({ leaseName }) => leaseName)).toEqual(['team-a-operator', 'dpo-operator']);
+});
+
 test('every variable that is wrong is named', () => {
   expect(() => readConfig({ METRICS_PORT: 'x' })).toThrow(/TRAINER_IMAGE.*METRICS_PORT/);
 });

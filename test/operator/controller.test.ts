@@ -11,9 +11,9 @@ import { ClusterWorld, Stores } from '../../operator/world.ts';
 import { aJob, images } from './observed.ts';
 
 /** An API server with some DPOJobs and nothing else; what is written is told. */
-function placeWith(names: string[], calls: Partial<Cluster>) {
+function placeWith(names: string[], calls: Partial<Cluster>, spec: Parameters<typeof aJob>[0] = {}) {
   const items = names.map((name) => {
-    const job = aJob();
+    const job = aJob(spec);
     return { ...job, metadata: { ...job.metadata, name, uid: name, resourceVersion: '5' } } as unknown as Stored;
   });
   const cluster: Partial<Cluster> = {
@@ -23,7 +23,10 @@ function placeWith(names: string[], calls: Partial<Cluster>) {
       await sleep(60_000, undefined, { signal }).catch(() => undefined);
     },
     get: async (_resource, _namespace, name) => items.find(({ metadata }) => metadata.name === name),
-    create: async (_resource, _namespace, object) => object as Stored,
+    create: async (_resource, _namespace, object) => {
+      const { metadata } = object as Stored;
+      return { ...object, metadata: { ...metadata, uid: metadata.name, resourceVersion: '10' } };
+    },
     ...calls,
     applyStatus: async (resource, object) => {
       await calls.applyStatus?.(resource, object);
@@ -38,7 +41,7 @@ function placeWith(names: string[], calls: Partial<Cluster>) {
   const world = new ClusterWorld(options.cluster, new Stores(), recorder, images);
   const depth = async (): Promise<string | undefined> =>
     /workqueue_depth\{name="dpojob"\} (\d+)/.exec(await registry.metrics())?.[1];
-  return { controller: new Controller({ ...options, world }), depth };
+  return { controller: new Controller({ ...options, world }), depth, world };
 }
 
 const many = Array.from({ length: 30 }, (_, i) => `job-${i}`);
@@ -107,3 +110,36 @@ test('a list that gets no answer does not hold up a stop', async () => {
   const { controller } = placeWith([], { list });
   await controller.watch(AbortSignal.timeout(50));
 }, 5000);
+
+test('a job that is gone leaves no timer, however far its deadline', async () => {
+  const seen = new Set<string>();
+  const applyStatus: Cluster['applyStatus'] = async (_resource, object) => (seen.add(object.metadata.name), object);
+  const get: Cluster['get'] = async (_resource, namespace, name) => world.stores.dpojobs.get(namespace, name);
+  const { controller, world } = placeWith(many, { applyStatus, get }, { activeDeadlineSeconds: 86_400 });
+  const timers = (): number => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length;
+  const stop = new AbortController();
+  const running = [controller.watch(stop.signal), controller.lead(stop.signal)];
+  while (seen.size < many.length || timers() < many.length) await sleep(10);
+  for (const job of world.stores.dpojobs.all()) world.stores.dpojobs.delete(job);
+  while (timers() >= many.length) await sleep(10);
+  stop.abort();
+  await Promise.all(running);
+});
+
+test('of a job that goes while its status is written nothing is kept', async () => {
+  const written = Promise.withResolvers<void>();
+  const place = placeWith(['one'], {
+    applyStatus: async (_resource, object) => {
+      for (const job of place.world.stores.dpojobs.all()) place.world.stores.dpojobs.delete(job, 11n);
+      written.resolve();
+      return object;
+    },
+  });
+  const stop = new AbortController();
+  const running = [place.controller.watch(stop.signal), place.controller.lead(stop.signal)];
+  await written.promise;
+  stop.abort();
+  await Promise.all(running);
+  // One that was written lately would have to wait.
+  expect(place.world.untilFigures('one')).toBe(0);
+});

@@ -14,6 +14,11 @@ app.kubernetes.io/name: dpo-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Of the release, so that two in one namespace lead each its own; `dpo-operator` for the release `dpo`. */}}
+{{- define "dpo.lease" -}}
+{{- include "dpo.name" . }}-operator
+{{- end -}}
+
 {{- define "dpo.serviceAccount" -}}
 {{- .Values.serviceAccount.name | default (include "dpo.name" .) -}}
 {{- end -}}

@@ -88,6 +88,18 @@ describe('the work queue', () => {
     expect(taken).toEqual(['a']);
   });
 
+  test('a key that is dropped has no timer, and its next failure is a first one', async () => {
+    const queue = new WorkQueue();
+    queue.addAfter('a', 60);
+    queue.drop('a');
+    expect(jest.getTimerCount()).toBe(0);
+    for (let failure = 0; failure < 9; failure++) queue.retry('a');
+    queue.drop('a');
+    queue.retry('a');
+    await jest.advanceTimersByTimeAsync(100);
+    expect(await queue.take()).toBe('a');
+  });
+
   test('a closed queue lets its takers go and keeps no timer', async () => {
     const queue = new WorkQueue();
     const taking = queue.take();

@@ -107,7 +107,7 @@ test('every name is registered once, and names of the tables are all there are',
   );
   metrics.reconciled('error', 0.1);
   metrics.requested('GET', 200, 0.1);
-  metrics.watching('pods')();
+  metrics.watching('pods').beat();
   const text = await registry.metrics();
   const names = [jobGaugeNames, jobRunNames, jobDataMeasureNames, controllerNames].flatMap((table) =>
     Object.values(table),
