@@ -103,6 +103,29 @@ test('suspend lets the trainer save, keeps what it saved and counts no restart; 
   expect(place.isTrue('pause', 'Suspended')).toBe(false);
 });
 
+test('a Job that kubectl deletes is made again once its trainer has saved and stopped, and not before', async () => {
+  place.apply('byhand');
+  const pod = await place.pod('byhand');
+  place.run(pod);
+  await place.until('Running', () => place.stored('byhand')?.status?.state === 'Running');
+  const [before] =
+    place.kubectl.get<{ items: Pod[] }>('jobs', '-l', 'training.dpo-operator.io/dpojob=byhand')?.items ?? [];
+  place.kubectl.run(['delete', 'job', 'byhand-1', '--wait=false']);
+  await place.until('told to stop', () =>
+    place.kubectl.run(['get', 'pod', pod.metadata.name, '-o', 'yaml']).includes('deletionTimestamp'),
+  );
+  expect(place.jobsOf('byhand')).toEqual([]);
+  await sleep(3000);
+  expect([place.jobsOf('byhand'), place.podsOf('byhand').length]).toEqual([[], 1]);
+  const checkpoint = { step: 4, time: new Date().toISOString() };
+  place.end(pod, 75, leaves('Saved', '', progressOf(pod, { step: 4, checkpoint })));
+  await place.until('made again', () => place.jobsOf('byhand').join() === 'byhand-1');
+  expect(place.kubectl.get<Pod>('job', 'byhand-1')?.metadata.uid).not.toBe(before?.metadata.uid);
+  place.confirmGone(pod);
+  await place.pod('byhand');
+  expect(place.stored('byhand')?.status).toMatchObject({ attempt: 1, restarts: 1, checkpoint: { step: 4 } });
+});
+
 describe('a deadline that passes fails the job and frees what it held:', () => {
   test('startDeadlineSeconds without a trainer', async () => {
     place.apply('late', { startDeadlineSeconds: 2 });
