@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { conditionTypes } from '../../crds/conditions.ts';
-import { leaves, progressOf, trainerAt, Workplace } from './workplace.ts';
+import { leaves, progressOf, trainerAt, Workplace, type Pod } from './workplace.ts';
 
 /** What becomes of a job, by the operator's program on a real API server with the real Job controller. */
 jest.setTimeout(180_000);
