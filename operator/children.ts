@@ -4,8 +4,7 @@ import { runConfigSchema, type RunConfig } from '../crds/run-config.ts';
 import type { Cluster, Page, Stored } from './cluster/cluster.ts';
 import { resources, type Resource } from './cluster/resource.ts';
 import type { ObservedJob } from './decide/observation.ts';
-import { childName } from './desired/naming.ts';
-import { keepJob, keepPod, type StoredJob, type StoredPod } from './keep.ts';
+import { keepPod, type StoredJob, type StoredPod } from './keep.ts';
 import type { Store } from './loop/store.ts';
 import type { Child, Found } from './reconcile.ts';
 
@@ -17,12 +16,14 @@ export const resourceOf = ({ kind }: Child): Resource => kinds[kind as keyof typ
 export const controllerOf = (references: ObservedJob['metadata']['ownerReferences']): string | undefined =>
   references?.find(({ controller }) => controller === true)?.uid;
 
+const watchedBy = [labels.dpojob, labels.uid, labels.attempt];
+
 /** What an object that has a child's name already is to it. */
 export function compared(child: Child, there: Stored): Found {
   const { metadata } = there as StoredJob;
-  const made = Object.entries(child.metadata?.labels ?? {});
-  // Only Jobs are watched; to their labels others may add.
-  const labelled = child.kind !== 'Job' || made.every(([label, value]) => metadata.labels?.[label] === value);
+  const made = child.metadata?.labels;
+  // Only Jobs are watched, and by these; what else is on them may have changed since.
+  const labelled = child.kind !== 'Job' || watchedBy.every((label) => metadata.labels?.[label] === made?.[label]);
   return { ownerUID: controllerOf(metadata.ownerReferences), labelled };
 }
 
@@ -41,16 +42,6 @@ export const versions = (objects: readonly { metadata: { uid: string; resourceVe
     .map(({ metadata: { uid, resourceVersion } }) => `${uid} ${resourceVersion}`)
     .toSorted()
     .join();
-
-/** Takes the Job of the present attempt in as the API server has it now. */
-export async function refreshJob(cluster: Cluster, jobs: Store<StoredJob>, job: DPOJob): Promise<void> {
-  const { namespace } = job.metadata;
-  const name = childName(job, job.status?.attempt ?? 0);
-  const found = await cluster.get(resources.jobs, namespace, name);
-  const seen = jobs.get(namespace, name);
-  if (found !== undefined) jobs.put(keepJob(found));
-  else if (seen !== undefined) jobs.delete(seen);
-}
 
 /** Takes the pods of a DPOJob in as the API server has them now. */
 export async function refreshPods(cluster: Cluster, pods: Store<StoredPod>, { metadata }: DPOJob): Promise<void> {

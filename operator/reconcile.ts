@@ -31,11 +31,11 @@ export interface World {
   applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob>;
   /** Rejects when the API server has the job in another version than this. */
   confirm(job: DPOJob): Promise<void>;
-  /** Rejects when Jobs or pods are not as they were seen, and takes them in as they are. */
+  /** Rejects when pods, or the Jobs that were found, are not as they were seen, and takes them in as they are. */
   confirmChildren(observation: Observation): Promise<void>;
   /** Creates a child; when the name is taken, answers what is there. */
   create(child: Child): Promise<{ created: true } | ({ created: false } & Found)>;
-  /** What has the name of a child, if anything; a Job of its own is seen from then on. */
+  /** What has the name of a child, if anything; a Job is seen from then on as it is. */
   find(child: Child): Promise<Found | undefined>;
   /** Deletes in the foreground if the UID still matches; gone already is no error. */
   deleteJob(namespace: string, name: string, uid: string): Promise<void>;
@@ -54,7 +54,8 @@ export async function reconcile(world: World, namespace: string, name: string): 
     return undefined;
   }
   const { status, actions, events, requeueAfter, restsOnChildren } = decide(observation, world.now());
-  if (restsOnChildren === true) await world.confirmChildren(observation);
+  const unseen = restsOnChildren === true ? await confirm(world, observation) : undefined;
+  if (unseen !== undefined) return refuse(world, observation.job, unseen);
   // Before acting: the attempt must be known before its Job exists, else a crash in between could make two.
   const { job, wait } = await report(world, observation.job, { status, events });
   // A view that was not written may be an old one: a late watch must not bring a finished job back to life, nor end one.
@@ -62,13 +63,26 @@ export async function reconcile(world: World, namespace: string, name: string): 
     await world.confirm(job);
   for (const action of actions) {
     const refusal = await act(world, { ...observation, job }, action);
-    if (refusal !== undefined) {
-      const events: Event[] = [{ type: 'Warning', ...refusal }];
-      await report(world, job, { status: refused(job, refusal, world.now()), events });
-      return earliest(requeueAfter, retrySeconds(job, refusal, world.now()));
-    }
+    if (refusal !== undefined) return earliest(requeueAfter, await refuse(world, job, refusal));
   }
   return earliest(requeueAfter, wait, observation.clueAfter);
+}
+
+/** Rejects when Jobs or pods are not as they were seen; answers what keeps the Job from being seen, if something does. */
+async function confirm(world: World, observation: Observation): Promise<Refusal | undefined> {
+  const { job, images } = observation;
+  const child = trainerJob(job, job.status?.attempt ?? 0, images);
+  const found = await world.find(child);
+  if (found?.ownerUID === job.metadata.uid && !found.labelled) return refusalOf(job, child, found);
+  await world.confirmChildren(observation);
+  return undefined;
+}
+
+/** Says what stands in the way, once. Answers when to try again, in seconds. */
+async function refuse(world: World, job: DPOJob, refusal: Refusal): Promise<number> {
+  const events: Event[] = [{ type: 'Warning', ...refusal }];
+  await report(world, job, { status: refused(job, refusal, world.now()), events });
+  return retrySeconds(job, refusal, world.now());
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { DPOJob, DPOJobSpec } from '../crds/dpojob.ts';
 import type { DPOJobStatus } from '../crds/status.ts';
 import { labels } from '../crds/labels.ts';
-import { compared, controllerOf, refreshJob, refreshPods, resourceOf, runConfig, versions } from './children.ts';
+import { compared, controllerOf, refreshPods, resourceOf, runConfig, versions } from './children.ts';
 import type { Cluster, Stored } from './cluster/cluster.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from './cluster/errors.ts';
 import { resources } from './cluster/resource.ts';
@@ -99,7 +99,14 @@ export class ClusterWorld implements World {
 
   /** UIDs of the deleted pods of a DPOJob whose end is still to be read. */
   departed(uid: string): ReadonlySet<string> {
-    return new Set(this.#departed.get(uid)?.map((pod) => pod.metadata.uid));
+    return new Set(this.#gone(uid).map((pod) => pod.metadata.uid));
+  }
+
+  /** One that only lost the label by which it is watched may be back. */
+  #gone(uid: string): StoredPod[] {
+    const isGone = ({ metadata: { namespace, name, uid } }: StoredPod): boolean =>
+      this.stores.pods.get(namespace, name)?.metadata.uid !== uid;
+    return (this.#departed.get(uid) ?? []).filter(isGone);
   }
 
   async applyStatus(job: DPOJob, status: DPOJobStatus): Promise<DPOJob> {
@@ -123,7 +130,7 @@ export class ClusterWorld implements World {
   async confirmChildren({ job, jobs, pods, departed }: Observation): Promise<void> {
     const { namespace, name, uid } = job.metadata;
     const { stores } = this;
-    await Promise.all([refreshJob(this.#cluster, stores.jobs, job), refreshPods(this.#cluster, stores.pods, job)]);
+    await refreshPods(this.#cluster, stores.pods, job);
     const seen = [...jobs, ...pods.filter((pod) => departed?.has(pod.metadata.uid) !== true)];
     const present = [...stores.jobs.byIndex(uid), ...this.#podsOf(uid, job.status?.attempt ?? 0, [])];
     if (versions(seen) === versions(present)) return;
@@ -145,10 +152,13 @@ export class ClusterWorld implements World {
   async find(child: Child): ReturnType<World['find']> {
     const { namespace = '', name = '' } = child.metadata ?? {};
     const there = await this.#cluster.get(resourceOf(child), namespace, name);
-    if (there === undefined) return undefined;
-    const found = compared(child, there);
-    // Whoever finds a Job of its own that it did not know of must not go on without it.
-    if (child.kind === 'Job' && found.labelled) this.stores.jobs.put(keepJob(there));
+    const found = there && compared(child, there);
+    if (child.kind !== 'Job') return found;
+    const { jobs } = this.stores;
+    const seen = jobs.get(namespace, name);
+    // Whoever finds a Job of its own that it did not know of must not go on without it, nor with one that is gone.
+    if (found?.labelled === true) jobs.put(keepJob(there as Stored));
+    else if (there === undefined && seen !== undefined) jobs.delete(seen);
     return found;
   }
 
@@ -181,7 +191,7 @@ export class ClusterWorld implements World {
     return found;
   }
 
-  #podsOf(uid: string, attempt: number, departed = this.#departed.get(uid) ?? []): StoredPod[] {
+  #podsOf(uid: string, attempt: number, departed = this.#gone(uid)): StoredPod[] {
     const ofAttempt = ({ metadata }: StoredPod): boolean => metadata.labels?.[labels.attempt] === String(attempt);
     return [...this.stores.pods.byIndex(uid), ...departed].filter(ofAttempt);
   }

@@ -1,7 +1,7 @@
 import { maxTied, type DPOJobStatus } from '../../crds/status.ts';
 import { endTime } from './failure.ts';
 import type { Ended } from './failure.ts';
-import type { ObservedPod } from './observation.ts';
+import type { Observation, ObservedPod } from './observation.ts';
 
 type CountedUntil = DPOJobStatus['countedUntil'];
 
@@ -10,13 +10,24 @@ type CountedUntil = DPOJobStatus['countedUntil'];
  * made last of those counted says which are new, also after a restart of the operator: by the API server's clock, since
  * two pods have the clocks of two nodes.
  */
-export function isUncounted(pod: ObservedPod, status: DPOJobStatus): boolean {
-  const { countedUntil } = status;
-  if (countedUntil === undefined) return isAfterFailure(pod, status);
+export function isUncounted(pod: ObservedPod, observation: Observation): boolean {
+  const countedUntil = cursorOf(observation);
+  if (countedUntil === undefined) return isAfterFailure(pod, observation.job.status ?? {});
   const { podCreationTime, podUIDs } = countedUntil;
   const later = Date.parse(pod.metadata.creationTimestamp) - Date.parse(podCreationTime);
   // Where more were made in one second than are remembered, none is counted again.
   return later > 0 || (later === 0 && podUIDs.length < maxTied && !podUIDs.includes(pod.metadata.uid));
+}
+
+/** An older operator that ran in between counted on and left the cursor where it was: it has the last one as `lastFailure`. */
+function cursorOf({ job, pods }: Observation): CountedUntil {
+  const { countedUntil, lastFailure } = job.status ?? {};
+  const last = pods.find(({ metadata }) => metadata.name === lastFailure?.pod)?.metadata;
+  if (countedUntil === undefined || last === undefined) return countedUntil;
+  const { creationTimestamp: podCreationTime, uid } = last;
+  return Date.parse(podCreationTime) > Date.parse(countedUntil.podCreationTime)
+    ? { podCreationTime, podUIDs: [uid] }
+    : countedUntil;
 }
 
 /** Where nothing was counted yet, or by an older operator, which went by the time of the failure. */

@@ -62,10 +62,13 @@ function attempt(observation: Observation, now: string): Decision {
   const image = create ? imageStatus(observation.job, observation.images) : {};
   const looks = [...deadlines(observation, now), lossLeft(observation, now) ?? { left: Infinity }];
   const requeueAfter = Math.min(...looks.map(({ left }) => left));
+  // A pod that took the place of another may go unseen, and outlives a Job that was deleted.
+  const isAgain = create && observation.job.status?.attempt !== undefined && !isTrue(observation.job, 'Suspended');
   return {
     status: nextStatus(observation, { phase: 'Active' }, now, { ...present, ...image }),
     actions: isMissing ? [{ kind: create ? 'create' : 'find', attempt: present.attempt }] : [],
     events: keptUntilNextAttempt(observation),
+    restsOnChildren: isAgain,
     ...(Number.isFinite(requeueAfter) ? { requeueAfter } : {}),
   };
 }

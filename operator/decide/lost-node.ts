@@ -38,6 +38,7 @@ const later = (time: string | undefined, seconds: number): string | undefined =>
 function remedies({ job }: Observation, node: string): string {
   const limit = job.spec.nodeLossSeconds;
   const byHand = `bring node ${node} back, or declare it gone (kubectl delete node ${node})`;
+  if (job.spec.suspend) return `${byHand}; until then the pod may still run`;
   return limit === undefined
     ? `${byHand}, or set spec.nodeLossSeconds; until then the pod may still run and is not replaced`
     : `${byHand}; after nodeLossSeconds (${limit}) the next attempt begins`;

@@ -22,7 +22,7 @@ type Restarts = Pick<
 /** The pods that ended since the last look, but for those that the end of the job stopped. */
 function newEnds(observation: Observation): Ended[] {
   const { job } = observation;
-  const pods = observation.pods.filter((pod) => isUncounted(pod, job.status ?? {}));
+  const pods = observation.pods.filter((pod) => isUncounted(pod, observation));
   return endedPods({ ...observation, pods }).filter((ended) => !isAfterEnd(ended, job));
 }
 

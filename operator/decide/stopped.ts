@@ -38,7 +38,9 @@ const resumeSeconds = 2;
  */
 export function wasHeldBack(ended: Ended, { job, jobs }: Observation): boolean {
   const live = jobs.find(({ metadata }) => metadata.deletionTimestamp === undefined);
-  return isFree(ended) && (job.status?.attemptStartTime === undefined || wasEvicted(ended, live));
+  // A Job that runs again may have done so before the operator looked: then its clock stands still yet.
+  const isHeld = job.status?.attemptStartTime === undefined && live?.spec?.suspend !== false;
+  return isFree(ended) && (isHeld || wasEvicted(ended, live));
 }
 
 /**

@@ -1,5 +1,6 @@
 import { isTrue } from './conditions.ts';
 import { bank } from './deadline.ts';
+import { lossLeft } from './lost-node.ts';
 import type { Action, Decision, Observation } from './observation.ts';
 import { mayStillRun } from './pods.ts';
 import { nextStatus } from './status.ts';
@@ -15,10 +16,17 @@ export function deleteJobs({ jobs }: Observation): Action[] {
 export function suspend(observation: Observation, now: string): Decision {
   const gone = observation.jobs.length === 0 && !mayStillRun(observation);
   const status = nextStatus(observation, { phase: gone ? 'Suspended' : 'Suspending' }, now);
-  const actions = deleteJobs(observation);
+  const deletes = deleteJobs(observation);
+  const { attempt } = observation.job.status ?? {};
+  const isUnseen = !gone && observation.jobs.length === 0 && attempt !== undefined;
   const events: Decision['events'] =
-    actions.length === 0 ? [] : [{ type: 'Normal', reason: 'Suspended', message: 'saving a checkpoint and stopping' }];
-  const ran = observation.job.status?.attempt !== undefined;
-  const restsOnChildren = gone && ran && !isTrue(observation.job, 'Suspended');
-  return { status: bank(status, observation, now), actions, events, restsOnChildren };
+    deletes.length === 0 ? [] : [{ type: 'Normal', reason: 'Suspended', message: 'saving a checkpoint and stopping' }];
+  const loss = lossLeft(observation, now);
+  return {
+    status: bank(status, observation, now),
+    actions: isUnseen ? [{ kind: 'find', attempt }] : deletes,
+    events,
+    restsOnChildren: gone && attempt !== undefined && !isTrue(observation.job, 'Suspended'),
+    ...(loss?.gives === 'word' ? { requeueAfter: loss.left } : {}),
+  };
 }

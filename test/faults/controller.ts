@@ -22,8 +22,8 @@ export const controller: Fault[] = [
     title: 'a job fails by a clock on a view of its children that nobody confirmed',
     program: 'operator',
     file: 'reconcile.ts',
-    find: 'if (restsOnChildren === true)',
-    replace: 'if (restsOnChildren === undefined)',
+    find: 'restsOnChildren === true ? await confirm',
+    replace: 'restsOnChildren === undefined ? await confirm',
     tests: 'operator/reconcile',
   },
   {

@@ -148,8 +148,8 @@ const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: 'a pod that a suspend stopped counts as a restart',
     file: 'decide/stopped.ts',
-    find: 'job.status?.attemptStartTime === undefined || ',
-    replace: '',
+    find: 'job.status?.attemptStartTime === undefined && live?.spec?.suspend !== false',
+    replace: 'false',
     tests: 'operator/decide/retry',
   },
   {

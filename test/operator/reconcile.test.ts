@@ -205,8 +205,29 @@ test('a Job that has lost its labels is told while its pod runs; of one that is 
   expect(await look(world)).toBe(5);
   expect(world.job.status).toMatchObject({ reason: 'NameTaken', message: expect.stringContaining('has lost labels') });
   world.seen = {};
+  world.found.clear();
   await look(world);
   expect(world.created).toHaveLength(4);
+});
+
+test.each<[string, Partial<DPOJob['spec']>]>([
+  ['a deadline', { activeDeadlineSeconds: 60 }],
+  ['a suspend', { suspend: true }],
+])('a Job that has lost its labels is told, and %s waits for it to be seen', async (_what, spec) => {
+  const world = new OneJob(aJob());
+  await look(world);
+  world.job = { ...world.job, spec: { ...world.job.spec, ...spec } };
+  world.clock = after(61);
+  world.found.set('quickstart-1', { ownerUID: 'job-uid', labelled: false });
+  for (const pods of [[runningPod('a')], []]) {
+    world.seen = { pods };
+    expect(await look(world)).toBe(5);
+    expect(world.job.status?.message).toContain('has lost labels');
+    expect(['Failed', 'Suspended']).not.toContain(world.job.status?.state);
+  }
+  world.found.clear();
+  await look(world);
+  expect(world.job.status?.state).toBe(spec.suspend === true ? 'Suspended' : 'Failed');
 });
 
 test('a job is not said to be suspended while a Job or a pod may have gone unseen', async () => {

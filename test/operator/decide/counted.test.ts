@@ -60,3 +60,13 @@ test('what an operator counted that went by the time of the failure is not count
   const next = look(31, [...counted, pod('c', 1, { made: 21, ended: 30 })]);
   expect(play(job, [next, next]).status).toMatchObject({ restarts: 3, countedUntil: { podUIDs: ['c-uid'] } });
 });
+
+test('what an older operator counted in between is not counted again by the one after it', () => {
+  const lastFailure = { reason: 'InternalError', exitCode: 1, pod: 'c', time: after(30) };
+  const countedUntil = { podCreationTime: after(1), podUIDs: ['a-uid'] };
+  const job = { ...aJob({ backoffLimit: 9 }), status: { ...begun(), restarts: 3, lastFailure, countedUntil } };
+  const counted = [pod('a', 1, { made: 1 }), pod('b', 1, { made: 11 }), pod('c', 1, { made: 21 })];
+  expect(play(job, [look(35, counted)]).status).toMatchObject({ restarts: 3, lastFailure });
+  const next = look(41, [...counted, pod('d', 1, { made: 31 })]);
+  expect(play(job, [next, next]).status).toMatchObject({ restarts: 4, countedUntil: { podUIDs: ['d-uid'] } });
+});

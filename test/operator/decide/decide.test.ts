@@ -155,8 +155,11 @@ test('a suspend that a silent node holds up says so', () => {
   pod.spec = { nodeName: 'n1' };
   const child = aChild(1);
   child.metadata.deletionTimestamp = after(0);
-  const job = aJob({ suspend: true }, begun());
-  const { status } = decide(observed(job, { jobs: [child], pods: [pod] }), after(61));
+  const job = aJob({ suspend: true, nodeLossSeconds: 60 }, begun());
+  const seen = { jobs: [child], pods: [pod] };
+  expect(decide(observed(job, seen), after(50)).requeueAfter).toBe(10);
+  const { status } = decide(observed(job, seen), after(61));
+  expect(status.message).toMatch(/until then the pod may still run$/);
   expect(status).toMatchObject({ state: 'NodeLost', reason: 'NodeLost', message: expect.stringContaining('node n1') });
 });
 

@@ -57,6 +57,15 @@ describe('a Job that a queue holds back', () => {
     expect([admitted(1059 - first), admitted(1060 - first)]).toEqual(['NotFailed', reason]);
   });
 
+  test('and admits, whose trainer stops while nobody looks: that is a restart', () => {
+    const { status } = play(aJob(), [
+      [0, {}],
+      [1, { jobs: held }],
+      [2000, { jobs, pods: [saved, pendingPod('b')] }],
+    ]);
+    expect(status).toMatchObject({ restarts: 1, lastFailure: { exitCode: 75 } });
+  });
+
   test('by eviction banks what it had, counts no restart, and resumes in the same attempt', () => {
     const looks: Look[] = [
       [0, {}],
