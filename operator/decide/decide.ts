@@ -55,6 +55,16 @@ function givenUp(observation: Observation, now: string): Decision | undefined {
   return why && { ...fail(observation, why, now), restsOnChildren: true };
 }
 
+/**
+ * Whether a trainer had begun and nobody confirmed that it is gone: a pod that took the place of another may go unseen, and
+ * outlives a Job that was deleted. Not of a Job that was to be made and is not there yet.
+ */
+function mayHaveRun({ job, pods }: Observation, next: number): boolean {
+  const { attempt, trainerStartTime } = job.status ?? {};
+  const hasBegun = next !== attempt || pods.length > 0 || trainerStartTime !== undefined;
+  return attempt !== undefined && hasBegun && !isTrue(job, 'Suspended');
+}
+
 function attempt(observation: Observation, now: string): Decision {
   const present = presentAttempt(observation, now);
   const isMissing = observation.jobs.length === 0;
@@ -62,13 +72,11 @@ function attempt(observation: Observation, now: string): Decision {
   const image = create ? imageStatus(observation.job, observation.images) : {};
   const looks = [...deadlines(observation, now), lossLeft(observation, now) ?? { left: Infinity }];
   const requeueAfter = Math.min(...looks.map(({ left }) => left));
-  // A pod that took the place of another may go unseen, and outlives a Job that was deleted.
-  const isAgain = create && observation.job.status?.attempt !== undefined && !isTrue(observation.job, 'Suspended');
   return {
     status: nextStatus(observation, { phase: 'Active' }, now, { ...present, ...image }),
     actions: isMissing ? [{ kind: create ? 'create' : 'find', attempt: present.attempt }] : [],
     events: keptUntilNextAttempt(observation),
-    restsOnChildren: isAgain,
+    restsOnChildren: create && mayHaveRun(observation, present.attempt),
     ...(Number.isFinite(requeueAfter) ? { requeueAfter } : {}),
   };
 }

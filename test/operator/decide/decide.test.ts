@@ -149,6 +149,17 @@ describe('a Job that kubectl deleted, in the background: its pod still saves', (
   });
 });
 
+test.each<[string, Observation, boolean]>([
+  ['a pod of it ended', observed(aJob({}, begun()), { pods: [endedPod('a', 75, 40)] }), true],
+  ['its trainer had begun', observed(aJob({}, { ...begun(), trainerStartTime: after(5) })), true],
+  ['it follows one that nobody saw gone', observed(aJob({}, { ...begun(), attemptStartTime: undefined })), true],
+  ['it was to be made, and is not there yet', observed(aJob({}, begun())), false],
+  ['it is the first', observed(aJob()), false],
+])('a Job is made on children that are confirmed where %s: %#', (_why, seen, isConfirmed) => {
+  const { actions, restsOnChildren } = decide(seen, after(60));
+  expect([actions[0]?.kind, restsOnChildren]).toEqual(['create', isConfirmed]);
+});
+
 test('a suspend that a silent node holds up says so', () => {
   const pod = runningPod('a');
   pod.metadata.deletionTimestamp = after(30);
