@@ -1,20 +1,18 @@
 import type { DPOJob } from '../crds/dpojob.ts';
 import { labels } from '../crds/labels.ts';
 import { runConfigSchema, type RunConfig } from '../crds/run-config.ts';
-import type { Cluster, Page, Stored } from './cluster/cluster.ts';
+import type { Cluster, Stored } from './cluster/cluster.ts';
 import { resources, type Resource } from './cluster/resource.ts';
-import type { ObservedJob } from './decide/observation.ts';
 import { keepPod, type StoredJob, type StoredPod } from './keep.ts';
+import { pages } from './loop/pages.ts';
 import type { Store } from './loop/store.ts';
+import { controllerOf } from './pod-owner.ts';
 import type { Child, Found } from './reconcile.ts';
 
 /** What is created, by its kind. */
 const kinds = { Job: resources.jobs, ConfigMap: resources.configMaps, PersistentVolumeClaim: resources.claims };
 
 export const resourceOf = ({ kind }: Child): Resource => kinds[kind as keyof typeof kinds];
-
-export const controllerOf = (references: ObservedJob['metadata']['ownerReferences']): string | undefined =>
-  references?.find(({ controller }) => controller === true)?.uid;
 
 const watchedBy = [labels.dpojob, labels.uid, labels.attempt];
 
@@ -24,7 +22,7 @@ export function compared(child: Child, there: Stored): Found {
   const made = child.metadata?.labels;
   // Only Jobs are watched, and by these; what else is on them may have changed since.
   const labelled = child.kind !== 'Job' || watchedBy.every((label) => metadata.labels?.[label] === made?.[label]);
-  return { ownerUID: controllerOf(metadata.ownerReferences), labelled };
+  return { ownerUID: controllerOf(metadata)?.uid, labelled };
 }
 
 /** What a run was configured with; undefined where somebody made another thing of it by hand. */
@@ -47,19 +45,10 @@ export const versions = (objects: readonly { metadata: { uid: string; resourceVe
 export async function refreshPods(cluster: Cluster, pods: Store<StoredPod>, { metadata }: DPOJob): Promise<void> {
   const { namespace, uid } = metadata;
   const seen = pods.byIndex(uid);
-  const found = (await listAll(cluster, namespace, `${labels.uid}=${uid}`)).map(keepPod);
+  const found: StoredPod[] = [];
+  const selection = { namespace, labelSelector: `${labels.uid}=${uid}` };
+  for await (const page of pages(cluster, resources.pods, selection)) found.push(...page.items.map(keepPod));
   const present = new Set(found.map((pod) => pod.metadata.uid));
   for (const pod of seen) if (!present.has(pod.metadata.uid)) pods.delete(pod);
   for (const pod of found) pods.put(pod);
-}
-
-async function listAll(cluster: Cluster, namespace: string, labelSelector: string): Promise<Stored[]> {
-  const items: Stored[] = [];
-  let page: Page | undefined;
-  do {
-    const asked = { limit: 500, continue: page?.continue };
-    page = await cluster.list(resources.pods, { namespace, labelSelector }, asked);
-    items.push(...page.items);
-  } while (page.continue !== undefined);
-  return items;
 }

@@ -1,14 +1,14 @@
 import type { DPOJob, DPOJobSpec } from '../crds/dpojob.ts';
 import type { DPOJobStatus } from '../crds/status.ts';
 import { labels } from '../crds/labels.ts';
-import { compared, controllerOf, refreshPods, resourceOf, runConfig, versions } from './children.ts';
+import { compared, refreshPods, resourceOf, runConfig, versions } from './children.ts';
 import type { Cluster, Stored } from './cluster/cluster.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from './cluster/errors.ts';
 import { resources } from './cluster/resource.ts';
 import { clueAbout } from './decide/clue.ts';
 import type { Event, Observation } from './decide/observation.ts';
 import { childName } from './desired/naming.ts';
-import { dpojobOf } from './pod-owner.ts';
+import { controllerOf, dpojobOf } from './pod-owner.ts';
 import type { TrainerImages } from './desired/trainer-job.ts';
 import { keepDPOJob, keepJob, type StoredDPOJob, type StoredJob, type StoredPod } from './keep.ts';
 import { Clues } from './loop/clues.ts';
@@ -25,7 +25,7 @@ const mostDeparted = 16;
 export class Stores {
   readonly dpojobs = new Store<StoredDPOJob>();
   /** By the UID of the DPOJob that owns them. */
-  readonly jobs = new Store<StoredJob>(({ metadata }) => controllerOf(metadata.ownerReferences));
+  readonly jobs = new Store<StoredJob>(({ metadata }) => controllerOf(metadata)?.uid);
   /** By the UID of the DPOJob whose child's they are. */
   readonly pods = new Store<StoredPod>(dpojobOf);
 }

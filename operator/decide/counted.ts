@@ -6,14 +6,17 @@ import type { Observation, ObservedPod } from './observation.ts';
 type CountedUntil = DPOJobStatus['countedUntil'];
 
 /**
- * Whether a pod's end is still to be counted. Pods of a job end one after another (podReplacementPolicy Failed), so the one
+ * The pods whose end, if they ended, is still to be counted. Pods of a job end one after another (podReplacementPolicy Failed), so the one
  * made last of those counted says which are new, also after a restart of the operator: by the API server's clock, since
  * two pods have the clocks of two nodes.
  */
-export function isUncounted(pod: ObservedPod, observation: Observation): boolean {
-  const countedUntil = cursorOf(observation);
-  if (countedUntil === undefined) return isAfterFailure(pod, observation.job.status ?? {});
-  const { podCreationTime, podUIDs } = countedUntil;
+export function uncounted(observation: Observation): ObservedPod[] {
+  const { job, pods } = observation;
+  const cursor = cursorOf(observation);
+  return pods.filter((pod) => (cursor ? isLater(pod, cursor) : isAfterFailure(pod, job.status ?? {})));
+}
+
+function isLater(pod: ObservedPod, { podCreationTime, podUIDs }: NonNullable<CountedUntil>): boolean {
   const later = Date.parse(pod.metadata.creationTimestamp) - Date.parse(podCreationTime);
   // Where more were made in one second than are remembered, none is counted again.
   return later > 0 || (later === 0 && podUIDs.length < maxTied && !podUIDs.includes(pod.metadata.uid));

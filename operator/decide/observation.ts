@@ -72,7 +72,10 @@ export interface Clue {
   message: string;
 }
 
-/** Everything about one DPOJob that was read for one reconcile. Children of other owners are left out, and pods of which no Job of this DPOJob's is the controller. */
+/**
+ * Everything about one DPOJob that was read for one reconcile. Children of other owners are left out, and pods of which no
+ * Job of this DPOJob's is the controller.
+ */
 export interface Observation {
   job: DPOJob;
   jobs: ObservedJob[];

@@ -2,7 +2,7 @@ import type { DPOJobStatus } from '../../crds/status.ts';
 import { failureReasons } from '../../crds/conditions.ts';
 import { permanentExitCodes } from '../../crds/exit-codes.ts';
 import type { Progress } from '../../crds/progress.ts';
-import { countedWith, isUncounted } from './counted.ts';
+import { countedWith, uncounted } from './counted.ts';
 import { endedPods, lastFailure } from './failure.ts';
 import type { Ended } from './failure.ts';
 import type { Observation } from './observation.ts';
@@ -21,9 +21,8 @@ type Restarts = Pick<
 
 /** The pods that ended since the last look, but for those that the end of the job stopped. */
 function newEnds(observation: Observation): Ended[] {
-  const { job } = observation;
-  const pods = observation.pods.filter((pod) => isUncounted(pod, observation));
-  return endedPods({ ...observation, pods }).filter((ended) => !isAfterEnd(ended, job));
+  const pods = uncounted(observation);
+  return endedPods({ ...observation, pods }).filter((ended) => !isAfterEnd(ended, observation.job));
 }
 
 /** Of these the restarts. */

@@ -14,11 +14,12 @@ export function deleteJobs({ jobs }: Observation): Action[] {
 
 /** Suspending: delete the Job and, once it and its pod are gone, say so. Seconds active are banked once, when the delete begins. */
 export function suspend(observation: Observation, now: string): Decision {
-  const gone = observation.jobs.length === 0 && !mayStillRun(observation);
+  const isMissing = observation.jobs.length === 0;
+  const gone = isMissing && !mayStillRun(observation);
   const status = nextStatus(observation, { phase: gone ? 'Suspended' : 'Suspending' }, now);
   const deletes = deleteJobs(observation);
   const { attempt } = observation.job.status ?? {};
-  const isUnseen = !gone && observation.jobs.length === 0 && attempt !== undefined;
+  const isUnseen = isMissing && !gone && attempt !== undefined;
   const events: Decision['events'] =
     deletes.length === 0 ? [] : [{ type: 'Normal', reason: 'Suspended', message: 'saving a checkpoint and stopping' }];
   const loss = lossLeft(observation, now);

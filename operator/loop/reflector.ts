@@ -2,9 +2,9 @@ import type { Cluster, Selection, Stored } from '../cluster/cluster.ts';
 import { ApiError, isExpired, isForbidden } from '../cluster/errors.ts';
 import type { Resource } from '../cluster/resource.ts';
 import { backoffSeconds, pause } from './backoff.ts';
+import { pages } from './pages.ts';
 import type { Store } from './store.ts';
 
-const pageSize = 500;
 const firstWait = 0.8;
 const longestWait = 30;
 
@@ -65,16 +65,14 @@ export class Reflector<T extends Stored> {
   async #relist(signal: AbortSignal): Promise<string> {
     const { cluster, resource, selection, keep, store, beat } = this.#options;
     const items: T[] = [];
-    let next: string | undefined;
-    for (;;) {
-      const page = await cluster.list(resource, selection, { limit: pageSize, continue: next }, signal);
+    let version = '';
+    for await (const page of pages(cluster, resource, selection, signal)) {
       items.push(...page.items.map(keep));
       beat();
-      next = page.continue;
-      if (next !== undefined) continue;
-      store.replace(items, page.resourceVersion, selection.namespace);
-      return page.resourceVersion;
+      version = page.resourceVersion;
     }
+    store.replace(items, version, selection.namespace);
+    return version;
   }
 
   async #follow(from: string, signal: AbortSignal): Promise<void> {

@@ -54,8 +54,8 @@ const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: 'a job is suspended while its pod still saves',
     file: 'decide/suspend.ts',
-    find: 'observation.jobs.length === 0 && !mayStillRun(observation)',
-    replace: 'observation.jobs.length === 0',
+    find: 'isMissing && !mayStillRun(observation)',
+    replace: 'isMissing',
     tests: 'operator/decide/decide',
   },
   {
