@@ -59,6 +59,10 @@ export function bank(status: DPOJobStatus, observation: Observation, now: string
   };
 }
 
+/** Not where its Job was deleted: then another trainer follows. */
+const hasEndedWell = ({ jobs, pods }: Observation): boolean =>
+  jobs.length > 0 && livePod(pods) === undefined && pods.some(({ status }) => status?.phase === 'Succeeded');
+
 /**
  * The deadlines that run now; their clocks are read from status, so they survive a restart of the operator. None runs once
  * the trainer has ended well: the Job's word of it follows some seconds later.
@@ -66,7 +70,7 @@ export function bank(status: DPOJobStatus, observation: Observation, now: string
 export function deadlines(observation: Observation, now: string): Deadline[] {
   const { spec } = observation.job;
   const found: Deadline[] = [];
-  if (observation.pods.some(({ status }) => status?.phase === 'Succeeded')) return found;
+  if (hasEndedWell(observation)) return found;
   if (spec.activeDeadlineSeconds !== undefined) {
     const reason = failureReasons.DeadlineExceeded;
     const message = `active for longer than activeDeadlineSeconds (${spec.activeDeadlineSeconds})`;

@@ -184,6 +184,12 @@ test.each(['activeDeadlineSeconds', 'startDeadlineSeconds'])(
   },
 );
 
+test('a deadline runs on where the Job of a trainer that ended well was deleted, and another is made', () => {
+  const seen = { jobs: [aChild(1)], pods: [endedPod('a', 0, 9), pendingPod('b')] };
+  const { status } = decide(observed(aJob({ activeDeadlineSeconds: 10 }, begun()), seen), after(11));
+  expect(condition(status, 'Failed')).toBe('True');
+});
+
 describe('deadlines', () => {
   const answer = (seconds: number): NonNullable<Observation['answer']> => ({
     progress: { stage: 'Training' } as never,
