@@ -14,6 +14,7 @@ import {
   endedPod,
   observed,
   roughRecord,
+  pendingPod,
   runningPod,
   start,
 } from '../observed.ts';
