@@ -6,7 +6,7 @@ import { resources, type Resource } from './cluster/resource.ts';
 import { keepPod, type StoredJob, type StoredPod } from './keep.ts';
 import { pages } from './loop/pages.ts';
 import type { Store } from './loop/store.ts';
-import { controllerOf } from './pod-owner.ts';
+import { controllerOf, family } from './pod-owner.ts';
 import type { Child, Found } from './reconcile.ts';
 
 /** What is created, by its kind. */
@@ -44,11 +44,15 @@ export const versions = (objects: readonly { metadata: { uid: string; resourceVe
 /** Takes the pods of a DPOJob in as the API server has them now. */
 export async function refreshPods(cluster: Cluster, pods: Store<StoredPod>, { metadata }: DPOJob): Promise<void> {
   const { namespace, uid } = metadata;
-  const seen = pods.byIndex(uid);
+  const seen = pods.byIndex(family(metadata, uid));
   const found: StoredPod[] = [];
+  let listed: bigint | undefined;
   const selection = { namespace, labelSelector: `${labels.uid}=${uid}` };
-  for await (const page of pages(cluster, resources.pods, selection)) found.push(...page.items.map(keepPod));
+  for await (const page of pages(cluster, resources.pods, selection)) {
+    found.push(...page.items.map(keepPod));
+    listed = BigInt(page.resourceVersion);
+  }
   const present = new Set(found.map((pod) => pod.metadata.uid));
-  for (const pod of seen) if (!present.has(pod.metadata.uid)) pods.delete(pod);
+  for (const pod of seen) if (!present.has(pod.metadata.uid)) pods.delete(pod, listed);
   for (const pod of found) pods.put(pod);
 }

@@ -108,9 +108,7 @@ export class Controller {
     const spent = (): number => (performance.now() - started) / 1000;
     const job = world.stores.dpojobs.get(namespace, name);
     try {
-      const read = world.departed(job?.metadata.uid ?? '');
       const again = await reconcile(world, namespace, name);
-      world.settle(job, read);
       this.#queue.forget(key);
       if (again !== undefined) this.#queue.addAfter(key, again);
       metrics.reconciled(again === undefined ? 'success' : 'requeue_after', spent());

@@ -1,5 +1,5 @@
 import { labels } from '../crds/labels.ts';
-import type { StoredPod } from './keep.ts';
+import type { StoredJob, StoredPod } from './keep.ts';
 
 /** The reference to whatever controls an object. */
 export const controllerOf = <T extends { controller?: boolean }>(metadata: { ownerReferences?: T[] }): T | undefined =>
@@ -13,4 +13,17 @@ export function dpojobOf({ metadata }: StoredPod): string | undefined {
   const { [labels.uid]: uid, [labels.dpojob]: name, [labels.attempt]: attempt } = metadata.labels ?? {};
   const controller = controllerOf(metadata);
   return controller?.kind === 'Job' && controller.name === `${name}-${attempt}` ? uid : undefined;
+}
+
+/** Under what the children of a DPOJob are found: one of another namespace is not its own, whatever UID stands on it. */
+export const family = ({ namespace }: { namespace: string }, uid: string): string => `${namespace}/${uid}`;
+
+export function familyOfPod(pod: StoredPod): string | undefined {
+  const uid = dpojobOf(pod);
+  return uid && family(pod.metadata, uid);
+}
+
+export function familyOfJob({ metadata }: StoredJob): string | undefined {
+  const owner = controllerOf(metadata);
+  return owner && family(metadata, owner.uid);
 }

@@ -33,7 +33,9 @@ export interface World {
   confirm(job: DPOJob): Promise<void>;
   /** Rejects when pods, or the Jobs that were found, are not as they were seen, and takes them in as they are. */
   confirmChildren(observation: Observation): Promise<void>;
-  /** Creates a child; when the name is taken, answers what is there. */
+  /** The ends of deleted pods that were seen are in status now: they need not be seen again. */
+  settle(observation: Observation): void;
+  /** Creates a child; when the name is taken, answers what is there. Rejects with a conflict when that has just gone. */
   create(child: Child): Promise<{ created: true } | ({ created: false } & Found)>;
   /** What has the name of a child, if anything; a Job is seen from then on as it is. */
   find(child: Child): Promise<Found | undefined>;
@@ -55,16 +57,15 @@ export async function reconcile(world: World, namespace: string, name: string): 
   }
   const { status, actions, events, requeueAfter, restsOnChildren } = decide(observation, world.now());
   const unseen = restsOnChildren === true ? await confirm(world, observation) : undefined;
+  // What was decided is put down nowhere: how pods ended must be seen again, once the Job is.
   if (unseen !== undefined) return refuse(world, observation.job, unseen);
   // Before acting: the attempt must be known before its Job exists, else a crash in between could make two.
   const { job, wait } = await report(world, observation.job, { status, events });
-  // A view that was not written may be an old one: a late watch must not bring a finished job back to life, nor end one.
-  if (job === observation.job && actions.some(({ kind }) => kind === 'create' || kind === 'deleteDPOJob'))
-    await world.confirm(job);
-  for (const action of actions) {
-    const refusal = await act(world, { ...observation, job }, action);
-    if (refusal !== undefined) return earliest(requeueAfter, await refuse(world, job, refusal));
-  }
+  // A view that was not written may be an old one: a late watch must not bring a finished job back to life, nor stop one.
+  if (job === observation.job && actions.some(({ kind }) => kind !== 'find')) await world.confirm(job);
+  const refusal = await actAll(world, { ...observation, job }, actions);
+  world.settle(observation);
+  if (refusal !== undefined) return earliest(requeueAfter, await refuse(world, job, refusal));
   return earliest(requeueAfter, wait, observation.clueAfter);
 }
 
@@ -121,6 +122,15 @@ async function write(world: World, job: DPOJob, status: DPOJobStatus): Promise<D
     world.emit(written, { type: 'Warning', reason: 'StatusRefused', message: (error as Error).message.slice(0, 1024) });
     return written;
   }
+}
+
+/** Does one after the other, up to one that something stands in the way of: answers what. */
+async function actAll(world: World, observation: Observation, actions: Action[]): Promise<Refusal | undefined> {
+  for (const action of actions) {
+    const refusal = await act(world, observation, action);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
 }
 
 /** Answers what stands in the way, if something does. */

@@ -8,7 +8,7 @@ import { resources } from './cluster/resource.ts';
 import { clueAbout } from './decide/clue.ts';
 import type { Event, Observation } from './decide/observation.ts';
 import { childName } from './desired/naming.ts';
-import { controllerOf, dpojobOf } from './pod-owner.ts';
+import { dpojobOf, family, familyOfJob, familyOfPod } from './pod-owner.ts';
 import type { TrainerImages } from './desired/trainer-job.ts';
 import { keepDPOJob, keepJob, type StoredDPOJob, type StoredJob, type StoredPod } from './keep.ts';
 import { Clues } from './loop/clues.ts';
@@ -24,10 +24,8 @@ const mostDeparted = 16;
 /** The objects that the operator watches. */
 export class Stores {
   readonly dpojobs = new Store<StoredDPOJob>();
-  /** By the UID of the DPOJob that owns them. */
-  readonly jobs = new Store<StoredJob>(({ metadata }) => controllerOf(metadata)?.uid);
-  /** By the UID of the DPOJob whose child's they are. */
-  readonly pods = new Store<StoredPod>(dpojobOf);
+  readonly jobs = new Store<StoredJob>(familyOfJob);
+  readonly pods = new Store<StoredPod>(familyOfPod);
 }
 
 /** The world as an API server shows it: reads come from the watched stores, writes go to the server and into the stores. */
@@ -70,8 +68,8 @@ export class ClusterWorld implements World {
     const job = this.stores.dpojobs.get(namespace, name);
     if (job === undefined) return undefined;
     const { uid } = job.metadata;
-    const jobs = this.stores.jobs.byIndex(uid);
-    const pods = this.#podsOf(uid, job.status?.attempt ?? 0);
+    const jobs = this.stores.jobs.byIndex(family(job.metadata, uid));
+    const pods = this.#podsOf(job);
     const departed = this.departed(uid);
     const answer = this.answers.of(uid, pods);
     const attemptSpec = jobs.length > 0 ? await this.#attemptSpec(job) : undefined;
@@ -88,11 +86,9 @@ export class ClusterWorld implements World {
     };
   }
 
-  /** Called after a reconcile succeeded: the ends of pods that it read are in status now. */
-  settle(job: StoredDPOJob | undefined, read: ReadonlySet<string>): void {
-    if (job === undefined) return;
-    const { uid } = job.metadata;
-    const left = (this.#departed.get(uid) ?? []).filter((pod) => !read.has(pod.metadata.uid));
+  settle({ job: { metadata }, departed }: Observation): void {
+    const { uid } = metadata;
+    const left = (this.#departed.get(uid) ?? []).filter((pod) => departed?.has(pod.metadata.uid) !== true);
     if (left.length === 0) this.#departed.delete(uid);
     else this.#departed.set(uid, left);
   }
@@ -132,7 +128,7 @@ export class ClusterWorld implements World {
     const { stores } = this;
     await refreshPods(this.#cluster, stores.pods, job);
     const seen = [...jobs, ...pods.filter((pod) => departed?.has(pod.metadata.uid) !== true)];
-    const present = [...stores.jobs.byIndex(uid), ...this.#podsOf(uid, job.status?.attempt ?? 0, [])];
+    const present = [...stores.jobs.byIndex(family(job.metadata, uid)), ...this.#podsOf(job, [])];
     if (versions(seen) === versions(present)) return;
     const what = `Jobs or pods of DPOJob ${namespace}/${name}`;
     throw new ApiError(409, 'Conflict', `${what} have changed since they were seen`);
@@ -145,7 +141,10 @@ export class ClusterWorld implements World {
       return { created: true };
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
-      return { created: false, ...((await this.find(child)) ?? compared(child, child as Stored)) };
+      const found = await this.find(child);
+      if (found === undefined)
+        throw new ApiError(409, 'Conflict', `${child.kind} ${child.metadata?.name} has just gone`);
+      return { created: false, ...found };
     }
   }
 
@@ -191,9 +190,11 @@ export class ClusterWorld implements World {
     return found;
   }
 
-  #podsOf(uid: string, attempt: number, departed = this.#gone(uid)): StoredPod[] {
-    const ofAttempt = ({ metadata }: StoredPod): boolean => metadata.labels?.[labels.attempt] === String(attempt);
-    return [...this.stores.pods.byIndex(uid), ...departed].filter(ofAttempt);
+  /** Pods of the present attempt. */
+  #podsOf({ metadata, status }: DPOJob, departed = this.#gone(metadata.uid)): StoredPod[] {
+    const attempt = String(status?.attempt ?? 0);
+    const ofAttempt = (pod: StoredPod): boolean => pod.metadata.labels?.[labels.attempt] === attempt;
+    return [...this.stores.pods.byIndex(family(metadata, metadata.uid)), ...departed].filter(ofAttempt);
   }
 
   /** What the present attempt runs with: read only when the specification changed since the status was written. */

@@ -56,13 +56,13 @@ function givenUp(observation: Observation, now: string): Decision | undefined {
 }
 
 /**
- * Whether a trainer had begun and nobody confirmed that it is gone: a pod that took the place of another may go unseen, and
- * outlives a Job that was deleted. Not of a Job that was to be made and is not there yet.
+ * Whether a trainer may have begun and nobody confirmed that it is gone: a pod may go unseen, or that took the place of
+ * another, and outlives a Job that was deleted. Not where the Job was refused, so that it never was.
  */
 function mayHaveRun({ job, pods }: Observation, next: number): boolean {
   const { attempt, trainerStartTime } = job.status ?? {};
-  const hasBegun = next !== attempt || pods.length > 0 || trainerStartTime !== undefined;
-  return attempt !== undefined && hasBegun && !isTrue(job, 'Suspended');
+  const hasBegun = pods.length > 0 || trainerStartTime !== undefined || isTrue(job, 'Accepted');
+  return attempt !== undefined && (next !== attempt || hasBegun) && !isTrue(job, 'Suspended');
 }
 
 function attempt(observation: Observation, now: string): Decision {

@@ -48,6 +48,7 @@ export function moveOn(observation: Observation, now: string): Decision | undefi
   };
   return {
     status,
+    restsOnChildren: true,
     actions: [...deleteJobs(observation), { kind: 'create', attempt }],
     events: [
       { type: 'Warning', reason: 'NodeGivenUp', message: `attempt ${attempt} begins without waiting: ${message}` },

@@ -1,10 +1,9 @@
 import type { Fault } from './fault.ts';
 
 /** Of the controller: what it writes, when, and on what view of the cluster. */
-export const controller: Fault[] = [
+const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: 'writes pass without the lease',
-    program: 'operator',
     file: 'loop/fence.ts',
     find: 'if (!holdsLease())',
     replace: 'if (false && !holdsLease())',
@@ -12,15 +11,13 @@ export const controller: Fault[] = [
   },
   {
     title: 'a Job is made on a view that nobody confirmed',
-    program: 'operator',
     file: 'reconcile.ts',
-    find: "kind === 'create' || kind === 'deleteDPOJob'",
+    find: "kind !== 'find'",
     replace: "kind === 'deleteDPOJob'",
     tests: 'operator/reconcile',
   },
   {
     title: 'a job fails by a clock on a view of its children that nobody confirmed',
-    program: 'operator',
     file: 'reconcile.ts',
     find: 'restsOnChildren === true ? await confirm',
     replace: 'restsOnChildren === undefined ? await confirm',
@@ -28,7 +25,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'a pod that the watch missed is not seen although it was asked for',
-    program: 'operator',
     file: 'children.ts',
     find: 'for (const pod of found) pods.put(pod);',
     replace: '',
@@ -36,7 +32,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'after a conflict the next look waits for the watch',
-    program: 'operator',
     file: 'world.ts',
     find: 'if (isConflict(refusal) || isNotFound(refusal))',
     replace: 'if (isNotFound(refusal))',
@@ -44,7 +39,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'a standby queues what nobody takes out',
-    program: 'operator',
     file: 'controller.ts',
     find: 'if (metadata !== undefined && this.#leads)',
     replace: 'if (metadata !== undefined)',
@@ -52,7 +46,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'an object that lost its label and got it back is not seen again',
-    program: 'operator',
     file: 'loop/store.ts',
     find: 'if (BigInt(object.metadata.resourceVersion) <= (this.#deleted.get(object.metadata.uid) ?? -1n)) return;',
     replace: 'if (this.#deleted.has(object.metadata.uid)) return;',
@@ -60,7 +53,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'one object may tell as many Events as it likes',
-    program: 'operator',
     file: 'loop/spam-filter.ts',
     find: 'if (next - now > burst * secondsEach) return false;',
     replace: '',
@@ -68,7 +60,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'a restart is asked for when the API server is away',
-    program: 'operator',
     file: 'serve/health.ts',
     find: ' && ages.some((age) => age <= staleSeconds)',
     replace: '',
@@ -76,7 +67,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'what a pod left is parsed at each look',
-    program: 'operator',
     file: 'decide/last-said.ts',
     find: ' && !parsed.has(terminated)',
     replace: '',
@@ -84,7 +74,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'a pod is taken for a trainer by its labels',
-    program: 'operator',
     file: 'pod-owner.ts',
     find: "controller?.kind === 'Job' && ",
     replace: "controller === undefined || controller.kind !== '' || ",
@@ -92,7 +81,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'ends after a lost node are held against the clock of the operator',
-    program: 'operator',
     file: 'decide/counted.ts',
     find: "reason === 'NodeLost' ? undefined : time",
     replace: 'reason === undefined ? undefined : time',
@@ -100,7 +88,6 @@ export const controller: Fault[] = [
   },
   {
     title: 'the last answer of a trainer that ended runs against the progress deadline',
-    program: 'operator',
     file: 'decide/deadline.ts',
     find: '|| answer === undefined || isTold)',
     replace: '|| answer === undefined)',
@@ -108,10 +95,116 @@ export const controller: Fault[] = [
   },
   {
     title: 'a stop throws away what was begun',
-    program: 'operator',
     file: 'controller.ts',
     find: 'await Promise.all([...work, pollTrainers({ world, answered }, signal)]);',
     replace: 'await pollTrainers({ world, answered }, signal);',
     tests: 'operator/controller',
   },
+  {
+    title: "an earlier attempt's Event is taken for a clue",
+    file: 'loop/clues.ts',
+    find: '.filter((event) => timeOf(event) >= Date.parse(since))',
+    replace: '',
+    tests: 'operator/loop/clues',
+  },
+  {
+    title: 'a key is worked on twice at a time',
+    file: 'loop/queue.ts',
+    find: 'if (this.#running.has(key)) {',
+    replace: 'if (this.#again.has(key)) {',
+    tests: 'operator/loop/queue',
+  },
+  {
+    title: 'a failing key does not wait longer each time',
+    file: 'loop/queue.ts',
+    find: 'this.#failures.set(key, failures + 1);',
+    replace: 'this.#failures.set(key, failures);',
+    tests: 'operator/loop/queue',
+  },
+  {
+    title: 'the latest of several times counts',
+    file: 'loop/queue.ts',
+    find: 'before.at <= at',
+    replace: 'before.at > at',
+    tests: 'operator/loop/queue',
+  },
+  {
+    title: 'an older view of an object is taken',
+    file: 'loop/store.ts',
+    find: 'if (before !== undefined && !isOlder(before, object)) return;',
+    replace: '',
+    tests: 'operator/loop/store',
+  },
+  {
+    title: 'a late answer brings back what was deleted',
+    file: 'loop/store.ts',
+    find: 'if (BigInt(object.metadata.resourceVersion) <= (this.#deleted.get(object.metadata.uid) ?? -1n)) return;',
+    replace: '',
+    tests: 'operator/loop/store',
+  },
+  {
+    title: 'a new list deletes what is newer than it',
+    file: 'loop/store.ts',
+    find: ' && BigInt(metadata.resourceVersion) <= listed',
+    replace: '',
+    tests: 'operator/loop/store',
+  },
+  {
+    title: 'a lease counts from the answer, not from the question',
+    file: 'loop/elector.ts',
+    find: 'this.#renewedAt = asked',
+    replace: 'this.#renewedAt = performance.now()',
+    tests: 'operator/loop/elector',
+  },
+  {
+    title: 'a lease that is renewed is taken over',
+    file: 'loop/elector.ts',
+    find: 'return performance.now() - this.#seenAt > seconds * 1000;',
+    replace: 'return true;',
+    tests: 'operator/loop/elector',
+  },
+  {
+    title: 'the watch goes on from a version that is too old',
+    file: 'loop/reflector.ts',
+    find: 'if (isExpired(error)) this.#version = undefined;',
+    replace: '',
+    tests: 'operator/cluster/rest-cluster',
+  },
+  {
+    title: "a job's figures are written as often as they come",
+    file: 'loop/figures-budget.ts',
+    find: 'if (own > 0) return own;',
+    replace: '',
+    tests: 'operator/loop/queue',
+  },
+  {
+    title: 'a pod of another namespace is taken for a trainer',
+    file: 'pod-owner.ts',
+    find: '`${namespace}/${uid}`',
+    replace: '`${namespace === "" ? namespace : ""}/${uid}`',
+    tests: 'operator/world',
+  },
+  {
+    title: 'a trainer that does not answer is waited for by all others',
+    file: 'poller.ts',
+    find: 'silent.add(pod.metadata.uid)',
+    replace: 'silent.delete(pod.metadata.uid)',
+    tests: 'operator/poller',
+  },
+  {
+    title: 'a pod that was found gone comes back with a late watch',
+    file: 'children.ts',
+    find: 'pods.delete(pod, listed)',
+    replace: 'pods.delete(pod)',
+    tests: 'operator/world',
+  },
+  {
+    title: 'how pods ended is forgotten with a decision that is put down nowhere',
+    file: 'reconcile.ts',
+    find: 'if (unseen !== undefined) return',
+    replace: 'if (unseen !== undefined) world.settle(observation);\n  if (unseen !== undefined) return',
+    tests: 'operator/reconcile',
+  },
 ];
+
+export const controller: readonly Fault[] = mistakes.map((one) => ({ ...one, program: 'operator' }));

@@ -1,6 +1,6 @@
 import type { Fault } from './fault.ts';
 
-/** In what decides about a job, and in the loop that feeds the decisions. */
+/** In what decides about a job. */
 const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: 'seconds of earlier attempts are not active ones',
@@ -244,81 +244,11 @@ const mistakes: Omit<Fault, 'program'>[] = [
     tests: 'operator/decide/causes',
   },
   {
-    title: "an earlier attempt's Event is taken for a clue",
-    file: 'loop/clues.ts',
-    find: '.filter((event) => timeOf(event) >= Date.parse(since))',
+    title: 'a lost node is given up on a view that nobody confirmed',
+    file: 'decide/node-loss-seconds.ts',
+    find: 'restsOnChildren: true,',
     replace: '',
-    tests: 'operator/loop/clues',
-  },
-  {
-    title: 'a key is worked on twice at a time',
-    file: 'loop/queue.ts',
-    find: 'if (this.#running.has(key)) {',
-    replace: 'if (this.#again.has(key)) {',
-    tests: 'operator/loop/queue',
-  },
-  {
-    title: 'a failing key does not wait longer each time',
-    file: 'loop/queue.ts',
-    find: 'this.#failures.set(key, failures + 1);',
-    replace: 'this.#failures.set(key, failures);',
-    tests: 'operator/loop/queue',
-  },
-  {
-    title: 'the latest of several times counts',
-    file: 'loop/queue.ts',
-    find: 'before.at <= at',
-    replace: 'before.at > at',
-    tests: 'operator/loop/queue',
-  },
-  {
-    title: 'an older view of an object is taken',
-    file: 'loop/store.ts',
-    find: 'if (before !== undefined && !isOlder(before, object)) return;',
-    replace: '',
-    tests: 'operator/loop/store',
-  },
-  {
-    title: 'a late answer brings back what was deleted',
-    file: 'loop/store.ts',
-    find: 'if (BigInt(object.metadata.resourceVersion) <= (this.#deleted.get(object.metadata.uid) ?? -1n)) return;',
-    replace: '',
-    tests: 'operator/loop/store',
-  },
-  {
-    title: 'a new list deletes what is newer than it',
-    file: 'loop/store.ts',
-    find: ' && BigInt(metadata.resourceVersion) <= listed',
-    replace: '',
-    tests: 'operator/loop/store',
-  },
-  {
-    title: 'a lease counts from the answer, not from the question',
-    file: 'loop/elector.ts',
-    find: 'this.#renewedAt = asked',
-    replace: 'this.#renewedAt = performance.now()',
-    tests: 'operator/loop/elector',
-  },
-  {
-    title: 'a lease that is renewed is taken over',
-    file: 'loop/elector.ts',
-    find: 'return performance.now() - this.#seenAt > seconds * 1000;',
-    replace: 'return true;',
-    tests: 'operator/loop/elector',
-  },
-  {
-    title: 'the watch goes on from a version that is too old',
-    file: 'loop/reflector.ts',
-    find: 'if (isExpired(error)) this.#version = undefined;',
-    replace: '',
-    tests: 'operator/cluster/rest-cluster',
-  },
-  {
-    title: "a job's figures are written as often as they come",
-    file: 'loop/figures-budget.ts',
-    find: 'if (own > 0) return own;',
-    replace: '',
-    tests: 'operator/loop/queue',
+    tests: 'operator/decide/node-loss',
   },
 ];
 

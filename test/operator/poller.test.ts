@@ -16,20 +16,47 @@ function running(name: string, owner: string): StoredPod {
   return keepPod({ ...rest, metadata: { ...metadata, ...more } } as Stored);
 }
 
-test("a pod that only bears a trainer's labels is not asked, and cannot answer in its place", async () => {
+function worldWith(pods: readonly StoredPod[]): ClusterWorld {
   const cluster = {} as never;
   const world = new ClusterWorld(cluster, new Stores(), new Recorder(cluster, 'me', () => undefined), images);
   const job = aJob({}, { attempt: 1 });
   world.stores.dpojobs.put(keepDPOJob({ ...job, metadata: { ...job.metadata, resourceVersion: '5' } } as Stored));
-  const pods = [running('a', 'quickstart-1'), running('forged', 'else-1')];
   for (const pod of pods) world.stores.pods.put(pod);
+  return world;
+}
+
+interface Named {
+  metadata: { name: string };
+}
+
+test("a pod that only bears a trainer's labels is not asked, and cannot answer in its place", async () => {
+  const pods = [running('a', 'quickstart-1'), running('forged', 'else-1')];
+  const world = worldWith(pods);
   const stop = new AbortController();
   const asked: string[] = [];
-  const poll = async ({ metadata: { name } }: { metadata: { name: string } }) => {
+  const poll = async ({ metadata: { name } }: Named) => {
     asked.push(name);
     return aRecord(name, 3);
   };
   await pollTrainers({ world, answered: () => stop.abort(), poll }, stop.signal);
   expect(asked).toEqual(['a']);
   expect(world.answers.of('job-uid', pods)?.progress.podUID).toBe('a-uid');
+});
+
+test('those that answer are asked again and again while one is waited for that did not, until it does', async () => {
+  const stop = new AbortController();
+  const asked = { talks: 0, hangs: 0 };
+  let wakesUp: (() => void) | undefined;
+  const poll = async ({ metadata: { name } }: Named) => {
+    asked[name as keyof typeof asked]++;
+    if (name === 'hangs' && asked.hangs === 1) return undefined;
+    if (name === 'hangs' && asked.hangs === 2) await new Promise<void>((resolve) => (wakesUp = resolve));
+    if (name === 'talks' && asked.talks === 10) wakesUp?.();
+    if (asked.hangs === 5) stop.abort();
+    return aRecord(name, 3);
+  };
+  const world = worldWith([running('talks', 'quickstart-1'), running('hangs', 'quickstart-1')]);
+  await pollTrainers({ world, answered: () => undefined, poll, interval: () => 0.002 }, stop.signal);
+  expect(asked.talks).toBeGreaterThanOrEqual(10);
+  expect(asked.hangs).toBe(5);
 });

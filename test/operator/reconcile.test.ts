@@ -18,6 +18,8 @@ class OneJob implements World {
   /** A Job or a pod is not as it was seen. */
   unseen = false;
   created: string[] = [];
+  /** Looks whose ends of pods need not be seen again. */
+  settled = 0;
   deleted = 0;
   /** Names that belong to something else. */
   taken = new Set<string>();
@@ -47,6 +49,7 @@ class OneJob implements World {
     if (this.unseen) throw new ApiError(409, 'Conflict', 'changed');
     this.confirmedChildren += 1;
   };
+  settle = (): void => void (this.settled += 1);
   deleteDPOJob = async (): Promise<void> => undefined;
 
   applyStatus: World['applyStatus'] = async (job, status) => {
@@ -221,10 +224,13 @@ test.each<[string, Partial<DPOJob['spec']>]>([
   world.found.set('quickstart-1', { ownerUID: 'job-uid', labelled: false });
   for (const pods of [[runningPod('a')], []]) {
     world.seen = { pods };
+    world.settled = 0;
     expect(await look(world)).toBe(5);
     expect(world.job.status?.message).toContain('has lost labels');
     expect(['Failed', 'Suspended']).not.toContain(world.job.status?.state);
   }
+  // The last decision was put down nowhere: how a pod ended must be seen again.
+  expect(world.settled).toBe(0);
   world.found.clear();
   await look(world);
   expect(world.job.status?.state).toBe(spec.suspend === true ? 'Suspended' : 'Failed');
@@ -250,9 +256,22 @@ test('a Job is made only on a view that the API server confirms, by the write of
   // The Job vanished, or so an old view says; there is nothing new to write.
   const seen = world.job;
   await look(world);
-  expect([world.written, world.confirmed, world.created.length]).toEqual([1, 1, 4]);
+  expect([world.written, world.confirmed, world.confirmedChildren, world.created.length]).toEqual([1, 1, 1, 4]);
   world.observe = async () => observed(seen);
   world.job = { ...seen, status: { ...seen.status, state: 'Complete' } };
   await expect(look(world)).rejects.toThrow('changed');
   expect([world.confirmed, world.created.length]).toEqual([1, 4]);
+});
+
+test('a Job is deleted only on a view that the API server confirms: the job may have been resumed meanwhile', async () => {
+  const world = new OneJob(aJob());
+  await look(world);
+  world.job = { ...world.job, spec: { ...world.job.spec, suspend: true } };
+  world.seen = { jobs: [aChild(1)] };
+  await look(world);
+  const suspending = world.job;
+  world.observe = async () => observed(suspending, { jobs: [aChild(2)] });
+  world.job = { ...suspending, status: { ...suspending.status, attempt: 2 } };
+  await expect(look(world)).rejects.toThrow('changed');
+  expect(world.deleted).toBe(1);
 });

@@ -59,6 +59,20 @@ test.each<[string, object[]]>([
   expect(await podsSeen(world)).toEqual([]);
 });
 
+test("what another namespace's objects say of themselves makes them nobody's children", async () => {
+  const world = worldOver({});
+  const forged = pod('forged');
+  const elsewhere = { ...forged, metadata: { ...forged.metadata, namespace: 'elsewhere' } };
+  const ownerReferences = [{ uid: identity.uid, controller: true }];
+  const metadata = { name: 'quickstart-1', namespace: 'elsewhere', uid: 'x', resourceVersion: '6', ownerReferences };
+  world.stores.pods.put(elsewhere);
+  world.stores.jobs.put(keepJob({ metadata } as unknown as Stored));
+  const seen = async (): Promise<object> => (await world.observe('team', 'quickstart')) ?? {};
+  expect(await seen()).toMatchObject({ jobs: [], pods: [] });
+  world.stores.pods.delete(elsewhere);
+  expect(await seen()).toMatchObject({ jobs: [], pods: [] });
+});
+
 test('of a pod is kept when it was made, which orders the ends of pods', async () => {
   const world = worldOver({});
   world.stores.pods.put(pod('a'));
@@ -71,10 +85,10 @@ test('a deleted pod stays to be seen until a reconcile has read how it ended', a
   world.stores.pods.put(pod('a'));
   world.stores.pods.delete(pod('a'));
   expect(await podsSeen(world)).toEqual(['a']);
-  const read = world.departed(identity.uid);
+  const read = (await world.observe('team', 'quickstart')) as Observation;
   world.stores.pods.put(pod('b'));
   world.stores.pods.delete(pod('b'));
-  world.settle(stored(), read);
+  world.settle(read);
   expect(await podsSeen(world)).toEqual(['b']);
 });
 
@@ -158,6 +172,15 @@ describe('children are confirmed', () => {
     await confirm(world);
   });
 
+  test('and a pod that was found gone is not brought back by a watch that is late', async () => {
+    const world = worldWith(job('6'), []);
+    await expect(confirm(world)).rejects.toThrow('have changed since they were seen');
+    const late = pod('a');
+    late.metadata.resourceVersion = '8';
+    world.stores.pods.put(late);
+    await confirm(world);
+  });
+
   test.each<[string, Stored | undefined, Stored[], string[]]>([
     ['a Job that has changed', job('8'), [pod('a')], ['child', 'a', 'gone already']],
     ['a Job that is gone', undefined, [pod('a')], ['a', 'gone already']],
@@ -181,17 +204,17 @@ test('a Job of its own that it did not know of is seen once a creation found it'
   });
   const child = { kind: 'Job', metadata: { name: 'quickstart-1', namespace: 'team', ownerReferences } } as never;
   expect(await world.create(child)).toEqual({ created: false, ownerUID: identity.uid, labelled: true });
-  expect(world.stores.jobs.byIndex(identity.uid)).toHaveLength(1);
+  expect((await world.observe('team', 'quickstart'))?.jobs).toHaveLength(1);
 });
 
-test('a Job that went between a creation and the look at what is there is not seen', async () => {
+test('a Job that went between a creation and the look at what is there is made at the next look', async () => {
   const world = worldOver({
     create: async () => Promise.reject(new ApiError(409, 'AlreadyExists', 'there')),
     get: async () => undefined,
   });
   const ownerReferences = [{ uid: identity.uid, controller: true }];
   const child = { kind: 'Job', metadata: { name: 'quickstart-1', namespace: 'team', ownerReferences } } as never;
-  expect(await world.create(child)).toMatchObject({ created: false, labelled: true });
+  await expect(world.create(child)).rejects.toThrow(new ApiError(409, 'Conflict', 'Job quickstart-1 has just gone'));
   expect(world.stores.jobs.size).toBe(0);
 });
 
@@ -282,6 +305,6 @@ test.each([
   await world.deleteJob('team', 'quickstart-1', 'child');
   // The watch delivers what was before.
   world.stores.jobs.put(keepJob(job()));
-  const jobs = world.stores.jobs.byIndex(identity.uid);
+  const jobs = [...world.stores.jobs.all()];
   expect(jobs.map(({ metadata }) => metadata.deletionTimestamp)).toEqual(stays ? ['2026-01-01T00:00:00Z'] : []);
 });

@@ -97,7 +97,8 @@ describe('nodeLossSeconds', () => {
   });
 
   test('begins the next attempt without waiting, with its clocks and counters kept', () => {
-    const { status, actions, events } = play(job, [begun, runs, [160, lost]]);
+    const { status, actions, events, restsOnChildren } = play(job, [begun, runs, [160, lost]]);
+    expect(restsOnChildren).toBe(true);
     expect(actions).toEqual([
       { kind: 'deleteJob', name: 'quickstart-1', uid: 'child-1' },
       { kind: 'create', attempt: 2 },
