@@ -34,11 +34,15 @@ const precise: readonly (readonly [RegExp, WaitReasonName, readonly Speaker[]])[
   ],
 ];
 
-/** What names one of many pods that were tried in turn, or counts: without it the same cause keeps the same words. */
+/**
+ * What names one of many pods that were tried in turn, or counts: without it the same cause keeps the same words. And what the
+ * scheduler adds where there was nothing to preempt, which reads as if something else were missing.
+ */
 const noise: readonly (readonly [RegExp, string])[] = [
   [/^\(combined from similar events\): /, ''],
   [/^Error creating: pods "[^"]*" is forbidden: /, ''],
   [/^Back-off pulling image "[^"]*": ErrImagePull: /, ''],
+  [/\. not found$/, '.'],
 ];
 
 /** Why a pod is not up, by what somebody said of it: our reason, what it means, and the words as they were. */

@@ -180,6 +180,12 @@ describe('what keeps a trainer from running', () => {
     },
   );
 
+  test('is not what the scheduler adds where there was nothing to preempt', () => {
+    const pods = [unscheduled('0/1 nodes are available: persistentvolumeclaim "models" not found. not found')];
+    const { status } = play(aJob(), [[10, { jobs, pods }]]);
+    expect(status.message).toMatch(/: persistentvolumeclaim "models" not found\.$/);
+  });
+
   test('is nothing where all is well, and no longer once it is', () => {
     const quiet = play(aJob(), [
       [0, {}],
