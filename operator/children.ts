@@ -41,18 +41,14 @@ export const versions = (objects: readonly { metadata: { uid: string; resourceVe
     .toSorted()
     .join();
 
-/** Takes the pods of a DPOJob in as the API server has them now. */
+/** Takes the pods of a DPOJob in as the API server has them now. How one that is gone ended the watch may still tell. */
 export async function refreshPods(cluster: Cluster, pods: Store<StoredPod>, { metadata }: DPOJob): Promise<void> {
   const { namespace, uid } = metadata;
   const seen = pods.byIndex(family(metadata, uid));
   const found: StoredPod[] = [];
-  let listed: bigint | undefined;
   const selection = { namespace, labelSelector: `${labels.uid}=${uid}` };
-  for await (const page of pages(cluster, resources.pods, selection)) {
-    found.push(...page.items.map(keepPod));
-    listed = BigInt(page.resourceVersion);
-  }
+  for await (const page of pages(cluster, resources.pods, selection)) found.push(...page.items.map(keepPod));
   const present = new Set(found.map((pod) => pod.metadata.uid));
-  for (const pod of seen) if (!present.has(pod.metadata.uid)) pods.delete(pod, listed);
+  for (const pod of seen) if (!present.has(pod.metadata.uid)) pods.delete(pod);
   for (const pod of found) pods.put(pod);
 }

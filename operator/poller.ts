@@ -1,13 +1,17 @@
 import { labels } from '../crds/labels.ts';
 import type { Progress } from '../crds/progress.ts';
 import type { ObservedPod } from './decide/observation.ts';
-import type { StoredPod } from './keep.ts';
+import type { StoredDPOJob, StoredPod } from './keep.ts';
 import { pause } from './loop/backoff.ts';
 import { pollProgress } from './observe.ts';
 import { dpojobOf } from './pod-owner.ts';
 import type { ClusterWorld } from './world.ts';
 
+/** Of those that answer, and of those that do not. */
 const atOnce = 50;
+
+/** A trainer that has not answered after this time may be one that never will; one whose server is not up yet says so sooner. */
+const slowMilliseconds = 1000;
 
 /** Seconds between two rounds: each running trainer is asked every 5 s; with over 1,000, 200 are asked in a second. */
 export const pollInterval = (trainers: number): number => Math.max(5, trainers / 200);
@@ -18,11 +22,12 @@ export interface PollerOptions {
   answered: (namespace: string, name: string) => void;
   poll?: (pod: ObservedPod) => Promise<Progress | undefined>;
   interval?: typeof pollInterval;
+  slow?: number;
 }
 
 /**
- * Asks every running trainer for its progress, again and again until stopped. Those that did not answer are asked apart: each
- * takes its time limit, and none that answers must wait for them.
+ * Asks every running trainer for its progress, again and again until stopped. Those that let the last question hang are
+ * asked apart: each takes its time limit, and those that answer must not wait for them at every round.
  */
 export async function pollTrainers(options: PollerOptions, signal: AbortSignal): Promise<void> {
   const silent = new Set<string>();
@@ -34,7 +39,7 @@ async function rounds(options: PollerOptions, silent: Set<string>, ofSilent: boo
   const { world, interval = pollInterval } = options;
   while (!signal.aborted) {
     const started = performance.now();
-    const running = [...world.stores.pods.all()].filter(isAsked);
+    const running = [...world.stores.pods.all()].filter((pod) => jobOf(world, pod) !== undefined);
     if (ofSilent) keepOnly(silent, running);
     const asked = running.filter(({ metadata }) => silent.has(metadata.uid) === ofSilent);
     await askAll(options, silent, asked, signal);
@@ -42,25 +47,28 @@ async function rounds(options: PollerOptions, silent: Set<string>, ofSilent: boo
   }
 }
 
-async function askAll(
-  { world, answered, poll = pollProgress }: PollerOptions,
-  silent: Set<string>,
-  pods: StoredPod[],
-  signal: AbortSignal,
-) {
+async function askAll(options: PollerOptions, silent: Set<string>, pods: StoredPod[], signal: AbortSignal) {
   const left = pods.values();
-  const ask = async (): Promise<void> => {
+  const asks = async (): Promise<void> => {
     for (const pod of left) {
       if (signal.aborted) return;
-      const progress = await poll(pod);
-      if (progress === undefined) silent.add(pod.metadata.uid);
-      else {
-        silent.delete(pod.metadata.uid);
-        record(world, pod, progress, answered);
-      }
+      if (await ask(options, pod)) silent.delete(pod.metadata.uid);
+      else silent.add(pod.metadata.uid);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(atOnce, pods.length) }, ask));
+  await Promise.all(Array.from({ length: Math.min(atOnce, pods.length) }, asks));
+}
+
+/** Whether it answered, or was quick to refuse. */
+async function ask({ world, answered, poll = pollProgress, slow = slowMilliseconds }: PollerOptions, pod: StoredPod) {
+  const started = performance.now();
+  const progress = await poll(pod);
+  const job = jobOf(world, pod);
+  if (progress !== undefined && job !== undefined) {
+    world.answers.record(job.metadata.uid, progress, world.now());
+    answered(job.metadata.namespace, job.metadata.name);
+  }
+  return progress !== undefined || performance.now() - started < slow;
 }
 
 /** Pods that are gone are not silent. */
@@ -69,14 +77,10 @@ function keepOnly(silent: Set<string>, running: readonly StoredPod[]): void {
   for (const uid of silent) if (!present.has(uid)) silent.delete(uid);
 }
 
-/** Whether it is a trainer's: others may bear its labels. */
-const isAsked = (pod: StoredPod): boolean => pod.status?.phase === 'Running' && dpojobOf(pod) !== undefined;
-
-function record(world: ClusterWorld, pod: StoredPod, progress: Progress, answered: PollerOptions['answered']): void {
-  const { namespace, labels: given = {} } = pod.metadata;
-  const { [labels.dpojob]: name, [labels.uid]: uid } = given;
-  if (name === undefined || uid === undefined || world.stores.dpojobs.get(namespace, name)?.metadata.uid !== uid)
-    return;
-  world.answers.record(uid, progress, world.now());
-  answered(namespace, name);
+/** The DPOJob whose trainer runs in a pod: others may bear its labels. */
+function jobOf(world: ClusterWorld, pod: StoredPod): StoredDPOJob | undefined {
+  if (pod.status?.phase !== 'Running') return undefined;
+  const { namespace, labels: { [labels.dpojob]: name = '' } = {} } = pod.metadata;
+  const job = world.stores.dpojobs.get(namespace, name);
+  return job !== undefined && job.metadata.uid === dpojobOf(pod) ? job : undefined;
 }

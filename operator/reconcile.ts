@@ -55,7 +55,7 @@ export async function reconcile(world: World, namespace: string, name: string): 
   if (observation === undefined) {
     return undefined;
   }
-  const { status, actions, events, requeueAfter, restsOnChildren } = decide(observation, world.now());
+  const { status, actions, events, requeueAfter, restsOnChildren, undecided } = decide(observation, world.now());
   const unseen = restsOnChildren === true ? await confirm(world, observation) : undefined;
   // What was decided is put down nowhere: how pods ended must be seen again, once the Job is.
   if (unseen !== undefined) return refuse(world, observation.job, unseen);
@@ -64,7 +64,7 @@ export async function reconcile(world: World, namespace: string, name: string): 
   // A view that was not written may be an old one: a late watch must not bring a finished job back to life, nor stop one.
   if (job === observation.job && actions.some(({ kind }) => kind !== 'find')) await world.confirm(job);
   const refusal = await actAll(world, { ...observation, job }, actions);
-  world.settle(observation);
+  if (wait === undefined && undecided !== true) world.settle(observation);
   if (refusal !== undefined) return earliest(requeueAfter, await refuse(world, job, refusal));
   return earliest(requeueAfter, wait, observation.clueAfter);
 }

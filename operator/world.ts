@@ -53,7 +53,8 @@ export class ClusterWorld implements World {
       // Of another's nothing is, and of a DPOJob that is gone nothing is to be read any more.
       if (uid === undefined || stores.dpojobs.get(namespace, name)?.metadata.uid !== uid) return;
       // A standby reads none of them.
-      this.#departed.set(uid, [...(this.#departed.get(uid) ?? []), before].slice(-mostDeparted));
+      const others = (this.#departed.get(uid) ?? []).filter((pod) => pod.metadata.uid !== before.metadata.uid);
+      this.#departed.set(uid, [...others, before].slice(-mostDeparted));
     });
     stores.dpojobs.onChange((before, after) => {
       if (before !== undefined && before.metadata.uid !== after?.metadata.uid) this.forget(before.metadata.uid);
@@ -73,7 +74,7 @@ export class ClusterWorld implements World {
     const departed = this.departed(uid);
     const answer = this.answers.of(uid, pods);
     const attemptSpec = jobs.length > 0 ? await this.#attemptSpec(job) : undefined;
-    const clue = await this.#clues.of(uid, namespace, clueAbout({ job, jobs, pods }));
+    const clue = await this.#clues.of(uid, namespace, clueAbout({ job, jobs, pods, departed }));
     return {
       job,
       jobs,

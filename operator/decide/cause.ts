@@ -38,16 +38,17 @@ const precise: readonly (readonly [RegExp, WaitReasonName, readonly Speaker[]])[
  * What names one of many pods that were tried in turn, or counts: without it the same cause keeps the same words. And what the
  * scheduler adds where there was nothing to preempt, which reads as if something else were missing.
  */
-const noise: readonly (readonly [RegExp, string])[] = [
+const noise: readonly (readonly [RegExp, string, Speaker?])[] = [
   [/^\(combined from similar events\): /, ''],
   [/^Error creating: pods "[^"]*" is forbidden: /, ''],
   [/^Back-off pulling image "[^"]*": ErrImagePull: /, ''],
-  [/\. not found$/, '.'],
+  [/\. not found$/, '.', 'scheduler'],
 ];
 
 /** Why a pod is not up, by what somebody said of it: our reason, what it means, and the words as they were. */
 export function cause(speaker: Speaker, said: string): Statement {
-  const words = noise.reduce((text, [pattern, better]) => text.replace(pattern, better), said);
+  const heard = noise.filter(([, , by = speaker]) => by === speaker);
+  const words = heard.reduce((text, [pattern, better]) => text.replace(pattern, better), said);
   const reason = precise.find(([of, , by]) => by.includes(speaker) && of.test(words))?.[1] ?? speakers[speaker];
   const { says } = waitReasons[reason];
   return { status: 'False', reason, message: words === '' ? says : `${says}: ${words}` };

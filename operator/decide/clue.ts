@@ -18,11 +18,12 @@ export interface ClueAbout {
 }
 
 /** A Job that has no pod, or a pod on a node that has no container yet. Undefined where status tells it all. */
-export function clueAbout({ jobs, pods }: Omit<Observation, 'images'>): ClueAbout | undefined {
+export function clueAbout(observation: Omit<Observation, 'images'>): ClueAbout | undefined {
+  const { jobs, pods } = observation;
   const child = jobs.find(({ metadata }) => metadata.deletionTimestamp === undefined);
   const ended = child?.status?.conditions?.some(({ type, status }) => type !== 'Suspended' && status === 'True');
   if (child === undefined || child.spec?.suspend === true || ended) return undefined;
-  const pod = livePod(pods);
+  const pod = livePod(observation);
   if (pod !== undefined) return isMade(pod) ? { uid: pod.metadata.uid, since: never } : undefined;
   const ends = pods.map((one) => trainerState(one)?.terminated?.finishedAt ?? never).toSorted();
   const succeeded = pods.some(({ status }) => status?.phase === 'Succeeded');

@@ -60,8 +60,12 @@ export function bank(status: DPOJobStatus, observation: Observation, now: string
 }
 
 /** Not where its Job was deleted: then another trainer follows. */
-const hasEndedWell = ({ jobs, pods }: Observation): boolean =>
-  jobs.length > 0 && livePod(pods) === undefined && pods.some(({ status }) => status?.phase === 'Succeeded');
+function hasEndedWell(observation: Observation): boolean {
+  const { jobs, pods } = observation;
+  return (
+    jobs.length > 0 && livePod(observation) === undefined && pods.some(({ status }) => status?.phase === 'Succeeded')
+  );
+}
 
 /**
  * The deadlines that run now; their clocks are read from status, so they survive a restart of the operator. None runs once
@@ -81,8 +85,8 @@ export function deadlines(observation: Observation, now: string): Deadline[] {
 }
 
 /** A deadline that was missed, as status.lastFailure has it. */
-function missed({ pods }: Observation, time: string, why: { reason: string; message: string }): Deadline['cause'] {
-  const pod = livePod(pods)?.metadata.name;
+function missed(observation: Observation, time: string, why: { reason: string; message: string }): Deadline['cause'] {
+  const pod = livePod(observation)?.metadata.name;
   return { ...why, message: why.message.slice(0, 1024), time, ...(pod === undefined ? {} : { pod }) };
 }
 
@@ -110,10 +114,11 @@ function startDeadline(observation: Observation, now: string): Deadline[] {
  * answer, which brings a look of its own.
  */
 export function progressDeadline(observation: Observation, now: string): Deadline[] {
-  const { job, answer, pods } = observation;
+  const { job, answer } = observation;
   const limit = job.spec.progressDeadlineSeconds;
   // A trainer that ended, or that was told to, beats no more: its last answer says nothing of what is to come.
-  const isTold = job.status?.attemptStartTime === undefined || livePod(pods)?.metadata.uid !== answer?.progress.podUID;
+  const isTold =
+    job.status?.attemptStartTime === undefined || livePod(observation)?.metadata.uid !== answer?.progress.podUID;
   if (limit === undefined || answer === undefined || isTold) {
     return [];
   }

@@ -1,7 +1,7 @@
 import { managedByUs } from '../../crds/labels.ts';
 import { imageStatus } from '../desired/trainer-job.ts';
 import { keptUntilNextAttempt, presentAttempt } from './attempt.ts';
-import { isTrue } from './conditions.ts';
+import { isTrue, storedCondition } from './conditions.ts';
 import { deadlines, progressDeadline } from './deadline.ts';
 import { lossLeft } from './lost-node.ts';
 import { moveOn, withoutLost } from './node-loss-seconds.ts';
@@ -56,12 +56,16 @@ function givenUp(observation: Observation, now: string): Decision | undefined {
 }
 
 /**
- * Whether a trainer may have begun and nobody confirmed that it is gone: a pod may go unseen, or that took the place of
- * another, and outlives a Job that was deleted. Not where the Job was refused, so that it never was.
+ * Whether a trainer may have begun and nobody confirmed that it is gone: a pod may go unseen, and outlives a Job that was
+ * deleted. Not where the API server refused the Job; of one whose name was taken, or its labels, nobody knows.
  */
+const wasRefused = (job: Observation['job']): boolean => {
+  const { status, reason } = storedCondition(job, 'Accepted') ?? {};
+  return status === 'False' && reason !== 'NameTaken';
+};
 function mayHaveRun({ job, pods }: Observation, next: number): boolean {
   const { attempt, trainerStartTime } = job.status ?? {};
-  const hasBegun = pods.length > 0 || trainerStartTime !== undefined || isTrue(job, 'Accepted');
+  const hasBegun = pods.length > 0 || trainerStartTime !== undefined || !wasRefused(job);
   return attempt !== undefined && (next !== attempt || hasBegun) && !isTrue(job, 'Suspended');
 }
 

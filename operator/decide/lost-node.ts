@@ -12,8 +12,9 @@ const silentSeconds = 30;
  * The node controller takes readiness from the pods of a silent node, whose containers stay ready as last told; and no
  * kubelet ends a pod there that was told to go. A trainer that still answers is not lost, whatever its kubelet does.
  */
-export function lossTime({ pods, answer }: Observation): string | undefined {
-  const pod = livePod(pods);
+export function lossTime(observation: Observation): string | undefined {
+  const { answer } = observation;
+  const pod = livePod(observation);
   const silent = pod && (unreadySince(pod) ?? overdueSince(pod));
   if (silent === undefined) return undefined;
   const answered = answer?.progress.podUID === pod?.metadata.uid ? later(answer?.answeredAt, silentSeconds) : undefined;
@@ -48,7 +49,7 @@ function remedies({ job }: Observation, node: string): string {
 export function nodeLost(observation: Observation, now: string): Statement | undefined {
   const since = lossTime(observation);
   if (since === undefined || secondsBetween(since, now) < 0) return undefined;
-  const { metadata, spec } = livePod(observation.pods) as ObservedPod;
+  const { metadata, spec } = livePod(observation) as ObservedPod;
   const { says } = waitReasons.NodeLost;
   const message = `${says} since ${since}: pod ${metadata.name}; ${remedies(observation, spec?.nodeName ?? '')}`;
   return { status: 'Unknown', reason: 'NodeLost', message };

@@ -26,12 +26,12 @@ export function moveOn(observation: Observation, now: string): Decision | undefi
   const { left, gives } = lossLeft(observation, now) ?? {};
   const { message = '' } = nodeLost(observation, now) ?? {};
   if (left === undefined || left > 0 || gives !== 'attempt') return undefined;
-  const { job, images, pods } = observation;
+  const { job, images } = observation;
   const { attempt: lostAttempt = 1 } = job.status ?? {};
   const attempt = lostAttempt + 1;
   const lastFailure = {
     reason: 'NodeLost',
-    pod: livePod(pods)?.metadata.name ?? '',
+    pod: livePod(observation)?.metadata.name ?? '',
     message: message.slice(0, 1024),
     time: now,
   };

@@ -114,6 +114,8 @@ export interface Decision {
   requeueAfter?: number;
   /** It cannot be taken back, and is right only if Jobs and pods are as they were seen: a watch may be late or dead. */
   restsOnChildren?: boolean;
+  /** Nothing is decided yet: what was seen must be seen again. */
+  undecided?: boolean;
 }
 
 /** Seconds from one RFC 3339 time to another. */

@@ -64,7 +64,7 @@ export function jobOutcome(observation: Observation, now: string): Decision | un
     return undefined;
   }
   if (awaitsPod(observation, end, now)) {
-    return { status: observation.job.status ?? {}, actions: [], events: [], requeueAfter: 1 };
+    return { status: observation.job.status ?? {}, actions: [], events: [], requeueAfter: 1, undecided: true };
   }
   if (end.type === 'Complete') {
     const status = nextStatus(observation, { phase: 'Complete' }, now);
@@ -77,9 +77,9 @@ export function jobOutcome(observation: Observation, now: string): Decision | un
  * Whether the Job's end was seen before its pod's, in which the last record and the exit code are: two watches have no
  * common order. Not for long: a pod on a lost node may never be seen to end.
  */
-function awaitsPod({ pods }: Observation, { lastTransitionTime }: JobCondition, now: string): boolean {
+function awaitsPod(observation: Observation, { lastTransitionTime }: JobCondition, now: string): boolean {
   const fresh = lastTransitionTime !== undefined && secondsBetween(lastTransitionTime, now) < settleSeconds;
-  return fresh && livePod(pods) !== undefined;
+  return fresh && livePod(observation) !== undefined;
 }
 
 /** What is said when the budget of failures is spent: the last of them. */

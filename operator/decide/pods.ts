@@ -1,18 +1,18 @@
 import { trainerContainer } from '../desired/failure-policy.ts';
 import type { ContainerState, Observation, ObservedPod, PodCondition } from './observation.ts';
 
-/** The pod that runs or is about to: the one not ended, of which there is at most one. */
-export function livePod(pods: ObservedPod[]): ObservedPod | undefined {
-  return pods.find(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed');
+/** The pod that runs or is about to: the one neither ended nor gone, of which there is at most one. */
+export function livePod({ pods, departed }: Pick<Observation, 'pods' | 'departed'>): ObservedPod | undefined {
+  const present = pods.filter(({ metadata }) => departed?.has(metadata.uid) !== true);
+  return present.find(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed');
 }
 
 /**
  * Whether a trainer of the present attempt may still run: its pod is there and has not ended. A Job that was deleted in the
  * background, as kubectl does it, is gone before its pods have saved and stopped.
  */
-export function mayStillRun({ pods, departed }: Pick<Observation, 'pods' | 'departed'>): boolean {
-  return livePod(pods.filter(({ metadata }) => departed?.has(metadata.uid) !== true)) !== undefined;
-}
+export const mayStillRun = (observation: Pick<Observation, 'pods' | 'departed'>): boolean =>
+  livePod(observation) !== undefined;
 
 /** Oldest first by the API server's clock: two pods have the clocks of two nodes, which are never compared. */
 export const byCreation = (a: ObservedPod, b: ObservedPod): number =>

@@ -16,8 +16,9 @@ function roundAll<T extends Metrics | Comparison>(metrics: T): T {
 }
 
 /** The live pod's answer, if it has given one. */
-export function liveProgress({ answer, pods }: Observation): Progress | undefined {
-  return answer !== undefined && answer.progress.podUID === livePod(pods)?.metadata.uid ? answer.progress : undefined;
+export function liveProgress(observation: Observation): Progress | undefined {
+  const said = observation.answer?.progress;
+  return said?.podUID === livePod(observation)?.metadata.uid ? said : undefined;
 }
 
 /**

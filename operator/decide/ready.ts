@@ -9,7 +9,7 @@ import { isQueued } from './attempt.ts';
 
 /** Whether the trainer's pod is up, and if not what it waits for, in the words of whoever makes it wait. */
 export function podsReady(observation: Observation, now: string): Statement {
-  const pod = livePod(observation.pods);
+  const pod = livePod(observation);
   if (isQueued(observation)) return waitsFor('Queued', queueWords(observation, pod));
   return pod === undefined
     ? withoutPod(observation)

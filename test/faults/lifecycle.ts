@@ -204,8 +204,8 @@ const mistakes: Omit<Fault, 'program'>[] = [
   {
     title: "an answer of another pod is taken for the live one's",
     file: 'decide/progress.ts',
-    find: 'answer !== undefined && answer.progress.podUID === livePod(pods)?.metadata.uid',
-    replace: 'answer !== undefined && livePod(pods) !== undefined',
+    find: 'said?.podUID === livePod(observation)?.metadata.uid ?',
+    replace: 'livePod(observation) !== undefined ?',
     tests: 'operator/decide/progress',
   },
   {

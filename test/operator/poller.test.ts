@@ -1,3 +1,5 @@
+import { EventEmitter, once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { labels } from '../../crds/labels.ts';
 import type { Stored } from '../../operator/cluster/cluster.ts';
@@ -43,20 +45,42 @@ test("a pod that only bears a trainer's labels is not asked, and cannot answer i
   expect(world.answers.of('job-uid', pods)?.progress.podUID).toBe('a-uid');
 });
 
-test('those that answer are asked again and again while one is waited for that did not, until it does', async () => {
+test('those that answer are not held up by one that let a question hang, and it is one of them once it answers', async () => {
   const stop = new AbortController();
-  const asked = { talks: 0, hangs: 0 };
-  let wakesUp: (() => void) | undefined;
+  const asked = { talks: 0, hung: 0, hangs: 0 };
+  const events = new EventEmitter();
+  const stopped = once(stop.signal, 'abort');
   const poll = async ({ metadata: { name } }: Named) => {
-    asked[name as keyof typeof asked]++;
-    if (name === 'hangs' && asked.hangs === 1) return undefined;
-    if (name === 'hangs' && asked.hangs === 2) await new Promise<void>((resolve) => (wakesUp = resolve));
-    if (name === 'talks' && asked.talks === 10) wakesUp?.();
-    if (asked.hangs === 5) stop.abort();
+    const time = (asked[name as keyof typeof asked] += 1);
+    if (name === 'talks' && time % 10 === 0) events.emit('ten more');
+    if (name === 'hung' && time === 1) return void (await setTimeout(400));
+    // Asked apart from now on.
+    if (name === 'hung' && time === 2) await once(events, 'ten more');
+    if (name === 'hangs' && time === 1) return void (await setTimeout(400));
+    if (name === 'hangs') return void (await stopped);
+    // Would never come, were it still asked beside what hangs for ever.
+    if (name === 'hung' && time === 9) stop.abort();
     return aRecord(name, 3);
   };
-  const world = worldWith([running('talks', 'quickstart-1'), running('hangs', 'quickstart-1')]);
-  await pollTrainers({ world, answered: () => undefined, poll, interval: () => 0.002 }, stop.signal);
+  const world = worldWith(['talks', 'hung', 'hangs'].map((name) => running(name, 'quickstart-1')));
+  await pollTrainers({ world, answered: () => undefined, poll, interval: () => 0.002, slow: 300 }, stop.signal);
   expect(asked.talks).toBeGreaterThanOrEqual(10);
-  expect(asked.hangs).toBe(5);
+  expect(asked).toMatchObject({ hung: 9, hangs: 2 });
+});
+
+test('one that refuses at once, as before its server is up, is asked with the others', async () => {
+  const stop = new AbortController();
+  let hangs = 0;
+  let refused = 0;
+  const stopped = once(stop.signal, 'abort');
+  const poll = async ({ metadata: { name } }: Named) => {
+    if (name === 'hangs') {
+      hangs += 1;
+      await (hangs === 1 ? setTimeout(400) : stopped);
+    } else if (++refused === 20) stop.abort();
+    return undefined;
+  };
+  const world = worldWith(['hangs', 'starts'].map((name) => running(name, 'quickstart-1')));
+  await pollTrainers({ world, answered: () => undefined, poll, interval: () => 0.002, slow: 300 }, stop.signal);
+  expect([hangs, refused]).toEqual([2, 20]);
 });

@@ -233,7 +233,28 @@ test.each<[string, Partial<DPOJob['spec']>]>([
   expect(world.settled).toBe(0);
   world.found.clear();
   await look(world);
-  expect(world.job.status?.state).toBe(spec.suspend === true ? 'Suspended' : 'Failed');
+  expect([world.job.status?.state, world.settled]).toEqual([spec.suspend === true ? 'Suspended' : 'Failed', 1]);
+});
+
+test('how pods ended must be seen again where nothing was put down of it', async () => {
+  const world = new OneJob(aJob());
+  await look(world);
+  expect(world.settled).toBe(1);
+  // Figures that wait for their turn.
+  const answer = { progress: aRecord('a', 3), answeredAt: after(3), heartbeatSince: after(3) };
+  world.seen = { jobs: [aChild(1)], pods: [runningPod('a')], answer };
+  await look(world);
+  world.untilFigures = () => 7;
+  world.seen.answer = { ...answer, progress: { ...answer.progress, step: 4, heartbeat: 4 } };
+  expect([await look(world), world.settled]).toEqual([7, 2]);
+  // A Job that ended before its pod was seen to.
+  const end = { type: 'Failed', status: 'True', lastTransitionTime: after(8) };
+  world.clock = after(9);
+  world.seen.jobs = [aChild(1, { status: { conditions: [end] } })];
+  expect([await look(world), world.settled]).toEqual([1, 2]);
+  world.clock = after(30);
+  await look(world);
+  expect(world.settled).toBe(3);
 });
 
 test('a job is not said to be suspended while a Job or a pod may have gone unseen', async () => {

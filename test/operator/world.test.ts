@@ -172,13 +172,18 @@ describe('children are confirmed', () => {
     await confirm(world);
   });
 
-  test('and a pod that was found gone is not brought back by a watch that is late', async () => {
+  test('and of a pod that was found gone the watch still tells how it ended', async () => {
     const world = worldWith(job('6'), []);
     await expect(confirm(world)).rejects.toThrow('have changed since they were seen');
     const late = pod('a');
-    late.metadata.resourceVersion = '8';
-    world.stores.pods.put(late);
-    await confirm(world);
+    const ended = { ...late, metadata: { ...late.metadata, resourceVersion: '8' }, status: { phase: 'Failed' } };
+    world.stores.pods.put(ended);
+    world.stores.pods.delete(ended);
+    const { pods } = await seen(world);
+    expect(pods.map(({ metadata, status }) => [metadata.uid, status?.phase])).toEqual([
+      ['gone already', 'Running'],
+      ['a', 'Failed'],
+    ]);
   });
 
   test.each<[string, Stored | undefined, Stored[], string[]]>([

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { conditionTypes } from '../../../crds/conditions.ts';
 import { statusSchema } from '../../../crds/status.ts';
 import type { DPOJobSpecInput } from '../../../crds/dpojob.ts';
-import { nameTaken, refused } from '../../../operator/decide/accepted.ts';
+import { labelsTaken, notMade, refused, type Refusal } from '../../../operator/decide/accepted.ts';
 import { decide } from '../../../operator/decide/decide.ts';
 import type { Observation, ObservedJob, ObservedPod } from '../../../operator/decide/observation.ts';
 import {
@@ -151,12 +151,14 @@ describe('a Job that kubectl deleted, in the background: its pod still saves', (
   });
 });
 
+const refusedFor = (why: Refusal): Observation => observed(aJob({}, refused(aJob({}, begun()), why, after(1))));
 test.each<[string, Observation, boolean]>([
   ['a pod of it ended', observed(aJob({}, begun()), { pods: [endedPod('a', 75, 40)] }), true],
   ['its trainer had begun', observed(aJob({}, { ...begun(), trainerStartTime: after(5) })), true],
   ['it follows one that nobody saw gone', observed(aJob({}, { ...begun(), attemptStartTime: undefined })), true],
   ['it was to be made, and may have been', observed(aJob({}, begun())), true],
-  ['it was refused', observed(aJob({}, refused(aJob({}, begun()), nameTaken('Job quickstart-1'), after(1)))), false],
+  ['its name was taken, or its labels', refusedFor(labelsTaken('Job quickstart-1')), true],
+  ['it was refused', refusedFor(notMade('Job', 'quickstart-1', 'no')), false],
   ['it is the first', observed(aJob()), false],
 ])('a Job is made on children that are confirmed where %s: %#', (_why, seen, isConfirmed) => {
   const { actions, restsOnChildren } = decide(seen, after(60));

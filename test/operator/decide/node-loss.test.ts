@@ -115,6 +115,12 @@ describe('nodeLossSeconds', () => {
     expect(events.map(({ type, reason }) => `${type} ${reason}`)).toEqual(['Warning NodeLost', 'Warning NodeGivenUp']);
   });
 
+  test('does so no more once the pod is found gone: its Job makes the next', () => {
+    const gone = { ...lost, departed: new Set(lost.pods.map(({ metadata }) => metadata.uid)) };
+    const { status, actions } = play(job, [begun, runs, [160, gone]]);
+    expect([actions, status.attempt, status.reason]).toEqual([[], 1, undefined]);
+  });
+
   test('counts an end that was not seen before, too', () => {
     const pods = [endedPod('before', 1, 5), unready('a')];
     const { status } = play(job, [begun, [160, { jobs, pods }]]);
