@@ -53,10 +53,10 @@ test('those that answer are not held up by one that let a question hang, and it 
   const poll = async ({ metadata: { name } }: Named) => {
     const time = (asked[name as keyof typeof asked] += 1);
     if (name === 'talks' && time % 10 === 0) events.emit('ten more');
-    if (name === 'hung' && time === 1) return void (await setTimeout(400));
+    if (name === 'hung' && time === 1) return setTimeout(400, undefined);
     // Asked apart from now on.
     if (name === 'hung' && time === 2) await once(events, 'ten more');
-    if (name === 'hangs' && time === 1) return void (await setTimeout(400));
+    if (name === 'hangs' && time === 1) return setTimeout(400, undefined);
     if (name === 'hangs') return void (await stopped);
     // Would never come, were it still asked beside what hangs for ever.
     if (name === 'hung' && time === 9) stop.abort();
