@@ -11,10 +11,11 @@ import { sbomOf } from './sbom.ts';
  * `npm run images [-- --push REGISTRY] [--gpu] [--base IMAGE]`: builds the images by Debian's buildah, as root, and leaves
  * each as a docker archive in the cache, named by its sources' hash, with its bill of materials beside it (.cdx.json); a second run builds only what changed. Without
  * --base the base is made here by mmdebstrap, so that no image registry is needed. With --push they go to a registry,
- * and the `helm install` that uses them is printed.
+ * and the helm command that uses them is printed.
  */
 const help = `usage: npm run images [-- --push REGISTRY] [--gpu] [--base IMAGE]
-  --push REGISTRY  pushes, for example to registry.example.com/dpo, and prints the helm install
+  --push REGISTRY  pushes, for example to registry.example.com/dpo, and prints the helm command
+  --tag TAG        of what is pushed; each build that others will run needs one of its own
   --gpu            also builds trainer-gpu (3.4 GB to download)
   --base IMAGE     a Debian 12 image instead of one made here`;
 
@@ -186,26 +187,27 @@ function build(stage: Stage, base: string): void {
   console.log(`images: ${stage}: ${Math.round(statSync(archive).size / 1e6)} MB`);
 }
 
-function push(stages: Stage[], registry: string, base: string): void {
+function push(stages: Stage[], registry: string, tag: string, base: string): void {
   for (const stage of stages) {
     // The name in buildah's storage may be another checkout's: the archive is what these sources made.
     const id = buildah(['pull', '--quiet', `docker-archive:${archiveOf(stage, base)}`], true);
-    buildah(['push', id, `docker://${registry}/${stage}:${version}`]);
+    buildah(['push', id, `docker://${registry}/${stage}:${tag}`]);
   }
-  console.log(helmInstall(stages, registry));
+  console.log(helmInstall(stages, registry, tag));
 }
 
-/** The exact command that installs what was pushed. */
-export function helmInstall(stages: readonly Stage[], registry: string): string {
-  const gpu = stages.includes('trainer-gpu') ? ` --set trainer.gpuImage=${registry}/trainer-gpu:${version}` : '';
-  return `helm install dpo charts/dpo-operator --namespace dpo-system --create-namespace \\
-  --set image.repository=${registry}/operator --set image.tag=${version} \\
-  --set trainer.image=${registry}/trainer:${version}${gpu}`;
+/** The exact command that installs what was pushed, or upgrades to it. */
+export function helmInstall(stages: readonly Stage[], registry: string, tag: string): string {
+  const gpu = stages.includes('trainer-gpu') ? ` --set trainer.gpuImage=${registry}/trainer-gpu:${tag}` : '';
+  return `helm upgrade --install dpo charts/dpo-operator --namespace dpo-system --create-namespace \\
+  --set image.repository=${registry}/operator --set image.tag=${tag} \\
+  --set trainer.image=${registry}/trainer:${tag}${gpu}`;
 }
 
 function main(): void {
   const options = {
     push: { type: 'string' },
+    tag: { type: 'string', default: version },
     gpu: { type: 'boolean', default: false },
     base: { type: 'string' },
   } as const;
@@ -220,7 +222,7 @@ function main(): void {
   const stages: Stage[] = ['operator', 'trainer', ...(values.gpu ? (['trainer-gpu'] as const) : [])];
   const base = values.base ?? makeBase();
   for (const stage of stages) build(stage, base);
-  if (values.push !== undefined) push(stages, values.push, base);
+  if (values.push !== undefined) push(stages, values.push, values.tag, base);
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -42,14 +42,15 @@ test('the trainer’s image holds the trainer, its engine and no operator', () =
 });
 
 test('the command that --push prints is one that the chart takes whole', () => {
-  const command = helmInstall(['operator', 'trainer', 'trainer-gpu'], 'registry.example.com/dpo');
+  const command = helmInstall(['operator', 'trainer', 'trainer-gpu'], 'registry.example.com/dpo', '42');
+  expect(command).toMatch(/^helm upgrade --install dpo /);
   // Rendered instead of installed: no cluster is needed.
-  const [, , ...args] = command.replaceAll('\\\n', ' ').split(/\s+/);
+  const [, , , ...args] = command.replaceAll('\\\n', ' ').split(/\s+/);
   const { status, stdout, stderr } = spawnSync(helmPath(), ['template', ...args, '--kube-version=1.34.0'], {
     encoding: 'utf8',
   });
   expect([status, stderr]).toEqual([0, expect.any(String)]);
   for (const image of ['operator', 'trainer', 'trainer-gpu']) {
-    expect(stdout).toContain(`registry.example.com/dpo/${image}:`);
+    expect(stdout).toContain(`registry.example.com/dpo/${image}:42`);
   }
 });
