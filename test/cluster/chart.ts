@@ -9,6 +9,7 @@ export interface Made {
   kind: string;
   metadata: { name: string; namespace?: string; labels?: Record<string, string> };
   rules?: Rule[];
+  roleRef?: { kind: string; name: string };
   spec?: unknown;
 }
 export interface Rule {

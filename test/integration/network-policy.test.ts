@@ -157,12 +157,37 @@ describe('with networkPolicy.enabled', () => {
     expect(rendered('networkPolicy.enabled=true').map(({ metadata }) => metadata.namespace)).toEqual(['dpo-system']);
   });
 
-  test('Prometheus may be told otherwise', () => {
-    const label = 'networkPolicy.prometheus.podSelector.matchLabels.app\\.kubernetes\\.io/name=vmagent';
-    const other = rendered(...values, label);
+  test('Prometheus may be told otherwise, as more than one', () => {
+    const scrapers = ['vmagent', 'alloy'].flatMap((app, index) => [
+      `networkPolicy.prometheus[${index}].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring`,
+      `networkPolicy.prometheus[${index}].podSelector.matchLabels.app=${app}`,
+    ]);
+    const other = rendered(...values, ...scrapers);
     expect(letsIn(other, trainers.minimal, { from: prometheus, port: trainerPort })).toBe(false);
-    const vmagent = { ...prometheus, labels: { 'app.kubernetes.io/name': 'vmagent' } };
-    expect(letsIn(other, trainers.minimal, { from: vmagent, port: trainerPort })).toBe(true);
+    for (const app of ['vmagent', 'alloy']) {
+      const from = stranger('monitoring', { app });
+      expect(letsIn(other, trainers.minimal, { from, port: trainerPort })).toBe(true);
+    }
+  });
+
+  test('one told by its address has none of the default’s selectors', () => {
+    const from = (all: readonly Policy[]): Peer[][] => all.map(({ spec }) => spec.ingress.flatMap((rule) => rule.from));
+    const peer = { ipBlock: { cidr: '10.1.0.0/24' } };
+    const told = rendered(...values, 'networkPolicy.prometheus[0].ipBlock.cidr=10.1.0.0/24');
+    expect(from(told)).toEqual(from(policies).map((peers) => [...peers.slice(0, -1), peer]));
+  });
+
+  // Without a peer the policy would let everybody in.
+  test.each(['=null', '={}', '[0].ipBlock.cidr=10.1.0.0/24,networkPolicy.prometheus[0].podSelector.matchLabels.app=a'])(
+    'networkPolicy.prometheus%s is refused',
+    (told) => {
+      expect(() => rendered(...values, `networkPolicy.prometheus${told}`)).toThrow(/prometheus/);
+    },
+  );
+
+  test('and so is the one peer in place of a list, as the chart once had it', () => {
+    const old = 'networkPolicy.prometheus.podSelector.matchLabels.app=vmagent';
+    expect(() => rendered(...values, old)).toThrow(/prometheus.*array/s);
   });
 });
 

@@ -49,8 +49,13 @@ const refused = (): Asked[] =>
 
 const rights = ({ resources = [], verbs }: Rule): string[] =>
   resources.flatMap((resource) => verbs.map((verb) => `${resource} ${verb}`));
+/** Roles of the operator's account; the others are for users, to whom the chart binds none. */
+const bound = (made: readonly Made[]): Made[] =>
+  made.filter(({ kind, metadata }) =>
+    made.some(({ roleRef }) => roleRef?.kind === kind && roleRef.name === metadata.name),
+  );
 const granted = (made: readonly Made[]): string[] =>
-  sorted(made.flatMap(({ rules = [] }) => rules.flatMap((rule) => rights(rule))));
+  sorted(bound(made).flatMap(({ rules = [] }) => rules.flatMap((rule) => rights(rule))));
 
 /** No request asks for it: the admission plugin does, for an owner reference that blocks the owner's deletion. */
 const byAdmission = 'dpojobs/finalizers update';
@@ -124,7 +129,7 @@ describe('the rights of the chart', () => {
 
   test('on finalizers are asked for by the admission of an owner that may not be deleted before its child', async () => {
     await place.start('one');
-    const rules = renderChart([], 'default')
+    const rules = bound(renderChart([], 'default'))
       .filter(({ kind }) => kind === 'ClusterRole')
       .flatMap((made) => made.rules ?? [])
       .filter((rule) => !rights(rule).includes(byAdmission));
@@ -132,6 +137,43 @@ describe('the rights of the chart', () => {
     place.apply('unowned');
     await place.until('it is told', () => /blockOwnerDeletion/.test(place.stored('unowned')?.status?.message ?? ''));
     expect(place.jobsOf('unowned')).toEqual([]);
+  });
+});
+
+describe('the roles of users', () => {
+  const apiGroups = ['training.dpo-operator.io'];
+  const aggregated = (...values: string[]): object[] =>
+    renderChart(values).flatMap(({ kind, metadata: { name, labels = {} }, rules }) => {
+      const to = Object.entries(labels).filter(([key]) => key.includes('/aggregate-to-'));
+      return to.length > 0 ? [{ kind, name, to: Object.fromEntries(to), rules }] : [];
+    });
+
+  test.each([[[]], [['watchNamespaces={team-a}']]])('are added to those that Kubernetes has, with %j', (values) => {
+    expect(aggregated(...values)).toEqual([
+      {
+        kind: 'ClusterRole',
+        name: 'dpo-view',
+        to: { 'rbac.authorization.k8s.io/aggregate-to-view': 'true' },
+        rules: [{ apiGroups, resources: ['dpojobs', 'dpojobs/status'], verbs: ['get', 'list', 'watch'] }],
+      },
+      {
+        kind: 'ClusterRole',
+        name: 'dpo-edit',
+        to: {
+          'rbac.authorization.k8s.io/aggregate-to-edit': 'true',
+          'rbac.authorization.k8s.io/aggregate-to-admin': 'true',
+        },
+        rules: [
+          { apiGroups, resources: ['dpojobs'], verbs: ['create', 'update', 'patch', 'delete', 'deletecollection'] },
+        ],
+      },
+    ]);
+  });
+
+  test('come with the CRD: without it, a release of some namespaces makes nothing of the whole cluster', () => {
+    expect(aggregated('crds.install=false')).toEqual([]);
+    const made = renderChart(['crds.install=false', 'watchNamespaces={team-a}']);
+    expect(made.filter(({ metadata }) => metadata.namespace === undefined)).toEqual([]);
   });
 });
 
@@ -152,8 +194,7 @@ describe('with watchNamespaces', () => {
   });
 
   test('there is no right on the whole cluster', () => {
-    const cluster = renderChart(values).filter(({ kind }) => kind.startsWith('Cluster'));
-    expect(cluster).toEqual([]);
+    expect(renderChart(values).filter(({ kind }) => kind === 'ClusterRoleBinding')).toEqual([]);
     const namespaces = renderChart(values).flatMap(({ kind, metadata }) =>
       kind === 'Role' ? [metadata.namespace] : [],
     );
