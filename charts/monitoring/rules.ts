@@ -27,7 +27,7 @@ export const alerts: Alert[] = [
     severity: 'warning',
     summary: `${which} makes no progress`,
     description:
-      'Running, but nothing moved for 15 minutes. Look at the pod’s log; progressDeadlineSeconds ends such jobs.',
+      'Running, but nothing moved for 15 minutes. Look at the pod’s log before progressDeadlineSeconds, where it is set, ends the job: the pod goes with it.',
   },
   {
     alert: 'DPOJobNotScheduled',

@@ -239,7 +239,7 @@ describe('an applied DPOJob', () => {
       job.status?.conditions?.some(({ reason }) => reason === 'Unschedulable') ?? false;
     const { status } = await until('gpu', 'unschedulable', unschedulable, 60);
     expect(status?.state).toBe('Pending');
-    kubectl(['label', 'node', 'node1', 'accelerator=nvidia']);
+    kubectl(['label', 'node', 'node1', 'nvidia.com/gpu.present=true']);
     const lacksGpu = (job: DPOJob): boolean =>
       job.status?.conditions?.some(({ message }) => message.includes('Insufficient nvidia.com/gpu')) ?? false;
     await until('gpu', 'unschedulable for want of a GPU', lacksGpu, 60);
