@@ -152,13 +152,13 @@ describe('the roles of users', () => {
     expect(aggregated(...values)).toEqual([
       {
         kind: 'ClusterRole',
-        name: 'dpo-view',
+        name: 'dpo-dpojobs-view',
         to: { 'rbac.authorization.k8s.io/aggregate-to-view': 'true' },
         rules: [{ apiGroups, resources: ['dpojobs', 'dpojobs/status'], verbs: ['get', 'list', 'watch'] }],
       },
       {
         kind: 'ClusterRole',
-        name: 'dpo-edit',
+        name: 'dpo-dpojobs-edit',
         to: {
           'rbac.authorization.k8s.io/aggregate-to-edit': 'true',
           'rbac.authorization.k8s.io/aggregate-to-admin': 'true',
@@ -168,6 +168,27 @@ describe('the roles of users', () => {
         ],
       },
     ]);
+  });
+
+  test('let those who may edit a namespace make DPOJobs there, and those who may view it read them', async () => {
+    const may = (user: string, verb: string, subresource?: string): boolean => {
+      const namespace = 'default';
+      const resourceAttributes = { namespace, verb, group: apiGroups[0], resource: 'dpojobs', subresource };
+      const review = {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SubjectAccessReview',
+        spec: { user, resourceAttributes },
+      };
+      return place.kubectl.run(['create', '-o', 'jsonpath={.status.allowed}', '-f', '-'], review) === 'true';
+    };
+    for (const role of ['view', 'edit'])
+      place.kubectl.run(['create', 'rolebinding', role, `--clusterrole=${role}`, `--user=may-${role}`]);
+    const roles = renderChart([]).filter(({ metadata }) => metadata.name.startsWith('dpo-dpojobs-'));
+    for (const role of roles) place.kubectl.run(['apply', '-f', '-'], role);
+    await place.until('added', () => may('may-view', 'list') && may('may-edit', 'create'));
+    expect([may('may-edit', 'list'), may('may-edit', 'delete')]).toEqual([true, true]);
+    const not = [may('stranger', 'list'), may('may-view', 'create'), may('may-edit', 'patch', 'status')];
+    expect(not).toEqual([false, false, false]);
   });
 
   test('come with the CRD: without it, a release of some namespaces makes nothing of the whole cluster', () => {
