@@ -200,7 +200,7 @@ function push(stages: Stage[], registry: string, tag: string, base: string): voi
 export function helmInstall(stages: readonly Stage[], registry: string, tag: string): string {
   const gpu = stages.includes('trainer-gpu') ? ` --set trainer.gpuImage=${registry}/trainer-gpu:${tag}` : '';
   return `helm upgrade --install dpo charts/dpo-operator --namespace dpo-system --create-namespace \\
-  --set image.repository=${registry}/operator --set image.tag=${tag} \\
+  --set image.repository=${registry}/operator --set-string image.tag=${tag} \\
   --set trainer.image=${registry}/trainer:${tag}${gpu}`;
 }
 
