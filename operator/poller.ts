@@ -1,10 +1,8 @@
-import { labels } from '../crds/labels.ts';
 import type { Progress } from '../crds/progress.ts';
 import type { ObservedPod } from './decide/observation.ts';
-import type { StoredDPOJob, StoredPod } from './keep.ts';
+import type { StoredPod } from './keep.ts';
 import { pause } from './loop/backoff.ts';
 import { pollProgress } from './observe.ts';
-import { dpojobOf } from './pod-owner.ts';
 import type { ClusterWorld } from './world.ts';
 
 /** Of those that answer, and of those that do not. */
@@ -39,7 +37,9 @@ async function rounds(options: PollerOptions, silent: Set<string>, ofSilent: boo
   const { world, interval = pollInterval } = options;
   while (!signal.aborted) {
     const started = performance.now();
-    const running = [...world.stores.pods.all()].filter((pod) => jobOf(world, pod) !== undefined);
+    const running = [...world.stores.pods.all()].filter(
+      (pod) => pod.status?.phase === 'Running' && world.jobOf(pod) !== undefined,
+    );
     if (ofSilent) keepOnly(silent, running);
     const asked = running.filter(({ metadata }) => silent.has(metadata.uid) === ofSilent);
     await askAll(options, silent, asked, signal);
@@ -63,7 +63,7 @@ async function askAll(options: PollerOptions, silent: Set<string>, pods: StoredP
 async function ask({ world, answered, poll = pollProgress, slow = slowMilliseconds }: PollerOptions, pod: StoredPod) {
   const started = performance.now();
   const progress = await poll(pod);
-  const job = jobOf(world, pod);
+  const job = world.jobOf(pod);
   if (progress !== undefined && job !== undefined) {
     world.answers.record(job.metadata.uid, progress, world.now());
     answered(job.metadata.namespace, job.metadata.name);
@@ -75,12 +75,4 @@ async function ask({ world, answered, poll = pollProgress, slow = slowMillisecon
 function keepOnly(silent: Set<string>, running: readonly StoredPod[]): void {
   const present = new Set(running.map(({ metadata }) => metadata.uid));
   for (const uid of silent) if (!present.has(uid)) silent.delete(uid);
-}
-
-/** The DPOJob whose trainer runs in a pod: others may bear its labels. */
-function jobOf(world: ClusterWorld, pod: StoredPod): StoredDPOJob | undefined {
-  if (pod.status?.phase !== 'Running') return undefined;
-  const { namespace, labels: { [labels.dpojob]: name = '' } = {} } = pod.metadata;
-  const job = world.stores.dpojobs.get(namespace, name);
-  return job !== undefined && job.metadata.uid === dpojobOf(pod) ? job : undefined;
 }

@@ -48,10 +48,9 @@ export class ClusterWorld implements World {
     this.#clues = new Clues(cluster);
     stores.pods.onChange((before, after) => {
       if (before === undefined || after?.metadata.uid === before.metadata.uid) return;
-      const { namespace, labels: { [labels.dpojob]: name = '' } = {} } = before.metadata;
-      const uid = dpojobOf(before);
       // Of another's nothing is, and of a DPOJob that is gone nothing is to be read any more.
-      if (uid === undefined || stores.dpojobs.get(namespace, name)?.metadata.uid !== uid) return;
+      const uid = this.jobOf(before)?.metadata.uid;
+      if (uid === undefined) return;
       // A standby reads none of them.
       const others = (this.#departed.get(uid) ?? []).filter((pod) => pod.metadata.uid !== before.metadata.uid);
       this.#departed.set(uid, [...others, before].slice(-mostDeparted));
@@ -85,6 +84,13 @@ export class ClusterWorld implements World {
       ...(answer === undefined ? {} : { answer }),
       ...(attemptSpec === undefined ? {} : { attemptSpec }),
     };
+  }
+
+  /** The DPOJob whose trainer a pod is, if it is there: others may bear its labels. */
+  jobOf(pod: StoredPod): StoredDPOJob | undefined {
+    const { namespace, labels: { [labels.dpojob]: name = '' } = {} } = pod.metadata;
+    const job = this.stores.dpojobs.get(namespace, name);
+    return job?.metadata.uid === dpojobOf(pod) ? job : undefined;
   }
 
   settle({ job: { metadata }, departed }: Observation): void {

@@ -8,12 +8,12 @@ import { installMissing } from './debian.ts';
 import { sbomOf } from './sbom.ts';
 
 /**
- * `npm run images [-- --push REGISTRY] [--gpu] [--base IMAGE]`: builds the images by Debian's buildah, as root, and leaves
+ * `npm run images [-- --push REGISTRY] [--tag TAG] [--gpu] [--base IMAGE]`: builds the images by Debian's buildah, as root, and leaves
  * each as a docker archive in the cache, named by its sources' hash, with its bill of materials beside it (.cdx.json); a second run builds only what changed. Without
  * --base the base is made here by mmdebstrap, so that no image registry is needed. With --push they go to a registry,
  * and the helm command that uses them is printed.
  */
-const help = `usage: npm run images [-- --push REGISTRY] [--gpu] [--base IMAGE]
+const help = `usage: npm run images [-- --push REGISTRY] [--tag TAG] [--gpu] [--base IMAGE]
   --push REGISTRY  pushes, for example to registry.example.com/dpo, and prints the helm command
   --tag TAG        of what is pushed; each build that others will run needs one of its own
   --gpu            also builds trainer-gpu (3.4 GB to download)

@@ -3,7 +3,7 @@ import type { DPOJobStatus } from '../../crds/status.ts';
 import type { Observation } from './observation.ts';
 import { accepted } from './accepted.ts';
 import { secondsBetween } from './observation.ts';
-import { livePod, trainerState } from './pods.ts';
+import { livePod, mayStillRun, trainerState } from './pods.ts';
 import { podsReady } from './ready.ts';
 
 export interface Deadline {
@@ -62,9 +62,7 @@ export function bank(status: DPOJobStatus, observation: Observation, now: string
 /** Not where its Job was deleted: then another trainer follows. */
 function hasEndedWell(observation: Observation): boolean {
   const { jobs, pods } = observation;
-  return (
-    jobs.length > 0 && livePod(observation) === undefined && pods.some(({ status }) => status?.phase === 'Succeeded')
-  );
+  return jobs.length > 0 && !mayStillRun(observation) && pods.some(({ status }) => status?.phase === 'Succeeded');
 }
 
 /**

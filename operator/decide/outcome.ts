@@ -5,7 +5,7 @@ import { attemptOf } from './attempt.ts';
 import { isTrue, storedCondition } from './conditions.ts';
 import { secondsBetween } from './observation.ts';
 import type { Decision, JobCondition, Observation, ObservedJob } from './observation.ts';
-import { livePod } from './pods.ts';
+import { mayStillRun } from './pods.ts';
 import { countRestarts } from './retry.ts';
 import { nextStatus } from './status.ts';
 import type { Phase } from './status.ts';
@@ -79,7 +79,7 @@ export function jobOutcome(observation: Observation, now: string): Decision | un
  */
 function awaitsPod(observation: Observation, { lastTransitionTime }: JobCondition, now: string): boolean {
   const fresh = lastTransitionTime !== undefined && secondsBetween(lastTransitionTime, now) < settleSeconds;
-  return fresh && livePod(observation) !== undefined;
+  return fresh && mayStillRun(observation);
 }
 
 /** What is said when the budget of failures is spent: the last of them. */
