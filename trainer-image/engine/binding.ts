@@ -37,6 +37,8 @@ export interface Binding {
   recordAbort(): void;
   callFunction(name: string, inputs: readonly number[], outputs: number): TensorInfo[];
   removeFunction(name: string): void;
+  /** Asks the system for the tiles of the processor's matrix unit (AMX); whether this process may use them. */
+  allowTiles(): boolean;
 }
 
 const require = createRequire(import.meta.url);

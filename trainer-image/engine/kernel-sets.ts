@@ -2,11 +2,13 @@ import { existsSync } from 'node:fs';
 import { kernelsPath } from './built.ts';
 
 /** The instruction sets that the kernels are compiled for, best first, and what a processor must have for each. */
+const avx512 = ['avx512f', 'avx512bw', 'avx512dq', 'avx512vl', 'avx2', 'fma'];
 const requirements = {
-  avx512: ['avx512f', 'avx512bw', 'avx512dq', 'avx512vl', 'avx2', 'fma'],
+  amx: [...avx512, 'avx512_bf16', 'amx_tile', 'amx_bf16'],
+  avx512,
   avx2: ['avx2', 'fma'],
-} as const;
-export const kernelSets = ['avx512', 'avx2', 'none'] as const;
+};
+export const kernelSets = ['amx', 'avx512', 'avx2', 'none'] as const;
 export type KernelSet = (typeof kernelSets)[number];
 
 /** Whether these kernels are here and a processor with these flags runs them. */

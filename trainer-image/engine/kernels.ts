@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
+import { binding } from './binding.ts';
 import { kernelsPath } from './built.ts';
 import type { KernelSet } from './kernel-sets.ts';
-import { ops } from './ops.ts';
 import { constant, execute, scope, tensor, type Tensor } from './tensor.ts';
 
 /**
@@ -10,6 +10,8 @@ import { constant, execute, scope, tensor, type Tensor } from './tensor.ts';
  * bits with any number of threads.
  */
 export interface Kernels {
+  /** As ops.matmul of two matrices that fit, where the processor has a unit for products. */
+  matmul: ((a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean) => Tensor) | undefined;
   /** Causal attention of [q, k, v] as in model/attention.ts. */
   attention: (qkv: QKV, how: AttentionLayout) => Tensor;
   /** Gradients of q, k and v. */
@@ -43,6 +45,8 @@ export interface AttentionLayout {
   scale: number;
 }
 
+const scalar = (value: number): Tensor => constant([value], [], 'float32');
+
 function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
   createRequire(import.meta.url)(kernelsPath(set));
   const run = (name: string, inputs: readonly Tensor[], outputs = 1): Tensor[] =>
@@ -51,13 +55,17 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
   const attentionInputs = (qkv: QKV, { rotation, layout, scale }: AttentionLayout): Tensor[] => {
     const still = (): Tensor => constant([], [0, 0], 'float32');
     const { cos, sin } = rotation ?? { cos: still(), sin: still() };
-    return [...qkv, cos, sin, constant(layout, [layout.length], 'int32'), ops.scalar(scale)];
+    return [...qkv, cos, sin, constant(layout, [layout.length], 'int32'), scalar(scale)];
   };
+  // The letters of BLAS: transposed or not.
+  const matmul: Kernels['matmul'] = (a, b, transposeA, transposeB) =>
+    one(`MatMul${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`, [a, b]);
   return {
+    matmul: set === 'amx' ? matmul : undefined,
     attention: (qkv, how) => one('Attention', attentionInputs(qkv, how)),
     attentionGradient: (qkv, how, dy) => run('AttentionGradient', [...attentionInputs(qkv, how), dy], 3),
-    rmsNorm: (x, weight, epsilon) => one('RmsNorm', [x, weight, ops.scalar(epsilon)]),
-    rmsNormGradient: (inputs, epsilon, dy) => run('RmsNormGradient', [...inputs, ops.scalar(epsilon), dy], 2),
+    rmsNorm: (x, weight, epsilon) => one('RmsNorm', [x, weight, scalar(epsilon)]),
+    rmsNormGradient: (inputs, epsilon, dy) => run('RmsNormGradient', [...inputs, scalar(epsilon), dy], 2),
     gatedSilu: (gate, up) => one('GatedSilu', [gate, up]),
     gatedSiluGradient: (gate, up, dy) => run('GatedSiluGradient', [gate, up, dy], 2),
     gatedGelu: (gate, up) => one('GatedGelu', [gate, up]),
@@ -67,6 +75,12 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
     addRowsInto: (table, rows, places) => void run('AddRows', [table, rows, places], 0),
     scaleInPlace: (values, factor) => scope(() => void run('Scale', [values, tensor(Float32Array.of(factor), [])], 0)),
   };
+}
+
+/** A processor's flags without what the system keeps from this process. */
+export function usableFlags(flags: ReadonlySet<string>): ReadonlySet<string> {
+  const tiles = flags.has('amx_tile') && binding.allowTiles();
+  return tiles ? flags : new Set([...flags].filter((flag) => !flag.startsWith('amx_')));
 }
 
 let chosen: KernelSet = 'none';

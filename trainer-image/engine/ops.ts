@@ -1,4 +1,5 @@
 import { attribute } from './attribute.ts';
+import { kernels } from './kernels.ts';
 import { constant, execute, type DType, type Tensor } from './tensor.ts';
 
 type Unary = (x: Tensor) => Tensor;
@@ -24,6 +25,19 @@ const reduce =
     const attributes = [attribute.bool('keep_dims', keepDims), index('T', x.dtype), index('Tidx', 'int32')];
     return one(execute(op, attributes, [x, axes([axis])]));
   };
+
+/** From this size on our own kernel takes less time than TensorFlow's: it lays both matrices out anew. */
+const worthwhile = 48;
+
+/** Our own product of these, where there is one and it pays. */
+function ownMatmul(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor | undefined {
+  const [rows = 0, innerA = 0] = transposeA ? a.shape.toReversed() : a.shape;
+  const [innerB = 0, columns = 0] = transposeB ? b.shape.toReversed() : b.shape;
+  const fit = a.shape.length === 2 && b.shape.length === 2 && innerA === innerB;
+  const floats = a.dtype === 'float32' && b.dtype === 'float32';
+  if (!fit || !floats || Math.min(rows, innerA, columns) < worthwhile) return undefined;
+  return kernels()?.matmul?.(a, b, transposeA, transposeB);
+}
 
 /**
  * TensorFlow's operations under short names, with broadcasting as NumPy's. All are pure: they may be recorded.
@@ -61,6 +75,8 @@ export const ops = {
 
   /** [m, k] x [k, n] -> [m, n]; either side transposed on request. */
   matmul: (a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor => {
+    const own = ownMatmul(a, b, transposeA, transposeB);
+    if (own !== undefined) return own;
     const flags = [attribute.bool('transpose_a', transposeA), attribute.bool('transpose_b', transposeB)];
     return one(execute('MatMul', [...flags, index('T', a.dtype)], [a, b]));
   },

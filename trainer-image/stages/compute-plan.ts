@@ -16,6 +16,7 @@ import {
   setKernels,
   setRoundedShapes,
   tensorFlowVersion,
+  usableFlags,
   usesGpu,
 } from '../engine/engine.ts';
 import { threadLimit } from '../engine/environment.ts';
@@ -33,7 +34,7 @@ function readCpuInfo(): string {
 
 /** The plan of this process for an architecture; `before` chose for a run that goes on, `--eager` for any. */
 function presentComputePlan({ config, precision }: Architecture, before: ComputePlan | undefined): ComputePlan {
-  const flags = processorFlags(readCpuInfo());
+  const flags = usableFlags(processorFlags(readCpuInfo()));
   const device = usesGpu() ? 'GPU' : 'CPU';
   const lengths = before?.lengths ?? chooseLengths(device);
   return {

@@ -5,8 +5,10 @@ import { join } from 'node:path';
  * Compiles the kernels for each instruction set that chooseKernels knows of (engine/kernels.ts); one shared library each,
  * which registers its operations with TensorFlow when it is loaded.
  */
+const avx512 = '-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512';
 const flags = {
-  avx512: '-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512',
+  amx: `${avx512} -mavx512bf16 -mamx-tile -mamx-bf16`,
+  avx512,
   avx2: '-mavx2 -mfma',
 };
 

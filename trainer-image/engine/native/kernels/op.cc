@@ -26,12 +26,14 @@ std::vector<int64_t> Call::Shape(int input) {
   return shape;
 }
 
-float *Call::Like(int output, int input) {
-  const std::vector<int64_t> shape = Shape(input);
-  const size_t bytes = Elements(input) * sizeof(float);
+float *Call::New(int output, const std::vector<int64_t> &shape) {
+  size_t bytes = sizeof(float);
+  for (int64_t size : shape) bytes *= size;
   held_.push_back(TF_AllocateOutput(context_, output, TF_FLOAT, shape.data(), shape.size(), bytes, status_));
   return static_cast<float *>(TF_TensorData(held_.back()));
 }
+
+float *Call::Like(int output, int input) { return New(output, Shape(input)); }
 
 float *Call::InPlaceOf(int output, int input) {
   const std::vector<int64_t> shape = Shape(input);

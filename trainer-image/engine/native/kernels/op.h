@@ -28,6 +28,7 @@ class Call {
   int64_t Size(int index, int dimension) { return TF_Dim(Tensor(index), dimension); }
   int64_t Elements(int index) { return TF_TensorElementCount(Tensor(index)); }
 
+  float *New(int output, const std::vector<int64_t> &shape);
   // A new output of the shape of an input.
   float *Like(int output, int input);
   // The output is the input itself where nobody else holds it.
@@ -76,5 +77,7 @@ void RegisterNorm();
 void RegisterGated();
 void RegisterCrossEntropy();
 void RegisterGradients();
+// Only where the instruction set has a matrix unit.
+void RegisterMatMul();
 
 }  // namespace kernels

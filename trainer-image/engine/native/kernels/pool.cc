@@ -18,6 +18,8 @@ class Pool {
     for (int i = 1; i < threads; i++, helpers_++) std::thread([this] { Help(); }).detach();
   }
 
+  int Threads() const { return helpers_ + 1; }
+
   void Run(int64_t count, const std::function<void(int64_t)> &f) {
     // Two operations may run at once: one of them waits.
     std::lock_guard<std::mutex> one(call_);
@@ -63,7 +65,8 @@ class Pool {
   std::condition_variable begin_, end_;
   const std::function<void(int64_t)> *f_ = nullptr;
   std::atomic<int64_t> next_{0};
-  int64_t count_ = 0, wanted_ = 0, busy_ = 0, helpers_ = 0;
+  int64_t count_ = 0, wanted_ = 0, busy_ = 0;
+  int helpers_ = 0;
   uint64_t round_ = 0;
 };
 
@@ -79,6 +82,8 @@ void Parallel(int64_t count, const std::function<void(int64_t)> &f) {
   if (count == 1) return f(0);
   if (count > 1) ThePool().Run(count, f);
 }
+
+int Threads() { return ThePool().Threads(); }
 
 void ParallelParts(int64_t total, int64_t size, const std::function<void(int64_t, int64_t)> &f) {
   Parallel((total + size - 1) / size, [&](int64_t i) { f(i * size, std::min(total, (i + 1) * size)); });

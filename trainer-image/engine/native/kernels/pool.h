@@ -26,6 +26,9 @@ class FlushDenormals {
 // must not depend on the others. Returns when all are done.
 void Parallel(int64_t count, const std::function<void(int64_t)> &f);
 
+// How many threads Parallel uses.
+int Threads();
+
 // f(from, to) over parts of at most `size` of [0, total): the parts are the same with any number of threads.
 void ParallelParts(int64_t total, int64_t size, const std::function<void(int64_t, int64_t)> &f);
 

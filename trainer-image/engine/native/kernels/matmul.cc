@@ -1,0 +1,286 @@
+// Products of float32 matrices on the processor's matrix unit (AMX), which multiplies numbers of bfloat16 and adds in float32.
+//
+// Each number is the sum of three of bfloat16, a = a1 + a2 + a3, each at most 2^-9 of the one before; of the nine products of
+// two such sums the six largest are added up (Henry, Tang and Heinecke 2019, "Leveraging the bfloat16 Artificial
+// Intelligence Datatype For Higher-Precision Computations"). What is left out is at most 2^-26 of a product, less than what
+// rounding it to float32 takes, and sums of 32 are added before they join the rest: the result is nearer to the exact one than
+// that of one fused operation after another. An infinite factor gives NaN.
+#include "op.h"
+
+#ifdef __AMX_BF16__
+
+#include <cstdlib>
+#include <cstring>
+
+#include <sys/mman.h>
+
+#include "bfloat16-parts.h"
+#include "pool.h"
+
+namespace kernels {
+namespace {
+
+// At most so many numbers of the operands' depth at a time, and lines of the operand that a thread packs for itself: both fit
+// into the second cache.
+constexpr int64_t kMostDepth = 640, kMostLines = 256;
+
+constexpr int64_t Up(int64_t x, int64_t size) { return (x + size - 1) / size * size; }
+
+// Memory that is used again by the same thread, in large pages where the system has them.
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(const Scratch &) = delete;
+  Scratch &operator=(const Scratch &) = delete;
+  ~Scratch() { std::free(data_); }
+
+  uint16_t *Get(size_t count) {
+    if (count > count_) {
+      std::free(data_);
+      const size_t bytes = Up(count * sizeof(uint16_t), kPage);
+      data_ = static_cast<uint16_t *>(std::aligned_alloc(kPage, bytes));
+      madvise(data_, bytes, MADV_HUGEPAGE);
+      count_ = count;
+    }
+    return data_;
+  }
+
+ private:
+  static constexpr size_t kPage = 2 << 20;
+  uint16_t *data_ = nullptr;
+  size_t count_ = 0;
+};
+
+// The unit's eight tiles: 0 to 3 hold 32 x 32 sums, 4 and 5 a part of the left panel, 6 and 7 one of the right panel.
+struct TileShapes {
+  uint8_t palette = 1, start = 0, reserved[14] = {};
+  uint16_t bytes[16] = {};
+  uint8_t rows[16] = {};
+  TileShapes() {
+    std::fill(bytes, bytes + 8, 64);
+    std::fill(rows, rows + 8, 16);
+  }
+};
+
+struct UseTiles {
+  UseTiles() {
+    static const TileShapes shapes;
+    _tile_loadconfig(&shapes);
+  }
+  ~UseTiles() { _tile_release(); }
+};
+
+inline void LoadSums(const float *from, int64_t stride) {
+  _tile_loadd(0, from, stride * 4);
+  _tile_loadd(1, from + 16, stride * 4);
+  _tile_loadd(2, from + 16 * stride, stride * 4);
+  _tile_loadd(3, from + 16 * stride + 16, stride * 4);
+}
+
+inline void StoreSums(float *to, int64_t stride) {
+  _tile_stored(0, to, stride * 4);
+  _tile_stored(1, to + 16, stride * 4);
+  _tile_stored(2, to + 16 * stride, stride * 4);
+  _tile_stored(3, to + 16 * stride + 16, stride * 4);
+}
+
+inline void ClearSums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+
+// A quarter of the lines that hold one part of the next step's tiles on their way to the first cache.
+template <int Quarter>
+inline void Fetch(const uint16_t *part) {
+  for (int line = 0; line < 8; line++) _mm_prefetch(part + kPanelStep + (Quarter * 8 + line) * kTileDepth, _MM_HINT_T0);
+}
+
+// Four products of tiles, one for each of the sums, and a part of the next step's fetched meanwhile.
+inline void Multiply(const uint16_t *next) {
+  _tile_dpbf16ps(0, 4, 6);
+  Fetch<0>(next);
+  _tile_dpbf16ps(1, 4, 7);
+  Fetch<1>(next);
+  _tile_dpbf16ps(2, 5, 6);
+  Fetch<2>(next);
+  _tile_dpbf16ps(3, 5, 7);
+  Fetch<3>(next);
+}
+
+inline void LoadLeft(const uint16_t *part) {
+  _tile_loadd(4, part, 64);
+  _tile_loadd(5, part + kTileSize, 64);
+}
+
+inline void LoadRight(const uint16_t *part) {
+  _tile_loadd(6, part, 64);
+  _tile_loadd(7, part + kTileSize, 64);
+}
+
+// Adds two panels' product to the sums. The six products of parts in an order in which but one factor changes at a time.
+inline void MultiplyPanels(const uint16_t *left, const uint16_t *right, int64_t steps) {
+  constexpr int64_t kPart = 2 * kTileSize;
+  for (int64_t step = 0; step < steps; step++, left += kPanelStep, right += kPanelStep) {
+    LoadLeft(left);
+    LoadRight(right + 2 * kPart);
+    Multiply(right + 2 * kPart);
+    LoadRight(right + kPart);
+    Multiply(right + kPart);
+    LoadLeft(left + kPart);
+    Multiply(left + kPart);
+    LoadRight(right);
+    Multiply(right);
+    LoadLeft(left + 2 * kPart);
+    Multiply(left + 2 * kPart);
+    LoadLeft(left);
+    Multiply(left);
+  }
+}
+
+// Part of the result [rows, columns], of which 32 x 32 numbers are computed at a time.
+struct Result {
+  float *data;
+  int64_t rows, columns;
+
+  // Adds the product of two panels to the numbers from (row, column) on, or puts it there.
+  void Add(int64_t row, int64_t column, const uint16_t *left, const uint16_t *right, int64_t steps, bool begun) const {
+    float *at = data + row * columns + column;
+    const int64_t height = std::min(kPanelLines, rows - row), width = std::min(kPanelLines, columns - column);
+    if (height == kPanelLines && width == kPanelLines) return AddWhole(at, columns, left, right, steps, begun);
+    alignas(64) float whole[kPanelLines * kPanelLines];
+    const auto each = [&](auto copy) {
+      for (int64_t i = 0; i < height; i++) copy(whole + i * kPanelLines, at + i * columns);
+    };
+    if (begun) each([&](float *to, const float *from) { std::memcpy(to, from, width * sizeof(float)); });
+    AddWhole(whole, kPanelLines, left, right, steps, begun);
+    each([&](const float *from, float *to) { std::memcpy(to, from, width * sizeof(float)); });
+  }
+
+ private:
+  static void AddWhole(float *at, int64_t stride, const uint16_t *left, const uint16_t *right, int64_t steps, bool begun) {
+    begun ? LoadSums(at, stride) : ClearSums();
+    for (int64_t row = 0; row < kPanelLines; row++) {
+      for (int64_t column : {0, 16, 31}) __builtin_prefetch(at + row * stride + column, 1);
+    }
+    MultiplyPanels(left, right, steps);
+    StoreSums(at, stride);
+  }
+};
+
+// Brings a packed panel to the second cache piece by piece, while the one before is multiplied.
+class Fetching {
+ public:
+  Fetching(const uint16_t *panel, int64_t size, int64_t pieces)
+      : at_(reinterpret_cast<const char *>(panel)), end_(at_ + size * 2), piece_(Up(size * 2 / pieces + 1, 64)) {}
+  void Next() {
+    const char *until = std::min(at_ + piece_, end_);
+    for (; at_ < until; at_ += 64) _mm_prefetch(at_, _MM_HINT_T1);
+  }
+
+ private:
+  const char *at_, *end_;
+  const int64_t piece_;
+};
+
+// The operand with fewer lines is packed whole, for all threads, a slice of its depth after another; of the other each thread
+// packs some lines at a time and multiplies them with all of it. What a number is the sum of, and in which order, does not
+// depend on who computes it.
+void Product(const Lines &left, const Lines &right, float *result) {
+  const bool rightIsShared = right.count <= left.count;
+  const Lines &shared = rightIsShared ? right : left, &own = rightIsShared ? left : right;
+  const Side sharedSide = rightIsShared ? Side::kRight : Side::kLeft, ownSide = rightIsShared ? Side::kLeft : Side::kRight;
+  const Result to{result, left.count, right.count};
+  const int64_t depth = left.depth, slices = (depth + kMostDepth - 1) / kMostDepth;
+  const int64_t slice = Up((depth + slices - 1) / slices, kTileDepth);
+  const int64_t panels = Up(shared.count, kPanelLines) / kPanelLines, size = slice / kTileDepth * kPanelStep;
+  // Some for each thread, that none waits long for the last one.
+  const int64_t lines = std::clamp(Up(own.count / (4 * Threads()), kPanelLines), kPanelLines, kMostLines);
+  static thread_local Scratch sharedScratch;
+  uint16_t *packed = sharedScratch.Get(panels * size);
+  for (int64_t begin = 0; begin < depth; begin += slice) {
+    const int64_t end = std::min(depth, begin + slice), steps = Up(end - begin, kTileDepth) / kTileDepth;
+    if (shared.along) {
+      Parallel(panels, [&](int64_t i) {
+        PackPanels(shared, i * kPanelLines, 1, begin, end, sharedSide, packed + i * size, size);
+      });
+    } else {
+      Parallel(steps, [&](int64_t i) {
+        const int64_t from = begin + i * kTileDepth;
+        PackPanels(shared, 0, panels, from, from + kTileDepth, sharedSide, packed + i * kPanelStep, size);
+      });
+    }
+    ParallelParts(own.count, lines, [&](int64_t first, int64_t last) {
+      const UseTiles tiles;
+      static thread_local Scratch ownScratch;
+      const int64_t count = Up(last - first, kPanelLines) / kPanelLines;
+      uint16_t *mine = ownScratch.Get(count * size);
+      PackPanels(own, first, count, begin, end, ownSide, mine, size);
+      for (int64_t i = 0; i < panels; i++) {
+        const uint16_t *panel = packed + i * size;
+        Fetching next(i + 1 < panels ? panel + size : packed, size, count);
+        for (int64_t j = 0; j < count; j++) {
+          next.Next();
+          const uint16_t *other = mine + j * size;
+          const int64_t here = first + j * kPanelLines, there = i * kPanelLines;
+          if (rightIsShared) to.Add(here, there, other, panel, steps, begin > 0);
+          else to.Add(there, here, panel, other, steps, begin > 0);
+        }
+      }
+    });
+  }
+}
+
+// [m, k] times [k, n], where kTransposed the transpose of what is given.
+template <bool kTransposedLeft, bool kTransposedRight>
+void MatMul(Call &call) {
+  const auto lines = [&](int input, bool along) {
+    const int64_t rows = call.Size(input, 0), columns = call.Size(input, 1);
+    return along ? Lines{call.Floats(input), rows, columns, columns, true}
+                 : Lines{call.Floats(input), columns, rows, columns, false};
+  };
+  const Lines left = lines(0, !kTransposedLeft), right = lines(1, kTransposedRight);
+  Product(left, right, call.New(0, {left.count, right.count}));
+}
+
+template <bool kTransposedLeft, bool kTransposedRight>
+void Shape(TF_ShapeInferenceContext *context, TF_Status *status) {
+  TF_ShapeHandle *given = TF_NewShapeHandle(), *sizes[2] = {TF_NewShapeHandle(), TF_NewShapeHandle()};
+  const int outer[2] = {kTransposedLeft ? 1 : 0, kTransposedRight ? 0 : 1};
+  for (int side = 0; side < 2; side++) {
+    TF_ShapeInferenceContextGetInput(context, side, given, status);
+    TF_ShapeInferenceContextSubshape(context, given, outer[side], outer[side] + 1, sizes[side], status);
+  }
+  TF_ShapeInferenceContextConcatenateShapes(context, sizes[0], sizes[1], given, status);
+  TF_ShapeInferenceContextSetOutput(context, 0, given, status);
+  for (TF_ShapeHandle *each : {given, sizes[0], sizes[1]}) TF_DeleteShapeHandle(each);
+}
+
+template <bool kTransposedLeft, bool kTransposedRight>
+void RegisterOne(const char *name) {
+  Register(name, {"a: float", "b: float"}, {"product: float"}, Shape<kTransposedLeft, kTransposedRight>,
+           Compute<MatMul<kTransposedLeft, kTransposedRight>>);
+}
+
+}  // namespace
+
+// By BLAS's letters: N as it is, T transposed.
+void RegisterMatMul() {
+  RegisterOne<false, false>("MatMulNN");
+  RegisterOne<false, true>("MatMulNT");
+  RegisterOne<true, false>("MatMulTN");
+  RegisterOne<true, true>("MatMulTT");
+}
+
+}  // namespace kernels
+
+#else
+
+namespace kernels {
+
+void RegisterMatMul() {}
+
+}  // namespace kernels
+
+#endif
