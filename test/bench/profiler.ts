@@ -34,8 +34,10 @@ const isTrue = (attributes: readonly Attribute[], name: string): boolean =>
 /** An operation with the shapes that it was given: MatMul [923,576] x [1536,576]^T. */
 function callOf(op: string, attributes: readonly Attribute[], inputs: readonly number[], made: readonly TensorInfo[]) {
   const given = inputs.map((id) => shapes.get(id) ?? []);
-  const transposed = [isTrue(attributes, 'transpose_a') || isTrue(attributes, 'adj_x')];
-  transposed.push(isTrue(attributes, 'transpose_b') || isTrue(attributes, 'adj_y'));
+  // Our own products have it in their names, by the letters of BLAS.
+  const letters = /MatMul([NT])([NT])_/.exec(op) ?? [];
+  const transposed = [letters[1] === 'T' || isTrue(attributes, 'transpose_a') || isTrue(attributes, 'adj_x')];
+  transposed.push(letters[2] === 'T' || isTrue(attributes, 'transpose_b') || isTrue(attributes, 'adj_y'));
   const text = given.slice(0, 2).map((shape, i) => `[${shape.join()}]${transposed[i] === true ? '^T' : ''}`);
   const work = op.includes('MatMul') ? matmulWork(given[0] ?? [], transposed[0] === true, made[0]?.shape ?? []) : 0;
   return { name: op, detail: `${op} ${text.join(' ')}`, work };

@@ -1,6 +1,6 @@
 import { attribute } from './attribute.ts';
 import { kernels } from './kernels.ts';
-import { constant, execute, type DType, type Tensor } from './tensor.ts';
+import { constant, elements, execute, type DType, type Tensor } from './tensor.ts';
 
 type Unary = (x: Tensor) => Tensor;
 type Binary = (a: Tensor, b: Tensor) => Tensor;
@@ -26,8 +26,8 @@ const reduce =
     return one(execute(op, attributes, [x, axes([axis])]));
   };
 
-/** From this size on our own kernel takes less time than TensorFlow's: it lays both matrices out anew. */
-const worthwhile = 48;
+/** Where our own product takes less time than TensorFlow's: it lays both matrices out anew, in panels of 32 rows or columns. */
+const worthwhile = (sizes: readonly number[]): boolean => Math.min(...sizes) >= 48 && elements(sizes) >= 128 ** 3;
 
 /** Our own product of these, where there is one and it pays. */
 function ownMatmul(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor | undefined {
@@ -35,7 +35,7 @@ function ownMatmul(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolea
   const [innerB = 0, columns = 0] = transposeB ? b.shape.toReversed() : b.shape;
   const fit = a.shape.length === 2 && b.shape.length === 2 && innerA === innerB;
   const floats = a.dtype === 'float32' && b.dtype === 'float32';
-  if (!fit || !floats || Math.min(rows, innerA, columns) < worthwhile) return undefined;
+  if (!fit || !floats || !worthwhile([rows, innerA, columns])) return undefined;
   return kernels()?.matmul?.(a, b, transposeA, transposeB);
 }
 

@@ -46,6 +46,14 @@ scope(() => {
   own.addInto(sum, values([400, 500], 9));
   own.scaleInPlace(sum, 1e-3);
   own.addRowsInto(sum, values([300, 500], 10), places(7));
-  for (const each of [result, ...gradients, losses, logitGradient, sum]) hash.update(read(each));
+  // More depth than is multiplied at once, more lines than a thread has at once, and sizes that fill no panel.
+  const [tall, wide] = [values([1300, 333], 11), values([333, 1300], 12)];
+  const products = [
+    own.matmul?.(tall, wide, false, false),
+    own.matmul?.(wide, tall, true, true),
+    own.matmul?.(tall, tall, true, false),
+    own.matmul?.(wide, wide, false, true),
+  ].filter((each) => each !== undefined);
+  for (const each of [...products, result, ...gradients, losses, logitGradient, sum]) hash.update(read(each));
 });
 console.log(hash.digest('hex'));

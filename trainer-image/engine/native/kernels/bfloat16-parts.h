@@ -108,6 +108,8 @@ inline void PackTile(const Lines &from, int64_t line, int64_t depth, Side side, 
       const int64_t at = depth + 2 * i;
       const float *numbers = from.data + at * from.stride + line;
       const __mmask16 lines = First(from.count - line);
+      _mm_prefetch(numbers + kAhead, _MM_HINT_T0);
+      _mm_prefetch(numbers + from.stride + kAhead, _MM_HINT_T0);
       if (at < from.depth) first = _mm512_maskz_loadu_ps(lines, numbers);
       if (at + 1 < from.depth) second = _mm512_maskz_loadu_ps(lines, numbers + from.stride);
       SplitPairs(first, second, parts);

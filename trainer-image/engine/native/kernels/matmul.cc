@@ -22,7 +22,7 @@ namespace {
 
 // At most so many numbers of the operands' depth at a time, and lines of the operand that a thread packs for itself: both fit
 // into the second cache.
-constexpr int64_t kMostDepth = 640, kMostLines = 256;
+constexpr int64_t kMostDepth = 640, kMostLines = 320;
 
 constexpr int64_t Up(int64_t x, int64_t size) { return (x + size - 1) / size * size; }
 
@@ -195,8 +195,9 @@ void Product(const Lines &left, const Lines &right, float *result) {
   const int64_t depth = left.depth, slices = (depth + kMostDepth - 1) / kMostDepth;
   const int64_t slice = Up((depth + slices - 1) / slices, kTileDepth);
   const int64_t panels = Up(shared.count, kPanelLines) / kPanelLines, size = slice / kTileDepth * kPanelStep;
-  // Some for each thread, that none waits long for the last one.
-  const int64_t lines = std::clamp(Up(own.count / (4 * Threads()), kPanelLines), kPanelLines, kMostLines);
+  // As many blocks of lines for each thread: each of them goes through all that is shared.
+  const int64_t blocks = Up((own.count + kMostLines - 1) / kMostLines, Threads());
+  const int64_t lines = Up((own.count + blocks - 1) / blocks, kPanelLines);
   static thread_local Scratch sharedScratch;
   uint16_t *packed = sharedScratch.Get(panels * size);
   for (int64_t begin = 0; begin < depth; begin += slice) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
@@ -9,6 +10,21 @@
 
 namespace kernels {
 namespace {
+
+// Looks again and again for a while: to sleep and be woken takes 50 microseconds, and the next part of an operation is seldom
+// so far away. Whether it came.
+template <class F>
+bool Soon(F came) {
+  constexpr std::chrono::microseconds kWhile(50);
+  const auto until = std::chrono::steady_clock::now() + kWhile;
+  do {
+    for (int i = 0; i < 16; i++) {
+      if (came()) return true;
+      _mm_pause();
+    }
+  } while (std::chrono::steady_clock::now() < until);
+  return false;
+}
 
 class Pool {
  public:
@@ -31,12 +47,16 @@ class Pool {
       wanted_ = busy_ = std::min<int64_t>(helpers_, count - 1);
       round_++;
     }
-    if (wanted_ > 0) begin_.notify_all();
+    begin_.notify_all();
     Work();
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      // Who has not woken by now need not.
+      busy_ -= wanted_;
+      wanted_ = 0;
+    }
+    if (Soon([this] { return busy_ == 0; })) return;
     std::unique_lock<std::mutex> lock(mutex_);
-    // Who has not woken by now need not.
-    busy_ -= wanted_;
-    wanted_ = 0;
     end_.wait(lock, [this] { return busy_ == 0; });
   }
 
@@ -49,6 +69,7 @@ class Pool {
     const FlushDenormals flush;
     uint64_t seen = 0;
     for (;;) {
+      Soon([&] { return round_ != seen; });
       {
         std::unique_lock<std::mutex> lock(mutex_);
         begin_.wait(lock, [&] { return round_ != seen && wanted_ > 0; });
@@ -65,9 +86,11 @@ class Pool {
   std::condition_variable begin_, end_;
   const std::function<void(int64_t)> *f_ = nullptr;
   std::atomic<int64_t> next_{0};
-  int64_t count_ = 0, wanted_ = 0, busy_ = 0;
+  int64_t count_ = 0, wanted_ = 0;
   int helpers_ = 0;
-  uint64_t round_ = 0;
+  // Read without the lock by those who look whether it is their turn.
+  std::atomic<int64_t> busy_{0};
+  std::atomic<uint64_t> round_{0};
 };
 
 // Never destroyed: its threads live as long as the process.
