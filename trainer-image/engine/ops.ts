@@ -29,14 +29,16 @@ const reduce =
 /** Where our own product takes less time than TensorFlow's: it lays both matrices out anew, in panels of 32 rows or columns. */
 const worthwhile = (sizes: readonly number[]): boolean => Math.min(...sizes) >= 48 && elements(sizes) >= 128 ** 3;
 
+const isMatrix = ({ shape, dtype }: Tensor): boolean => shape.length === 2 && dtype === 'float32';
+const turned = ({ shape }: Tensor, transposed: boolean): number[] => (transposed ? shape.toReversed() : [...shape]);
+
 /** Our own product of these, where there is one and it pays. */
 function ownMatmul(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor | undefined {
-  const [rows = 0, innerA = 0] = transposeA ? a.shape.toReversed() : a.shape;
-  const [innerB = 0, columns = 0] = transposeB ? b.shape.toReversed() : b.shape;
-  const fit = a.shape.length === 2 && b.shape.length === 2 && innerA === innerB;
-  const floats = a.dtype === 'float32' && b.dtype === 'float32';
-  if (!fit || !floats || !worthwhile([rows, innerA, columns])) return undefined;
-  return kernels()?.matmul?.(a, b, transposeA, transposeB);
+  const own = kernels()?.matmul;
+  if (own === undefined || !isMatrix(a) || !isMatrix(b)) return undefined;
+  const [left, [inner, columns]] = [turned(a, transposeA), turned(b, transposeB) as [number, number]];
+  const fit = left[1] === inner;
+  return fit && worthwhile([...left, columns]) ? own(a, b, transposeA, transposeB) : undefined;
 }
 
 /**
