@@ -48,7 +48,8 @@ export interface AttentionLayout {
 const scalar = (value: number): Tensor => constant([value], [], 'float32');
 
 function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
-  if (set === 'amx' && !binding.allowTiles()) throw new Error('the system keeps the matrix unit (AMX) from this process');
+  if (set === 'amx' && !binding.allowTiles())
+    throw new Error('the system keeps the matrix unit (AMX) from this process');
   createRequire(import.meta.url)(kernelsPath(set));
   const run = (name: string, inputs: readonly Tensor[], outputs = 1): Tensor[] =>
     execute(`Dpo${name}_${set}`, [], inputs, outputs);
