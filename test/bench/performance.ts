@@ -75,7 +75,9 @@ does not say one arena. How they compare depends on the processor.
 - **Memory**: the highest that was resident. That of TRL's leanest setting is of three steps, of its fastest and ours of ${discarded + rounds}, the longest among
   them in each. Its goals are for the first case.
 - **The matmul limit** is the time that the floating point operations which cannot be avoided would take at the best rate of a 2048×576×1536
-  product that the process saw (\`test/bench/work.ts\` says what is counted; blocks that are run again are not).
+  product that the process saw (\`test/bench/work.ts\` says what is counted; blocks that are run again are not). On a processor with a matrix
+  unit for bfloat16 (AMX) that product is our own, which is as near to the exact one as float32's and nearly twice as fast
+  ([decision 0018](decisions/0018-float32-on-matrix-units.md)); PyTorch has none there.
 - **The first step**'s time is from the start of the process, recording and compiling included, without the reference pass.
 - **A whole epoch**: pairs with HH-RLHF's lengths; the loss of the same held-out pairs afterwards must agree within 1 %.
 
