@@ -130,6 +130,7 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
 
   const products: [m: number, k: number, n: number][] = [
     [1, 1, 1],
+    [3, 0, 2],
     [33, 31, 65],
     [32, 32, 32],
     [100, 700, 40],

@@ -1,16 +1,17 @@
 // Products of float32 matrices on the processor's matrix unit (AMX), which multiplies numbers of bfloat16 and adds in float32.
 //
-// Each number is the sum of three of bfloat16, a = a1 + a2 + a3, each at most 2^-9 of the one before; of the nine products of
+// Each number is the sum of three of bfloat16, a = a1 + a2 + a3, each at most 2^-8 of the one before; of the nine products of
 // two such sums the six largest are added up (Henry, Tang and Heinecke 2019, "Leveraging the bfloat16 Artificial
-// Intelligence Datatype For Higher-Precision Computations"). What is left out is at most 2^-26 of a product, less than what
-// rounding it to float32 takes, and sums of 32 are added before they join the rest: the result is nearer to the exact one than
-// that of one fused operation after another. An infinite factor gives NaN.
+// Intelligence Datatype For Higher-Precision Computations"). What is left out is at most 2^-23 of a product and its root
+// mean square 2^-27, where rounding it to float32 takes 2^-24 and 2^-25; and sums of 32 are added before they join the rest. So
+// the result is nearer to the exact one than that of one fused operation after another. An infinite factor gives NaN.
 #include "op.h"
 
 #ifdef __AMX_BF16__
 
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include <sys/mman.h>
 
@@ -39,6 +40,7 @@ class Scratch {
       std::free(data_);
       const size_t bytes = Up(count * sizeof(uint16_t), kPage);
       data_ = static_cast<uint16_t *>(std::aligned_alloc(kPage, bytes));
+      if (data_ == nullptr) throw std::bad_alloc();
       madvise(data_, bytes, MADV_HUGEPAGE);
       count_ = count;
     }
@@ -242,7 +244,9 @@ void MatMul(Call &call) {
                  : Lines{call.Floats(input), columns, rows, columns, false};
   };
   const Lines left = lines(0, !kTransposedLeft), right = lines(1, kTransposedRight);
-  Product(left, right, call.New(0, {left.count, right.count}));
+  float *product = call.New(0, {left.count, right.count});
+  if (left.count * right.count * left.depth > 0) Product(left, right, product);
+  else std::fill_n(product, left.count * right.count, 0.f);
 }
 
 template <bool kTransposedLeft, bool kTransposedRight>
