@@ -106,7 +106,7 @@ const fusedAttention =
     return tape.run({
       inputs: [q, k, v],
       needs: [q, k, v],
-      costly: true,
+      costly: 'most',
       compute: () => fused.attention([q, k, v], how()),
       backward: (dy) => fused.attentionGradient([q, k, v], how(), dy),
     });
@@ -168,5 +168,5 @@ const attentionOfOperations =
       into[prompt]?.push(before);
       into[query]?.push(own);
     };
-    return widened(tape, tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: true, compute, backward }));
+    return widened(tape, tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: 'most', compute, backward }));
   };

@@ -13,26 +13,26 @@ import {
 import { attention } from './attention.ts';
 import { paddedAttention } from './padded-attention.ts';
 import type { Rotation } from './primitives.ts';
-import { Tape, type AdapterUse } from './tape.ts';
+import { Tape, type AdapterUse, type SavedStep } from './tape.ts';
 
 /**
  * Which steps a kind of block keeps for its backward on so many rows, whatever the layout: found when a forward is recorded.
  * The number of rows may decide how a layer with an adapter multiplies.
  */
-const keptSteps = new Map<string, readonly number[]>();
+const keptSteps = new Map<string, readonly Omit<SavedStep, 'output'>[]>();
 
 /** A block's output and what its backward needs of it. */
 export interface BlockResult {
   output: Tensor;
-  saved: Tensor[];
+  saved: SavedStep[];
 }
 
 /** The compiled forward and backward of one transformer block for a micro-batch's layout; called once per layer. */
 export interface Block {
   /** x [n, hidden], weights in the order of givenShapes. */
   forward(x: Tensor, weights: BlockWeights): BlockResult;
-  /** dy [n, hidden] -> [dx, gradient of each weight in the order of trainedShapes]; with nothing saved it runs the block again. */
-  backward(dy: Tensor, x: Tensor, saved: readonly Tensor[], weights: BlockWeights): Tensor[];
+  /** dy [n, hidden] -> [dx, gradient of each weight in the order of trainedShapes]; what was not saved it computes again. */
+  backward(dy: Tensor, x: Tensor, saved: readonly SavedStep[], weights: BlockWeights): Tensor[];
 }
 
 /** One layer's weights in the order of givenShapes, and the seed [2] of its dropout masks where it drops. */
@@ -96,22 +96,30 @@ export function blockFor(architecture: Architecture, kind: LayerKind, place: Pla
         const tape = new Tape(architecture.precision, new Map(), adapters);
         const output = architecture.block(tape, input as Tensor, p, context);
         const saved = tape.saved(wanted(input as Tensor, p));
-        keptSteps.set(stepsOf(weights, input as Tensor), [...saved.keys()]);
-        return [output, ...saved.values()];
+        keptSteps.set(stepsOf(weights, input as Tensor), saved);
+        return [output, ...saved.map((step) => step.output)];
       };
-      const [output, ...saved] = compile(`${ofKind(weights)} forward ${layout}`, run, [x, ...inputs(weights)]);
+      const [output, ...outputs] = compile(`${ofKind(weights)} forward ${layout}`, run, [x, ...inputs(weights)]);
+      const steps = keptSteps.get(stepsOf(weights, x)) ?? [];
+      const saved = steps.map((step, i) => ({ ...step, output: outputs[i] as Tensor }));
       return { output: output as Tensor, saved };
     },
     backward: (dy, x, saved, weights) => {
-      const steps = saved.length === 0 ? [] : (keptSteps.get(stepsOf(weights, x)) as number[]);
       const run = ([gradient, input, ...list]: Tensor[]): Tensor[] => {
-        const { context, p, adapters } = take(list.slice(steps.length));
-        const given = new Map(steps.map((step, i) => [step, list[i] as Tensor]));
+        const { context, p, adapters } = take(list.slice(saved.length));
+        const given = new Map(saved.map(({ step }, i) => [step, list[i] as Tensor]));
         const tape = new Tape(architecture.precision, given, adapters);
         const output = architecture.block(tape, input as Tensor, p, context);
         return tape.gradients(output, gradient as Tensor, wanted(input as Tensor, p));
       };
-      return compile(`${ofKind(weights)} backward ${layout}`, run, [dy, x, ...saved, ...inputs(weights)]);
+      const outputs = saved.map(({ output }) => output);
+      const steps = saved.map(({ step }) => step).join('+');
+      return compile(`${ofKind(weights)} backward ${layout} from ${steps}`, run, [
+        dy,
+        x,
+        ...outputs,
+        ...inputs(weights),
+      ]);
     },
   };
 }

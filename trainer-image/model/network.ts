@@ -11,16 +11,19 @@ import { readAdapterFolder } from './adapter-folder.ts';
 import { firstAdapters } from './adapters.ts';
 import { withLora, type LoraSettings } from './lora.ts';
 import { architectureOf } from './models.ts';
-import { bytesOf, keptBudget, recomputedBlocks } from './recompute.ts';
+import { bytesOf, keptBudget, recomputation, type Recomputation } from './recompute.ts';
 import type { Rotation } from './primitives.ts';
 import type { Precision } from './products.ts';
 import { rotationOf, sequenceLengths, type Rope } from './rope.ts';
 import type { NamedTensor } from './safetensors.ts';
+import type { SavedStep } from './tape.ts';
 import { weightShapes } from './weight-shapes.ts';
 import { openWeights } from './weights.ts';
 
 /** A head call's gradients: of x [n, hidden], of the projection, and of each weight of the last norm. */
 export type HeadCall = (head: HeadRows, output: Tensor, weights: HeadWeights) => readonly Tensor[];
+
+const outputsOf = (saved: readonly SavedStep[]): Tensor[] => saved.map(({ output }) => output);
 
 /** f, called once for each argument. */
 export function once<K, V>(f: (key: K) => V): (key: K) => V {
@@ -104,7 +107,7 @@ export class Network {
   private readonly byName: ReadonlyMap<string, Variable>;
   private readonly lora: LoraStart | undefined;
   /** Bytes that the blocks may keep of their forward for their backward. */
-  private readonly keptBudget: number;
+  keptBudget: number;
 
   /** Loads a Hugging Face checkpoint folder. Throws InvalidConfiguration for one that cannot be used. */
   constructor(folder: string, options: NetworkOptions = {}) {
@@ -162,7 +165,7 @@ export class Network {
     let x = this.embed(layout);
     for (const [layer, block] of blocks.entries()) {
       const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights));
-      free(x, ...saved);
+      free(x, ...outputsOf(saved));
       x = output;
     }
     return { output: x, weights: this.readHead() };
@@ -175,27 +178,29 @@ export class Network {
    */
   backpropagate(layout: Layout, head: HeadCall, sink: GradientSink, maskSeed = 0): void {
     const blocks = this.blocks(layout);
-    const kept: { x: Tensor; saved: Tensor[] }[] = [];
-    let again: number | undefined;
+    const kept: { x: Tensor; saved: SavedStep[] }[] = [];
+    let again: Recomputation | undefined;
     let x = this.embed(layout);
     for (const [layer, block] of blocks.entries()) {
       const { output, saved } = this.withWeights(layer, (weights) => block.forward(x, weights), maskSeed);
-      again ??= recomputedBlocks(saved, blocks.length, this.keptBudget);
-      if (layer < again) free(...saved.splice(0));
-      kept.push({ x, saved });
+      again ??= recomputation(saved, blocks.length, this.keptBudget);
+      const { blocks: count, keepsFirst } = again;
+      const stays = ({ first }: SavedStep): boolean => layer >= count || (keepsFirst && first);
+      free(...outputsOf(saved.filter((step) => !stays(step))));
+      kept.push({ x, saved: saved.filter(stays) });
       x = output;
     }
     let dx = this.headGradients(layout, x, head, sink);
     free(x);
     for (let layer = kept.length - 1; layer >= 0; layer--) {
-      const { x: input, saved } = kept[layer] as { x: Tensor; saved: Tensor[] };
+      const { x: input, saved } = kept[layer] as (typeof kept)[number];
       const block = blocks[layer] as Block;
       const [dInput, ...gradients] = this.withWeights(
         layer,
         (weights) => block.backward(dx, input, saved, weights),
         maskSeed,
       );
-      free(dx, input, ...saved);
+      free(dx, input, ...outputsOf(saved));
       this.layerNames(layer, trainedShapes(this.architecture)).forEach((name, i) =>
         sink.add(name, gradients[i] as Tensor),
       );

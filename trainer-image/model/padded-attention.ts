@@ -76,7 +76,7 @@ export const paddedAttention =
         together(product(batchProduct(precision, [attended, dOutput], true)), heads.keyValue),
       ];
     };
-    return widened(tape, tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: true, compute, backward }));
+    return widened(tape, tape.run({ inputs: [q, k, v], needs: [q, k, v], costly: 'most', compute, backward }));
   };
 
 /** [n, heads * size] <-> [groups * key heads, (heads / key heads) * rows, size]. */

@@ -20,10 +20,22 @@ interface Step {
   needs: readonly Tensor[];
   /** The input whose gradient alone reads `needs`: where it is not wanted, they are not. */
   needsOnlyFor?: Tensor;
-  /** Costly to compute again (a matrix product): kept from the forward pass when something needs it. */
-  costly: boolean;
+  /**
+   * Costly to compute again (a matrix product): kept from the forward pass when something needs it. 'most': several times as
+   * costly for its size (attention): what a block keeps first where there is not room for all.
+   */
+  costly: boolean | 'most';
   /** Gradient of the output -> gradient of each input, in their order; undefined where an input has none. */
   backward: (gradient: Tensor) => readonly InputGradient[];
+}
+
+/** What a block keeps of its forward. */
+export interface SavedStep {
+  /** Its number among the block's steps. */
+  step: number;
+  output: Tensor;
+  /** Whether it is kept before all others. */
+  first: boolean;
 }
 
 export interface Primitive extends Omit<Step, 'output'> {
@@ -62,8 +74,8 @@ export class Tape {
     return output;
   }
 
-  /** Numbers and outputs of the steps to be kept for the gradients of `wanted`, in their order. */
-  saved(wanted: readonly Tensor[]): Map<number, Tensor> {
+  /** The steps to be kept for the gradients of `wanted`, in their order. */
+  saved(wanted: readonly Tensor[]): SavedStep[] {
     const onTheWay = this.influencedBy(wanted);
     const maker = new Map(this.steps.map((step, number) => [step.output, number]));
     const kept = new Set<number>();
@@ -71,13 +83,15 @@ export class Tape {
       const number = maker.get(needed);
       if (number === undefined || kept.has(number)) return;
       const step = this.steps[number] as Step;
-      if (step.costly) kept.add(number);
+      if (step.costly !== false) kept.add(number);
       else step.inputs.forEach(visit);
     };
     for (const { output, needs, needsOnlyFor = output } of this.steps) {
       if (onTheWay.has(output) && onTheWay.has(needsOnlyFor)) needs.forEach(visit);
     }
-    return new Map([...kept].sort((a, b) => a - b).map((number) => [number, (this.steps[number] as Step).output]));
+    return this.steps.flatMap(({ output, costly }, step) =>
+      kept.has(step) ? [{ step, output, first: costly === 'most' }] : [],
+    );
   }
 
   /** Gradients of `wanted` when the block's output has the given gradient. Throws when one has no influence on it. */

@@ -106,7 +106,7 @@ test.each([false, true])(
       return scope(() => {
         const block = blockFor(network.architecture, kind, { segments: layout.segments, rotation });
         const { saved } = network.withWeights(0, (weights) => block.forward(network.embed(layout), weights));
-        return saved.reduce((sum, { shape }) => sum + (shape[0] === n ? (shape[1] as number) : 0), 0);
+        return saved.reduce((sum, { output: { shape } }) => sum + (shape[0] === n ? (shape[1] as number) : 0), 0);
       });
     };
     const settings = { ...settingsOf(known), useDora };

@@ -21,9 +21,9 @@
 namespace kernels {
 namespace {
 
-// At most so many numbers of the operands' depth at a time, and lines of the operand that a thread packs for itself: both fit
-// into the second cache.
-constexpr int64_t kMostDepth = 640, kMostLines = 320;
+// At most so many numbers of the operands' depth at a time, and panels of the operand that a thread packs for itself: with one
+// of the other operand's they fit into the second cache.
+constexpr int64_t kMostDepth = 640, kMostPanels = 10;
 
 constexpr int64_t Up(int64_t x, int64_t size) { return (x + size - 1) / size * size; }
 
@@ -197,9 +197,9 @@ void Product(const Lines &left, const Lines &right, float *result) {
   const int64_t depth = left.depth, slices = (depth + kMostDepth - 1) / kMostDepth;
   const int64_t slice = Up((depth + slices - 1) / slices, kTileDepth);
   const int64_t panels = Up(shared.count, kPanelLines) / kPanelLines, size = slice / kTileDepth * kPanelStep;
-  // As many blocks of lines for each thread: each of them goes through all that is shared.
-  const int64_t blocks = Up((own.count + kMostLines - 1) / kMostLines, Threads());
-  const int64_t lines = Up((own.count + blocks - 1) / blocks, kPanelLines);
+  // Few blocks, since each goes through all that is shared; as many for each thread, and of nearly the same size.
+  const int64_t ownPanels = Up(own.count, kPanelLines) / kPanelLines;
+  const int64_t blocks = std::min(ownPanels, Up((ownPanels + kMostPanels - 1) / kMostPanels, Threads()));
   static thread_local Scratch sharedScratch;
   uint16_t *packed = sharedScratch.Get(panels * size);
   for (int64_t begin = 0; begin < depth; begin += slice) {
@@ -214,10 +214,11 @@ void Product(const Lines &left, const Lines &right, float *result) {
         PackPanels(shared, 0, panels, from, from + kTileDepth, sharedSide, packed + i * kPanelStep, size);
       });
     }
-    ParallelParts(own.count, lines, [&](int64_t first, int64_t last) {
+    Parallel(blocks, [&](int64_t block) {
       const UseTiles tiles;
       static thread_local Scratch ownScratch;
-      const int64_t count = Up(last - first, kPanelLines) / kPanelLines;
+      const int64_t firstPanel = block * ownPanels / blocks, count = (block + 1) * ownPanels / blocks - firstPanel;
+      const int64_t first = firstPanel * kPanelLines;
       uint16_t *mine = ownScratch.Get(count * size);
       PackPanels(own, first, count, begin, end, ownSide, mine, size);
       for (int64_t i = 0; i < panels; i++) {
