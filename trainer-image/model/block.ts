@@ -13,13 +13,15 @@ import {
 import { attention } from './attention.ts';
 import { paddedAttention } from './padded-attention.ts';
 import type { Rotation } from './primitives.ts';
-import { Tape, type AdapterUse, type SavedStep } from './tape.ts';
+import { outputsOf, Tape, type AdapterUse, type SavedStep } from './tape.ts';
 
 /**
  * Which steps a kind of block keeps for its backward on so many rows, whatever the layout: found when a forward is recorded.
  * The number of rows may decide how a layer with an adapter multiplies.
  */
 const keptSteps = new Map<string, readonly Omit<SavedStep, 'output'>[]>();
+
+const withoutOutput = ({ step, first }: SavedStep): Omit<SavedStep, 'output'> => ({ step, first });
 
 /** A block's output and what its backward needs of it. */
 export interface BlockResult {
@@ -96,13 +98,12 @@ export function blockFor(architecture: Architecture, kind: LayerKind, place: Pla
         const tape = new Tape(architecture.precision, new Map(), adapters);
         const output = architecture.block(tape, input as Tensor, p, context);
         const saved = tape.saved(wanted(input as Tensor, p));
-        keptSteps.set(stepsOf(weights, input as Tensor), saved);
-        return [output, ...saved.map((step) => step.output)];
+        keptSteps.set(stepsOf(weights, x), saved.map(withoutOutput));
+        return [output, ...outputsOf(saved)];
       };
       const [output, ...outputs] = compile(`${ofKind(weights)} forward ${layout}`, run, [x, ...inputs(weights)]);
       const steps = keptSteps.get(stepsOf(weights, x)) ?? [];
-      const saved = steps.map((step, i) => ({ ...step, output: outputs[i] as Tensor }));
-      return { output: output as Tensor, saved };
+      return { output: output as Tensor, saved: steps.map((step, i) => ({ ...step, output: outputs[i] as Tensor })) };
     },
     backward: (dy, x, saved, weights) => {
       const run = ([gradient, input, ...list]: Tensor[]): Tensor[] => {
@@ -112,14 +113,8 @@ export function blockFor(architecture: Architecture, kind: LayerKind, place: Pla
         const output = architecture.block(tape, input as Tensor, p, context);
         return tape.gradients(output, gradient as Tensor, wanted(input as Tensor, p));
       };
-      const outputs = saved.map(({ output }) => output);
-      const steps = saved.map(({ step }) => step).join('+');
-      return compile(`${ofKind(weights)} backward ${layout} from ${steps}`, run, [
-        dy,
-        x,
-        ...outputs,
-        ...inputs(weights),
-      ]);
+      const key = `${ofKind(weights)} backward ${layout} / ${saved.map(({ step }) => step).join('+')}`;
+      return compile(key, run, [dy, x, ...outputsOf(saved), ...inputs(weights)]);
     },
   };
 }

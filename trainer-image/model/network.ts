@@ -16,14 +16,12 @@ import type { Rotation } from './primitives.ts';
 import type { Precision } from './products.ts';
 import { rotationOf, sequenceLengths, type Rope } from './rope.ts';
 import type { NamedTensor } from './safetensors.ts';
-import type { SavedStep } from './tape.ts';
+import { outputsOf, type SavedStep } from './tape.ts';
 import { weightShapes } from './weight-shapes.ts';
 import { openWeights } from './weights.ts';
 
 /** A head call's gradients: of x [n, hidden], of the projection, and of each weight of the last norm. */
 export type HeadCall = (head: HeadRows, output: Tensor, weights: HeadWeights) => readonly Tensor[];
-
-const outputsOf = (saved: readonly SavedStep[]): Tensor[] => saved.map(({ output }) => output);
 
 /** f, called once for each argument. */
 export function once<K, V>(f: (key: K) => V): (key: K) => V {

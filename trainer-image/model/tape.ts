@@ -38,6 +38,8 @@ export interface SavedStep {
   first: boolean;
 }
 
+export const outputsOf = (saved: readonly SavedStep[]): Tensor[] => saved.map(({ output }) => output);
+
 export interface Primitive extends Omit<Step, 'output'> {
   compute: () => Tensor;
 }
