@@ -55,15 +55,22 @@ export const devices: Fault[] = [
   {
     title: 'blocks that are run again keep what they computed',
     file: 'model/network.ts',
-    find: '      if (layer < again) free(...saved.splice(0));\n',
-    replace: '',
+    find: 'layer >= count || (keepsFirst && first)',
+    replace: 'true',
     tests: 'trainer-image/model/recompute',
   },
   {
     title: 'a block more keeps what it computed than there is room for',
     file: 'model/recompute.ts',
-    find: 'Math.floor(budget / size)',
-    replace: 'Math.ceil(budget / size)',
+    find: 'Math.ceil((all * layers - budget)',
+    replace: 'Math.floor((all * layers - budget)',
+    tests: 'trainer-image/model/recompute',
+  },
+  {
+    title: 'blocks that are run again keep nothing of attention',
+    file: 'model/network.ts',
+    find: 'layer >= count || (keepsFirst && first)',
+    replace: 'layer >= count',
     tests: 'trainer-image/model/recompute',
   },
 ];
