@@ -36,7 +36,7 @@ inline Row Raised(Row words) { return _mm512_slli_epi32(words, 16); }
 inline __m512 Without(__m512 x, Row part) { return _mm512_sub_ps(x, _mm512_castsi512_ps(part)); }
 
 // The parts of 32 numbers that follow each other: each part is what is left of the number after those before, rounded to the
-// nearest. Three have 24 bits and a sign each, so that they make up the number, unless it is less than 2^-110.
+// nearest. Three have 24 bits together, so that they make up the number, unless it is less than 2^-103.
 inline void Split(__m512 low, __m512 high, Row parts[kParts]) {
   for (int part = 0; part < kParts; part++) {
     const Half first = Rounded(low), second = Rounded(high);

@@ -4,7 +4,8 @@
 // two such sums the six largest are added up (Henry, Tang and Heinecke 2019, "Leveraging the bfloat16 Artificial
 // Intelligence Datatype For Higher-Precision Computations"). What is left out is at most 2^-23 of a product and its root
 // mean square 2^-27, where rounding it to float32 takes 2^-24 and 2^-25; and sums of 32 are added before they join the rest. So
-// the result is nearer to the exact one than that of one fused operation after another. An infinite factor gives NaN.
+// the result is on average nearer to the exact one than that of one fused operation after another. Factors and products below
+// 2^-103 keep fewer than 24 bits; a factor of 3.395e38 or more, infinite or not, gives NaN.
 #include "op.h"
 
 #ifdef __AMX_BF16__
