@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { kernelsPath } from './built.ts';
 
-/** The instruction sets that the kernels are compiled for, best first, and what a processor must have for each. */
 const avx512 = ['avx512f', 'avx512bw', 'avx512dq', 'avx512vl', 'avx2', 'fma'];
+/** The instruction sets that the kernels are compiled for, best first, and what a processor must have for each. */
 const requirements = {
   amx: [...avx512, 'avx512_bf16', 'amx_tile', 'amx_bf16'],
   avx512,

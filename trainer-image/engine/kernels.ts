@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { binding } from './binding.ts';
 import { kernelsPath } from './built.ts';
 import type { KernelSet } from './kernel-sets.ts';
-import { constant, execute, scope, tensor, type Tensor } from './tensor.ts';
+import { constant, execute, scalar, scope, tensor, type Tensor } from './tensor.ts';
 
 /**
  * Operations of our own for CPUs (native/kernels), each of which does in one pass over memory what takes TensorFlow's
@@ -44,8 +44,6 @@ export interface AttentionLayout {
   layout: readonly number[];
   scale: number;
 }
-
-const scalar = (value: number): Tensor => constant([value], [], 'float32');
 
 function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
   if (set === 'amx' && !binding.allowTiles())

@@ -1,6 +1,6 @@
 import { attribute } from './attribute.ts';
 import { kernels } from './kernels.ts';
-import { constant, elements, execute, type DType, type Tensor } from './tensor.ts';
+import { constant, elements, execute, scalar, type DType, type Tensor } from './tensor.ts';
 
 type Unary = (x: Tensor) => Tensor;
 type Binary = (a: Tensor, b: Tensor) => Tensor;
@@ -26,7 +26,7 @@ const reduce =
     return one(execute(op, attributes, [x, axes([axis])]));
   };
 
-/** Where our own product takes less time than TensorFlow's: it lays both matrices out anew, in panels of 32 rows or columns. */
+/** Where our own product takes no more time than TensorFlow's: it lays both matrices out anew, in panels of 32 rows or columns. */
 const worthwhile = (sizes: readonly number[]): boolean => Math.min(...sizes) >= 48 && elements(sizes) >= 128 ** 3;
 
 const isMatrix = ({ shape, dtype }: Tensor): boolean => shape.length === 2 && dtype === 'float32';
@@ -68,8 +68,7 @@ export const ops = {
   sum: reduce('Sum'),
   mean: reduce('Mean'),
 
-  /** A float32 scalar that never changes. */
-  scalar: (value: number): Tensor => constant([value], [], 'float32'),
+  scalar,
 
   /** Zeros that take no memory outside TensorFlow. */
   zeros: (shape: readonly number[]): Tensor =>

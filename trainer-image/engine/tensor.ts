@@ -91,6 +91,9 @@ export function constant(values: readonly number[], shape: readonly number[], dt
   return known;
 }
 
+/** A float32 scalar that never changes. */
+export const scalar = (value: number): Tensor => constant([value], [], 'float32');
+
 /** Frees a tensor before its scope ends. A value of a recording needs no freeing. */
 export function free(...tensors: readonly Tensor[]): void {
   if (recording) return;

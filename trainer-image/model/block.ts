@@ -19,9 +19,10 @@ import { outputsOf, Tape, type AdapterUse, type SavedStep } from './tape.ts';
  * Which steps a kind of block keeps for its backward on so many rows, whatever the layout: found when a forward is recorded.
  * The number of rows may decide how a layer with an adapter multiplies.
  */
-const keptSteps = new Map<string, readonly Omit<SavedStep, 'output'>[]>();
+const keptSteps = new Map<string, readonly KeptStep[]>();
+type KeptStep = Omit<SavedStep, 'output'>;
 
-const withoutOutput = ({ step, first }: SavedStep): Omit<SavedStep, 'output'> => ({ step, first });
+const withoutOutput = ({ step, first }: SavedStep): KeptStep => ({ step, first });
 
 /** A block's output and what its backward needs of it. */
 export interface BlockResult {
@@ -102,7 +103,7 @@ export function blockFor(architecture: Architecture, kind: LayerKind, place: Pla
         return [output, ...outputsOf(saved)];
       };
       const [output, ...outputs] = compile(`${ofKind(weights)} forward ${layout}`, run, [x, ...inputs(weights)]);
-      const steps = keptSteps.get(stepsOf(weights, x)) ?? [];
+      const steps = keptSteps.get(stepsOf(weights, x)) as readonly KeptStep[];
       return { output: output as Tensor, saved: steps.map((step, i) => ({ ...step, output: outputs[i] as Tensor })) };
     },
     backward: (dy, x, saved, weights) => {

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Segments } from '../../../trainer-image/data/layout.ts';
-import { chooseKernels } from '../../../trainer-image/engine/kernel-sets.ts';
 import {
   compile,
   kernels,
@@ -10,26 +9,18 @@ import {
   scope,
   setKernels,
   tensor,
-  usableFlags,
   type Tensor,
 } from '../../../trainer-image/engine/engine.ts';
 import { attention, type AttentionOptions, type Heads } from '../../../trainer-image/model/attention.ts';
 import { gatedGelu, gatedSilu, rmsNorm } from '../../../trainer-image/model/primitives.ts';
 import { Tape } from '../../../trainer-image/model/tape.ts';
 import { kernelSetsHere } from '../kernel-sets.ts';
+import { made, values } from './values.ts';
 
 /** Our kernels against TensorFlow's own operations, which the other tests hold against other oracles. */
 const sets = kernelSetsHere.filter((set) => set !== 'none');
 
 afterEach(() => setKernels('none'));
-
-/** Values between -2 and 2, the same at every run. */
-const values = (shape: readonly number[], seed: number): Float32Array =>
-  Float32Array.from(
-    { length: shape.reduce((a, b) => a * b, 1) },
-    (_, i) => 2 * Math.sin(1.7 * i + seed + 0.001 * i * i),
-  );
-const made = (shape: readonly number[], seed: number): Tensor => tensor(values(shape, seed), shape);
 
 /** A result and its gradients by every input. */
 type Computed = Float32Array[];
@@ -40,22 +31,6 @@ function compute(shapes: number[][], f: (tape: Tape, inputs: Tensor[]) => Tensor
     const result = f(tape, inputs);
     const dy = made(result.shape, 9);
     return [result, ...tape.gradients(result, dy, inputs)].map((each) => read(each) as Float32Array);
-  });
-}
-
-/** a [m, k] times b [k, n] in float64, where transposed given as [k, m] and [n, k]. */
-function exactProduct(
-  [a, b]: readonly [ArrayLike<number>, ArrayLike<number>],
-  [m, k, n]: readonly [number, number, number],
-  [transposeA, transposeB]: readonly [boolean, boolean],
-): Float64Array {
-  const left = (i: number, p: number): number => a[transposeA ? p * m + i : i * k + p] as number;
-  const right = (p: number, j: number): number => b[transposeB ? j * k + p : p * n + j] as number;
-  return Float64Array.from({ length: m * n }, (_, at) => {
-    const [i, j] = [Math.floor(at / n), at % n];
-    let sum = 0;
-    for (let p = 0; p < k; p++) sum += left(i, p) * right(p, j);
-    return sum;
   });
 }
 
@@ -126,39 +101,6 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
       // The rounding of scores grows with them, and is multiplied once more on its way to the queries.
       4e-6 * Math.max(1, options.scale ?? 1) ** 2,
     );
-  });
-
-  const products: [m: number, k: number, n: number][] = [
-    [1, 1, 1],
-    [3, 0, 2],
-    [33, 31, 65],
-    [32, 32, 32],
-    [100, 700, 40],
-    [40, 1300, 400],
-    [400, 64, 17],
-  ];
-  test.each(products)('a product of %i x %i and %i, nearer to the exact one', (m, k, n) => {
-    setKernels(set);
-    const own = kernels()?.matmul;
-    // Only where there is a unit for products.
-    if (own === undefined) return expect(set).not.toBe('amx');
-    for (const [transposeA, transposeB] of [false, true].flatMap((a) => [false, true].map((b) => [a, b] as const))) {
-      scope(() => {
-        const a = made(transposeA ? [k, m] : [m, k], 1);
-        const b = made(transposeB ? [n, k] : [k, n], 2);
-        const exact = exactProduct([read(a), read(b)], [m, k, n], [transposeA, transposeB]);
-        setKernels('none');
-        const standard = read(ops.matmul(a, b, transposeA, transposeB)) as Float32Array;
-        setKernels(set);
-        const found = own(a, b, transposeA, transposeB);
-        expect(found.shape).toEqual([m, n]);
-        const error = (values: ArrayLike<number>): number =>
-          Math.sqrt(exact.reduce((sum, x, i) => sum + ((values[i] as number) - x) ** 2, 0) / exact.length);
-        // The result itself is rounded to 24 bits, whatever is summed up exactly.
-        const rounding = error(Float32Array.from(exact));
-        expect(error(read(found))).toBeLessThanOrEqual(Math.max(error(standard), 1.01 * rounding));
-      });
-    }
   });
 
   test.each([
@@ -272,40 +214,4 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
     expect(alone).toMatch(/^[0-9a-f]{64}$/);
     expect([digest(2), digest(5)]).toEqual([alone, alone]);
   });
-});
-
-test("a large product is our own where there is one, any other TensorFlow's", () => {
-  const set = sets.find((each) => each === 'amx');
-  if (set === undefined) return expect(sets).not.toContain('amx');
-  scope(() => {
-    const [a, b] = [made([200, 300], 1), made([300, 200], 2)];
-    const standard = read(ops.matmul(a, b));
-    setKernels(set);
-    const own = kernels()?.matmul?.(a, b, false, false) as Tensor;
-    expect(read(own)).not.toEqual(standard);
-    expect(read(ops.matmul(a, b))).toEqual(read(own));
-    expect(() => ops.matmul(a, a)).toThrow(/MatMul\(float32\[200,300\], float32\[200,300\]\)/);
-    expect(ops.matmul(ops.cast(a, 'bfloat16'), ops.cast(b, 'bfloat16')).dtype).toBe('bfloat16');
-  });
-});
-
-test('what the system keeps from a process is none of its flags', () => {
-  const flags = ['avx2', 'amx_tile', 'amx_bf16'];
-  expect([...usableFlags(new Set(flags))]).toEqual(sets.includes('amx') ? flags : ['avx2']);
-  expect([...usableFlags(new Set(['avx2']))]).toEqual(['avx2']);
-});
-
-const avx512 = 'avx512f avx512bw avx512dq avx512vl avx2 fma';
-test.each([
-  ['with a unit for products', `${avx512} avx512_bf16 amx_tile amx_bf16`, undefined, 'amx'],
-  ['without what packs its operands', `${avx512} amx_tile amx_bf16`, undefined, 'avx512'],
-  ['the best that the processor runs', avx512, undefined, 'avx512'],
-  ['of AVX-512 all of it or none', 'avx512f avx2 fma', undefined, 'avx2'],
-  ['what a run began with, where it still runs', avx512, 'avx2', 'avx2'],
-  ['the next best where it does not', 'avx2 fma', 'avx512', 'avx2'],
-  ['none where a run began without', 'avx2 fma', 'none', 'none'],
-  ['none on other processors', 'asimd', undefined, 'none'],
-] as const)('kernels are chosen: %s', (_, flags, wanted, expected) => {
-  if (process.arch !== 'x64') return;
-  expect(chooseKernels(new Set(flags.split(' ')), wanted)).toBe(expected);
 });

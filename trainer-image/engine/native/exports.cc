@@ -50,7 +50,8 @@ napi_value RemoveFunction(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// Linux lends the tiles of a matrix unit (AMX) to processes that ask for them: they make each thread's state 8 KB larger.
+// Linux lends the tiles of a matrix unit (AMX) to processes that ask for them: they make the state of each thread that uses them
+// 8 KB larger.
 napi_value AllowTiles(napi_env env, napi_callback_info) {
   bool allowed = false;
 #ifdef __x86_64__

@@ -8,13 +8,15 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "pool.h"
+
 namespace kernels {
 
 // A tile has 16 lines of 32 numbers, 64 bytes each.
 constexpr int64_t kTileLines = 16, kTileDepth = 32, kTileSize = kTileLines * kTileDepth;
 constexpr int kParts = 3;
 // A panel is 32 lines: for each 32 numbers of their depth two tiles of first parts, two of second and two of third ones.
-constexpr int64_t kPanelLines = 2 * kTileLines, kPanelStep = 2 * kParts * kTileSize;
+constexpr int64_t kPanelLines = 2 * kTileLines, kPartSize = 2 * kTileSize, kPanelStep = kParts * kPartSize;
 
 // One operand of a product: its lines are rows of the left one or columns of the right one. Number d of line i stands at
 // data[i * stride + d] where lines lie `along` memory, else at data[d * stride + i].
@@ -86,7 +88,7 @@ inline __mmask16 First(int64_t count) {
   return static_cast<__mmask16>((1u << std::clamp<int64_t>(count, 0, 16)) - 1);
 }
 
-// The parts of 16 lines from `line` on, 32 numbers from `depth` on: three tiles at to[0], to[2 * kTileSize], ... Zeros stand
+// The parts of 16 lines from `line` on, 32 numbers from `depth` on: three tiles at to[0], to[kPartSize], ... Zeros stand
 // for what is beyond the operand.
 inline void PackTile(const Lines &from, int64_t line, int64_t depth, Side side, uint16_t *to) {
   // So far ahead, in numbers, that memory has answered when it is that one's turn.
@@ -119,14 +121,14 @@ inline void PackTile(const Lines &from, int64_t line, int64_t depth, Side side, 
   for (int part = 0; part < kParts; part++) {
     // Lines along memory are rows so far, others columns.
     if (from.along == (side == Side::kRight)) Transpose(rows[part]);
-    for (int i = 0; i < 16; i++) _mm512_store_si512(to + part * 2 * kTileSize + i * kTileDepth, rows[part][i]);
+    for (int i = 0; i < 16; i++) _mm512_store_si512(to + part * kPartSize + i * kTileDepth, rows[part][i]);
   }
 }
 
 // Panels that lie `size` apart, from line `line` on and of the numbers [begin, end) of their depth; in the order of memory.
 inline void PackPanels(const Lines &from, int64_t line, int64_t panels, int64_t begin, int64_t end, Side side, uint16_t *to,
                        int64_t size) {
-  const int64_t steps = (end - begin + kTileDepth - 1) / kTileDepth;
+  const int64_t steps = Parts(end - begin, kTileDepth);
   for (int64_t i = 0; i < panels * steps; i++) {
     const int64_t panel = from.along ? i / steps : i % panels, step = from.along ? i % steps : i / panels;
     uint16_t *tiles = to + panel * size + step * kPanelStep;

@@ -1,10 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-/**
- * Compiles the kernels for each instruction set that chooseKernels knows of (engine/kernels.ts); one shared library each,
- * which registers its operations with TensorFlow when it is loaded.
- */
 const avx512 = '-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512';
 const flags = {
   amx: `${avx512} -mavx512bf16 -mamx-tile -mamx-bf16`,
@@ -17,7 +13,11 @@ const here = import.meta.dirname;
 /** What the kernels are made of. */
 export const kernelFiles = (): string[] => readdirSync(here).map((name) => join(here, name));
 
-/** `run` starts a program; `folder` holds TensorFlow and receives the libraries. */
+/**
+ * Compiles the kernels for each instruction set that chooseKernels knows of (engine/kernel-sets.ts); one shared library each,
+ * which registers its operations with TensorFlow when it is loaded. `run` starts a program; `folder` holds TensorFlow and
+ * receives the libraries.
+ */
 export function buildKernels(
   folder: string,
   napiHeaders: string,

@@ -26,7 +26,7 @@ namespace {
 // of the other operand's they fit into the second cache.
 constexpr int64_t kMostDepth = 640, kMostPanels = 10;
 
-constexpr int64_t Up(int64_t x, int64_t size) { return (x + size - 1) / size * size; }
+constexpr int64_t Up(int64_t x, int64_t size) { return Parts(x, size) * size; }
 
 // Memory that is used again by the same thread, in large pages where the system has them.
 class Scratch {
@@ -39,6 +39,7 @@ class Scratch {
   uint16_t *Get(size_t count) {
     if (count > count_) {
       std::free(data_);
+      count_ = 0;
       const size_t bytes = Up(count * sizeof(uint16_t), kPage);
       data_ = static_cast<uint16_t *>(std::aligned_alloc(kPage, bytes));
       if (data_ == nullptr) throw std::bad_alloc();
@@ -65,9 +66,13 @@ struct TileShapes {
   }
 };
 
+// What was written before is in memory for the tile unit: its loads do not tell the compiler that they read there.
+inline void Written() { asm volatile("" ::: "memory"); }
+
 struct UseTiles {
   UseTiles() {
     static const TileShapes shapes;
+    Written();
     _tile_loadconfig(&shapes);
   }
   ~UseTiles() { _tile_release(); }
@@ -124,19 +129,18 @@ inline void LoadRight(const uint16_t *part) {
 
 // Adds two panels' product to the sums. The six products of parts in an order in which but one factor changes at a time.
 inline void MultiplyPanels(const uint16_t *left, const uint16_t *right, int64_t steps) {
-  constexpr int64_t kPart = 2 * kTileSize;
   for (int64_t step = 0; step < steps; step++, left += kPanelStep, right += kPanelStep) {
     LoadLeft(left);
-    LoadRight(right + 2 * kPart);
-    Multiply(right + 2 * kPart);
-    LoadRight(right + kPart);
-    Multiply(right + kPart);
-    LoadLeft(left + kPart);
-    Multiply(left + kPart);
+    LoadRight(right + 2 * kPartSize);
+    Multiply(right + 2 * kPartSize);
+    LoadRight(right + kPartSize);
+    Multiply(right + kPartSize);
+    LoadLeft(left + kPartSize);
+    Multiply(left + kPartSize);
     LoadRight(right);
     Multiply(right);
-    LoadLeft(left + 2 * kPart);
-    Multiply(left + 2 * kPart);
+    LoadLeft(left + 2 * kPartSize);
+    Multiply(left + 2 * kPartSize);
     LoadLeft(left);
     Multiply(left);
   }
@@ -163,6 +167,7 @@ struct Result {
 
  private:
   static void AddWhole(float *at, int64_t stride, const uint16_t *left, const uint16_t *right, int64_t steps, bool begun) {
+    Written();
     begun ? LoadSums(at, stride) : ClearSums();
     for (int64_t row = 0; row < kPanelLines; row++) {
       for (int64_t column : {0, 16, 31}) __builtin_prefetch(at + row * stride + column, 1);
@@ -187,55 +192,70 @@ class Fetching {
   const int64_t piece_;
 };
 
-// The operand with fewer lines is packed whole, for all threads, a slice of its depth after another; of the other each thread
-// packs some lines at a time and multiplies them with all of it. What a number is the sum of, and in which order, does not
-// depend on who computes it.
-void Product(const Lines &left, const Lines &right, float *result) {
-  const bool rightIsShared = right.count <= left.count;
-  const Lines &shared = rightIsShared ? right : left, &own = rightIsShared ? left : right;
-  const Side sharedSide = rightIsShared ? Side::kRight : Side::kLeft, ownSide = rightIsShared ? Side::kLeft : Side::kRight;
-  const Result to{result, left.count, right.count};
-  const int64_t depth = left.depth, slices = (depth + kMostDepth - 1) / kMostDepth;
-  const int64_t slice = Up((depth + slices - 1) / slices, kTileDepth);
-  const int64_t panels = Up(shared.count, kPanelLines) / kPanelLines, size = slice / kTileDepth * kPanelStep;
-  // Few blocks, since each goes through all that is shared; as many for each thread, and of nearly the same size.
-  const int64_t ownPanels = Up(own.count, kPanelLines) / kPanelLines;
-  const int64_t blocks = std::min(ownPanels, Up((ownPanels + kMostPanels - 1) / kMostPanels, Threads()));
-  static thread_local Scratch sharedScratch;
-  uint16_t *packed = sharedScratch.Get(panels * size);
-  for (int64_t begin = 0; begin < depth; begin += slice) {
-    const int64_t end = std::min(depth, begin + slice), steps = Up(end - begin, kTileDepth) / kTileDepth;
-    if (shared.along) {
-      Parallel(panels, [&](int64_t i) {
-        PackPanels(shared, i * kPanelLines, 1, begin, end, sharedSide, packed + i * size, size);
+// Both operands and what is made of them. The one with fewer lines is shared: packed whole, for all threads, a slice of its depth
+// after another; of the other each thread packs some lines at a time and multiplies them with all that is shared. What a
+// number is the sum of, and in which order, does not depend on who computes it.
+class Product {
+ public:
+  Product(const Lines &left, const Lines &right, float *result)
+      : rightIsShared_(right.count <= left.count), shared_(rightIsShared_ ? right : left),
+        own_(rightIsShared_ ? left : right), result_{result, left.count, right.count},
+        sharedPanels_(Parts(shared_.count, kPanelLines)), ownPanels_(Parts(own_.count, kPanelLines)),
+        // Few blocks, since each goes through all that is shared; as many for each thread, and of nearly the same size.
+        blocks_(std::min(ownPanels_, Up(Parts(ownPanels_, kMostPanels), Threads()))) {
+    const int64_t depth = left.depth, slice = Up(Parts(depth, Parts(depth, kMostDepth)), kTileDepth);
+    size_ = slice / kTileDepth * kPanelStep;
+    static thread_local Scratch scratch;
+    packed_ = scratch.Get(sharedPanels_ * size_);
+    for (int64_t begin = 0; begin < depth; begin += slice) {
+      const int64_t end = std::min(depth, begin + slice);
+      PackShared(begin, end);
+      Parallel(blocks_, [&](int64_t block) { MultiplyBlock(block, begin, end); });
+    }
+  }
+
+ private:
+  void PackShared(int64_t begin, int64_t end) const {
+    const Side side = rightIsShared_ ? Side::kRight : Side::kLeft;
+    if (shared_.along) {
+      Parallel(sharedPanels_, [&](int64_t i) {
+        PackPanels(shared_, i * kPanelLines, 1, begin, end, side, packed_ + i * size_, size_);
       });
     } else {
-      Parallel(steps, [&](int64_t i) {
+      Parallel(Parts(end - begin, kTileDepth), [&](int64_t i) {
         const int64_t from = begin + i * kTileDepth;
-        PackPanels(shared, 0, panels, from, from + kTileDepth, sharedSide, packed + i * kPanelStep, size);
+        PackPanels(shared_, 0, sharedPanels_, from, from + kTileDepth, side, packed_ + i * kPanelStep, size_);
       });
     }
-    Parallel(blocks, [&](int64_t block) {
-      const UseTiles tiles;
-      static thread_local Scratch ownScratch;
-      const int64_t firstPanel = block * ownPanels / blocks, count = (block + 1) * ownPanels / blocks - firstPanel;
-      const int64_t first = firstPanel * kPanelLines;
-      uint16_t *mine = ownScratch.Get(count * size);
-      PackPanels(own, first, count, begin, end, ownSide, mine, size);
-      for (int64_t i = 0; i < panels; i++) {
-        const uint16_t *panel = packed + i * size;
-        Fetching next(i + 1 < panels ? panel + size : packed, size, count);
-        for (int64_t j = 0; j < count; j++) {
-          next.Next();
-          const uint16_t *other = mine + j * size;
-          const int64_t here = first + j * kPanelLines, there = i * kPanelLines;
-          if (rightIsShared) to.Add(here, there, other, panel, steps, begin > 0);
-          else to.Add(there, here, panel, other, steps, begin > 0);
-        }
-      }
-    });
   }
-}
+
+  void MultiplyBlock(int64_t block, int64_t begin, int64_t end) const {
+    const UseTiles tiles;
+    static thread_local Scratch scratch;
+    const int64_t first = block * ownPanels_ / blocks_, count = (block + 1) * ownPanels_ / blocks_ - first;
+    uint16_t *mine = scratch.Get(count * size_);
+    PackPanels(own_, first * kPanelLines, count, begin, end, rightIsShared_ ? Side::kLeft : Side::kRight, mine, size_);
+    const int64_t steps = Parts(end - begin, kTileDepth);
+    for (int64_t i = 0; i < sharedPanels_; i++) {
+      const uint16_t *panel = packed_ + i * size_;
+      Fetching next(i + 1 < sharedPanels_ ? panel + size_ : packed_, size_, count);
+      for (int64_t j = 0; j < count; j++) {
+        next.Next();
+        const uint16_t *other = mine + j * size_;
+        const int64_t here = (first + j) * kPanelLines, there = i * kPanelLines;
+        if (rightIsShared_) result_.Add(here, there, other, panel, steps, begin > 0);
+        else result_.Add(there, here, panel, other, steps, begin > 0);
+      }
+    }
+  }
+
+  const bool rightIsShared_;
+  const Lines &shared_, &own_;
+  const Result result_;
+  const int64_t sharedPanels_, ownPanels_, blocks_;
+  int64_t size_;  // Of a panel.
+  uint16_t *packed_;
+};
 
 // [m, k] times [k, n], where kTransposed the transpose of what is given.
 template <bool kTransposedLeft, bool kTransposedRight>
@@ -247,7 +267,7 @@ void MatMul(Call &call) {
   };
   const Lines left = lines(0, !kTransposedLeft), right = lines(1, kTransposedRight);
   float *product = call.New(0, {left.count, right.count});
-  if (left.count * right.count * left.depth > 0) Product(left, right, product);
+  if (left.count * right.count * left.depth > 0) Product{left, right, product};
   else std::fill_n(product, left.count * right.count, 0.f);
 }
 

@@ -52,7 +52,7 @@ void Backward(Call &call) {
   const int64_t rows = call.Size(0, 0), width = call.Size(0, 1);
   float *dx = call.Like(0, 0), *dWeight = call.Like(1, 1);
   // Each part of the rows has a sum of its own, so that the whole does not depend on the threads.
-  const int64_t parts = (rows + kRows - 1) / kRows;
+  const int64_t parts = Parts(rows, kRows);
   std::vector<float> sums(parts * width, 0);
   ParallelParts(rows, kRows, [&](int64_t from, int64_t to) {
     for (int64_t row = from; row < to; row++) {

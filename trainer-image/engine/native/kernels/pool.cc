@@ -109,7 +109,7 @@ void Parallel(int64_t count, const std::function<void(int64_t)> &f) {
 int Threads() { return ThePool().Threads(); }
 
 void ParallelParts(int64_t total, int64_t size, const std::function<void(int64_t, int64_t)> &f) {
-  Parallel((total + size - 1) / size, [&](int64_t i) { f(i * size, std::min(total, (i + 1) * size)); });
+  Parallel(Parts(total, size), [&](int64_t i) { f(i * size, std::min(total, (i + 1) * size)); });
 }
 
 }  // namespace kernels

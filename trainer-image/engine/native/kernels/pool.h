@@ -29,6 +29,9 @@ void Parallel(int64_t count, const std::function<void(int64_t)> &f);
 // How many threads Parallel uses.
 int Threads();
 
+// How many parts of at most `size` there are of `total`.
+constexpr int64_t Parts(int64_t total, int64_t size) { return (total + size - 1) / size; }
+
 // f(from, to) over parts of at most `size` of [0, total): the parts are the same with any number of threads.
 void ParallelParts(int64_t total, int64_t size, const std::function<void(int64_t, int64_t)> &f);
 

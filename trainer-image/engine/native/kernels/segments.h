@@ -9,7 +9,7 @@
 
 namespace kernels {
 
-inline int64_t RoundUp(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+inline int64_t RoundUp(int64_t count) { return Parts(count, kLanes) * kLanes; }
 
 // A prompt or an answer: its first row in the inputs, and where it begins in the scratch arrays, where parts begin at
 // multiples of kLanes.
