@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
-import { binding } from './binding.ts';
+import { attribute } from './attribute.ts';
+import { binding, type Attribute } from './binding.ts';
 import { kernelsPath } from './built.ts';
 import type { KernelSet } from './kernel-sets.ts';
 import { constant, execute, scalar, scope, tensor, type Tensor } from './tensor.ts';
@@ -10,8 +11,11 @@ import { constant, execute, scalar, scope, tensor, type Tensor } from './tensor.
  * bits with any number of threads.
  */
 export interface Kernels {
-  /** As ops.matmul of two matrices that fit, where the processor has a unit for products. */
-  matmul: ((a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean) => Tensor) | undefined;
+  /**
+   * Sum of products whose factors fit and are given transposed alike, and of `sum` where there is one; where the processor has
+   * a unit for products.
+   */
+  matmul: ((products: readonly Product[], sum: Tensor | undefined) => Tensor) | undefined;
   /** Causal attention of [q, k, v] as in model/attention.ts. */
   attention: (qkv: QKV, how: AttentionLayout) => Tensor;
   /** Gradients of q, k and v. */
@@ -35,6 +39,18 @@ export interface Kernels {
   scaleInPlace: (values: Tensor, factor: number) => void;
 }
 
+/** a [m, k] times b [k, n]; either is given transposed on request. */
+export interface Product {
+  a: Tensor;
+  b: Tensor;
+  transposeA?: boolean;
+  transposeB?: boolean;
+}
+
+/** Which factors are given transposed, in the letters of BLAS: N as it is, T transposed. */
+export const lettersOf = ({ transposeA = false, transposeB = false }: Product): string =>
+  `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
+
 type QKV = readonly [q: Tensor, k: Tensor, v: Tensor];
 
 /** What attention needs besides its inputs. */
@@ -49,17 +65,20 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
   if (set === 'amx' && !binding.allowTiles())
     throw new Error('the system keeps the matrix unit (AMX) from this process');
   createRequire(import.meta.url)(kernelsPath(set));
-  const run = (name: string, inputs: readonly Tensor[], outputs = 1): Tensor[] =>
-    execute(`Dpo${name}_${set}`, [], inputs, outputs);
+  const run = (name: string, inputs: readonly Tensor[], outputs = 1, attributes: Attribute[] = []): Tensor[] =>
+    execute(`Dpo${name}_${set}`, attributes, inputs, outputs);
   const one = (name: string, inputs: readonly Tensor[]): Tensor => run(name, inputs)[0] as Tensor;
+  /** Stands for a matrix that is not there. */
+  const nothing = (): Tensor => constant([], [0, 0], 'float32');
   const attentionInputs = (qkv: QKV, { rotation, layout, scale }: AttentionLayout): Tensor[] => {
-    const still = (): Tensor => constant([], [0, 0], 'float32');
-    const { cos, sin } = rotation ?? { cos: still(), sin: still() };
+    const { cos, sin } = rotation ?? { cos: nothing(), sin: nothing() };
     return [...qkv, cos, sin, constant(layout, [layout.length], 'int32'), scalar(scale)];
   };
-  // The letters of BLAS: transposed or not.
-  const matmul: Kernels['matmul'] = (a, b, transposeA, transposeB) =>
-    one(`MatMul${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`, [a, b]);
+  const matmul: Kernels['matmul'] = (products, sum = nothing()) => {
+    const factors = [...products.map(({ a }) => a), ...products.map(({ b }) => b)];
+    const name = `MatMul${lettersOf(products[0] as Product)}`;
+    return run(name, [...factors, sum], 1, [attribute.int('N', products.length)])[0] as Tensor;
+  };
   return {
     matmul: set === 'amx' ? matmul : undefined,
     attention: (qkv, how) => one('Attention', attentionInputs(qkv, how)),

@@ -1,5 +1,5 @@
 import { attribute } from './attribute.ts';
-import { kernels } from './kernels.ts';
+import { kernels, lettersOf, type Product } from './kernels.ts';
 import { constant, elements, execute, scalar, type DType, type Tensor } from './tensor.ts';
 
 type Unary = (x: Tensor) => Tensor;
@@ -26,19 +26,42 @@ const reduce =
     return one(execute(op, attributes, [x, axes([axis])]));
   };
 
-/** Where our own product takes no more time than TensorFlow's: it lays both matrices out anew, in panels of 32 rows or columns. */
-const worthwhile = (sizes: readonly number[]): boolean => Math.min(...sizes) >= 48 && elements(sizes) >= 128 ** 3;
+/** Rows, depth and columns of a product, where it is one of two float32 matrices that fit. */
+function sizesOf({ a, b, transposeA = false, transposeB = false }: Product): [number, number, number] | undefined {
+  if (![a, b].every(isMatrix)) return undefined;
+  const [rows, depth] = turned(a, transposeA) as [number, number];
+  const [inner, columns] = turned(b, transposeB) as [number, number];
+  return depth === inner ? [rows, depth, columns] : undefined;
+}
 
 const isMatrix = ({ shape, dtype }: Tensor): boolean => shape.length === 2 && dtype === 'float32';
 const turned = ({ shape }: Tensor, transposed: boolean): number[] => (transposed ? shape.toReversed() : [...shape]);
 
-/** Our own product of these, where there is one and it pays. */
-function ownMatmul(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor | undefined {
+/** Where our own product takes no more time than TensorFlow's: it lays both matrices out anew, in panels of 32 rows or columns. */
+const worthwhile = (sizes: readonly number[]): boolean => Math.min(...sizes) >= 16 && elements(sizes) >= 128 ** 3;
+
+/** Our own sum of these, whose factors are given transposed alike, where there is one and it pays. */
+function ownSum(products: readonly Product[], sum: Tensor | undefined): Tensor | undefined {
   const own = kernels()?.matmul;
-  if (own === undefined || !isMatrix(a) || !isMatrix(b)) return undefined;
-  const [left, [inner, columns]] = [turned(a, transposeA), turned(b, transposeB) as [number, number]];
-  const fit = left[1] === inner;
-  return fit && worthwhile([...left, columns]) ? own(a, b, transposeA, transposeB) : undefined;
+  const sizes = products.map(sizesOf).filter((each) => each !== undefined);
+  const results = sizes.map(([rows, , columns]) => [rows, columns]);
+  const shapes = [...results, ...(sum === undefined ? [] : [sum.shape])].map(String);
+  const fit = sizes.length === products.length && new Set(shapes).size === 1;
+  return fit && sizes.some(worthwhile) ? own?.(products, sum) : undefined;
+}
+
+function standardProduct({ a, b, transposeA = false, transposeB = false }: Product): Tensor {
+  const flags = [attribute.bool('transpose_a', transposeA), attribute.bool('transpose_b', transposeB)];
+  return one(execute('MatMul', [...flags, index('T', a.dtype)], [a, b]));
+}
+
+/** The sum by as few operations as there are: see `ops.sumOfProducts`. */
+function sumOfProducts(products: readonly Product[], sum?: Tensor): Tensor {
+  const alike = [...Map.groupBy(products, lettersOf).values()];
+  return alike.reduce((total: Tensor | undefined, group) => {
+    const before = total === undefined ? [] : [total];
+    return ownSum(group, total) ?? ops.addN([...before, ...group.map(standardProduct)]);
+  }, sum) as Tensor;
 }
 
 /**
@@ -75,12 +98,11 @@ export const ops = {
     one(execute('Fill', [index('T', 'float32'), index('index_type', 'int32')], [axes(shape), ops.scalar(0)])),
 
   /** [m, k] x [k, n] -> [m, n]; either side transposed on request. */
-  matmul: (a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor => {
-    const own = ownMatmul(a, b, transposeA, transposeB);
-    if (own !== undefined) return own;
-    const flags = [attribute.bool('transpose_a', transposeA), attribute.bool('transpose_b', transposeB)];
-    return one(execute('MatMul', [...flags, index('T', a.dtype)], [a, b]));
-  },
+  matmul: (a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor =>
+    sumOfProducts([{ a, b, transposeA, transposeB }]),
+
+  /** Sum of at least one product, all of one shape [m, n] -> [m, n], and of `sum` [m, n] where it is given. */
+  sumOfProducts,
 
   /** [b, m, k] x [b, k, n] -> [b, m, n]; either side transposed on request. */
   batchMatmul: (a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor => {

@@ -1,6 +1,6 @@
 import { constant, ops, type Tensor } from '../engine/engine.ts';
-import { add, linear, type WeightLayout } from './primitives.ts';
-import { product } from './products.ts';
+import { add, linear, linearSum, type Term, type WeightLayout } from './primitives.ts';
+import { joinsProducts, product } from './products.ts';
 import type { AdapterUse, Tape } from './tape.ts';
 
 /** Weights of one dense layer's adapter. */
@@ -56,8 +56,9 @@ export const outputNorm = (weight: Tensor, layout: WeightLayout): Tensor =>
 
 /** W + scaling B A in the layout of W. */
 function changedWeight(weight: Tensor, { a, b }: Adapter, scaling: number, layout: WeightLayout): Tensor {
-  const product = layout === 'out-in' ? ops.matmul(b, a) : ops.matmul(a, b, true, true);
-  return ops.add(weight, ops.mul(product, ops.scalar(scaling)));
+  const scaled = ops.mul(b, ops.scalar(scaling));
+  const change = layout === 'out-in' ? { a: scaled, b: a } : { a, b: scaled, transposeA: true, transposeB: true };
+  return ops.sumOfProducts([change], weight);
 }
 
 /** magnitude [out] / norm [out]; the norm is a constant. */
@@ -77,6 +78,8 @@ interface Adapted {
   weight: Tensor;
   adapter: Adapter;
   layout: WeightLayout;
+  /** What the product is added to, [n, out]. */
+  sum?: Tensor | undefined;
 }
 
 /**
@@ -102,34 +105,36 @@ function mergedProduct(tape: Tape, x: Tensor, { weight, adapter, layout }: Adapt
 }
 
 /** Whether the passes over [n, out] that merging saves are more than those over the weight [in, out] that it takes. */
-const mergingPays = ([rows = 0, into = 0]: readonly number[]): boolean => rows >= into;
+const mergingPays = ({ precision }: Tape, [rows = 0, into = 0]: readonly number[]): boolean =>
+  // In bfloat16 a small change would be lost in the weight's own rounding. Joined products make no second output.
+  precision === 'fp32' && !joinsProducts(precision) && rows >= into;
 
 /**
  * The dense product [n, out] of x [n, in] with its adapter, before any bias. LoRA (Hu et al. 2022, eq. 3): x W' + scaling
  * x A' B'. DoRA (Liu et al. 2024, eq. 5): the same with each output scaled to its magnitude. Dropout is on the adapter's
  * input; with DoRA also on the part that rescales the base product, as PEFT has it.
  */
-export function adapted(tape: Tape, x: Tensor, { weight, adapter, layout }: Adapted): Tensor {
+export function adapted(tape: Tape, x: Tensor, { sum, ...layer }: Adapted): Tensor {
+  const { weight, adapter, layout } = layer;
   const { scaling, dropout: drops } = tape.adapters as AdapterUse;
   const plain = drops === undefined && adapter.magnitude === undefined;
-  // In bfloat16 a small change would be lost in the weight's own rounding.
-  if (plain && tape.precision === 'fp32' && mergingPays(x.shape)) {
-    return mergedProduct(tape, x, { weight, adapter, layout }, scaling);
-  }
-  const base = linear(tape, x, weight, { layout });
+  const added = (y: Tensor): Tensor => (sum === undefined ? y : add(tape, sum, y));
+  if (plain && mergingPays(tape, x.shape)) return added(mergedProduct(tape, x, layer, scaling));
   const input = drops === undefined ? x : dropout(tape, x, drops);
   // Scaled where it is narrow. What comes of it is cheap to compute again, and wider than what it is made of.
   const narrow = scale(tape, linear(tape, input, adapter.a), scaling);
-  const change = linear(tape, narrow, adapter.b, { costly: false });
-  if (adapter.magnitude === undefined) return add(tape, base, change);
+  const base: Term = { x, weight, layout };
+  const change: Term = { x: narrow, weight: adapter.b, costly: false };
+  if (adapter.magnitude === undefined) return linearSum(tape, [base, change], sum);
   // No gradient flows through the norm (Liu et al. 2024, sec. 4.3, as in PEFT).
   const norm = (): Tensor => outputNorm(changedWeight(product(weight), adapter, scaling, layout), layout);
   const factor = relativeMagnitude(tape, adapter.magnitude, norm);
-  if (drops === undefined) return scaleColumns(tape, add(tape, base, change), factor);
+  if (drops === undefined) return added(scaleColumns(tape, linearSum(tape, [base, change]), factor));
   // base + (factor - 1) dropped base + factor change.
   const dropped = linear(tape, input, weight, { layout });
-  const rescaled = scaleColumns(tape, add(tape, dropped, change), factor);
-  return add(tape, add(tape, base, scale(tape, dropped, -1)), rescaled);
+  const rescaled = scaleColumns(tape, linearSum(tape, [change], dropped), factor);
+  const rest = linear(tape, x, weight, { layout, sum: scale(tape, dropped, -1) });
+  return added(add(tape, rest, rescaled));
 }
 
 /** The weight that computes alone what the dense layer computes with its adapter, in the weight's own layout. */

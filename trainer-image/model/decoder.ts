@@ -4,7 +4,7 @@ import type { Context, Family, LayerKind, Parameters, Shapes } from './architect
 import type { AttentionOptions, Heads } from './attention.ts';
 import { fixed, positive, refusal, size, type RawConfig } from './config.ts';
 import { dense, weight } from './dense.ts';
-import { add, gatedSilu, reshape, rmsNorm } from './primitives.ts';
+import { gatedSilu, reshape, rmsNorm } from './primitives.ts';
 import type { Rope } from './rope.ts';
 import { ropeOf, ropeSettings } from './rope-config.ts';
 import type { Tape } from './tape.ts';
@@ -90,25 +90,33 @@ function normHeads(tape: Tape, x: Tensor, gain: Tensor | undefined, norm: Norm):
   return reshape(tape, norm(tape, reshape(tape, x, [(n * width) / each, each]), gain), [n, width]);
 }
 
+interface Attending {
+  heads: Heads;
+  norm: Norm;
+  context: Context;
+  /** What the result is added to. */
+  sum?: Tensor;
+}
+
 /** Self-attention: queries, keys and values, normed by head where the block has the weights, rotated; [n, hidden]. */
 export function selfAttention(
   tape: Tape,
   x: Tensor,
   p: Parameters,
-  { heads, norm, context, ...options }: AttentionOptions & { heads: Heads; norm: Norm; context: Context },
+  { heads, norm, context, sum, ...options }: AttentionOptions & Attending,
 ): Tensor {
   const part = (name: string): Tensor =>
     normHeads(tape, dense(tape, x, p, `self_attn.${name}_proj`), p[`self_attn.${name}_norm.weight`], norm);
   const qkv = { q: part('q'), k: part('k'), v: dense(tape, x, p, 'self_attn.v_proj') };
   const { kind, rotation } = context;
   const attended = context.attend(tape, qkv, heads, { window: kind.window, rotation, ...options });
-  return dense(tape, attended, p, 'self_attn.o_proj');
+  return dense(tape, attended, p, 'self_attn.o_proj', sum);
 }
 
-/** SwiGLU (Shazeer 2020, eq. 6). */
-function gatedMlp(tape: Tape, x: Tensor, p: Parameters): Tensor {
+/** SwiGLU (Shazeer 2020, eq. 6), added to `sum`. */
+function gatedMlp(tape: Tape, x: Tensor, p: Parameters, sum: Tensor): Tensor {
   const gated = gatedSilu(tape, dense(tape, x, p, 'mlp.gate_proj'), dense(tape, x, p, 'mlp.up_proj'));
-  return dense(tape, gated, p, 'mlp.down_proj');
+  return dense(tape, gated, p, 'mlp.down_proj', sum);
 }
 
 /** The form of Root Mean Square norm that most have. */
@@ -121,9 +129,9 @@ export const plainNorm =
 function decoderBlock(heads: Heads, norm: Norm): Family['block'] {
   return (tape, x, p, context) => {
     const h = norm(tape, x, weight(p, 'input_layernorm'));
-    const middle = add(tape, x, selfAttention(tape, h, p, { heads, norm, context }));
+    const middle = selfAttention(tape, h, p, { heads, norm, context, sum: x });
     const h2 = norm(tape, middle, weight(p, 'post_attention_layernorm'));
-    return add(tape, middle, gatedMlp(tape, h2, p));
+    return gatedMlp(tape, h2, p, middle);
   };
 }
 

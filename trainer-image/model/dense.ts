@@ -1,10 +1,11 @@
 import type { Tensor } from '../engine/engine.ts';
 import { adapted, type Adapter } from './adapter.ts';
 import type { Parameters } from './architecture.ts';
-import { addBias, linear, type WeightLayout } from './primitives.ts';
+import { add, addBias, linear, type WeightLayout } from './primitives.ts';
 import type { Tape } from './tape.ts';
 
-type Dense = (tape: Tape, x: Tensor, p: Parameters, name: string) => Tensor;
+/** The dense layer `name` of a block, added to `sum` [n, out] where it is given. */
+type Dense = (tape: Tape, x: Tensor, p: Parameters, name: string, sum?: Tensor) => Tensor;
 
 /** The weight `name` of a block; its absence is an error of the architecture. */
 export function weight(p: Parameters, name: string): Tensor {
@@ -30,14 +31,16 @@ export function adapterOf(p: Parameters, name: string): Adapter | undefined {
 /** Every dense layer of every architecture is made here. */
 const layer =
   (layout: WeightLayout): Dense =>
-  (tape, x, p, name) => {
-    const adapter = adapterOf(p, name);
+  (tape, x, p, name, sum) => {
+    const [adapter, bias] = [adapterOf(p, name), p[`${name}.bias`]];
+    const how = { layout, sum: bias === undefined ? sum : undefined };
     const product =
       adapter === undefined
-        ? linear(tape, x, weight(p, name), { layout })
-        : adapted(tape, x, { weight: weight(p, name), adapter, layout });
-    const bias = p[`${name}.bias`];
-    return bias === undefined ? product : addBias(tape, product, bias);
+        ? linear(tape, x, weight(p, name), how)
+        : adapted(tape, x, { weight: weight(p, name), adapter, ...how });
+    if (bias === undefined) return product;
+    const biased = addBias(tape, product, bias);
+    return sum === undefined ? biased : add(tape, sum, biased);
   };
 
 /** torch.nn.Linear: x [n, in] -> [n, out] by `name.weight` [out, in] and, where the block has one, `name.bias` [out]. */

@@ -3,7 +3,7 @@ import type { Tensor } from '../engine/engine.ts';
 import type { Family, Parameters } from './architecture.ts';
 import { fixed, ignored, positive, refusal, settingsOf, size, type RawConfig } from './config.ts';
 import { conv1d } from './dense.ts';
-import { add, columns, gelu, layerNorm } from './primitives.ts';
+import { columns, gelu, layerNorm } from './primitives.ts';
 import type { Tape } from './tape.ts';
 
 const settings = {
@@ -76,9 +76,9 @@ export function gpt2(raw: RawConfig): Family {
       const fused = conv1d(tape, norm(tape, x, p, 'ln_1'), p, 'attn.c_attn');
       const part = (i: number): Tensor => columns(tape, fused, i * hidden, hidden);
       const attended = context.attend(tape, { q: part(0), k: part(1), v: part(2) }, heads);
-      const middle = add(tape, x, conv1d(tape, attended, p, 'attn.c_proj'));
+      const middle = conv1d(tape, attended, p, 'attn.c_proj', x);
       const activated = gelu(tape, conv1d(tape, norm(tape, middle, p, 'ln_2'), p, 'mlp.c_fc'));
-      return add(tape, middle, conv1d(tape, activated, p, 'mlp.c_proj'));
+      return conv1d(tape, activated, p, 'mlp.c_proj', middle);
     },
   };
 }

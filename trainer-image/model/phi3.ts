@@ -4,7 +4,7 @@ import type { Heads } from './attention.ts';
 import { fixed, ignored, positive, settingsOf, size, type RawConfig } from './config.ts';
 import { decoder, decoderSettings, denseShapes, headsOf, plainNorm } from './decoder.ts';
 import { dense, weight } from './dense.ts';
-import { add, columns, gatedSilu } from './primitives.ts';
+import { columns, gatedSilu } from './primitives.ts';
 import { ropeOf } from './rope-config.ts';
 import type { Tape } from './tape.ts';
 
@@ -24,8 +24,13 @@ const settings = {
   embd_pdrop: ignored,
 };
 
-/** Self-attention whose queries, keys and values come of one projection. */
-function fusedAttention(tape: Tape, x: Tensor, p: Parameters, [heads, context]: [Heads, Context]): Tensor {
+/** Self-attention whose queries, keys and values come of one projection, added to `sum`. */
+function fusedAttention(
+  tape: Tape,
+  x: Tensor,
+  p: Parameters,
+  { heads, context, sum }: { heads: Heads; context: Context; sum: Tensor },
+): Tensor {
   const fused = dense(tape, x, p, 'self_attn.qkv_proj');
   const [queries, keys] = [heads.query * heads.size, heads.keyValue * heads.size];
   const qkv = {
@@ -35,15 +40,15 @@ function fusedAttention(tape: Tape, x: Tensor, p: Parameters, [heads, context]: 
   };
   const { kind, rotation } = context;
   const attended = context.attend(tape, qkv, heads, { window: kind.window, rotation });
-  return dense(tape, attended, p, 'self_attn.o_proj');
+  return dense(tape, attended, p, 'self_attn.o_proj', sum);
 }
 
-/** SwiGLU whose gate and up come of one projection. */
-function fusedMlp(tape: Tape, x: Tensor, p: Parameters): Tensor {
+/** SwiGLU whose gate and up come of one projection, added to `sum`. */
+function fusedMlp(tape: Tape, x: Tensor, p: Parameters, sum: Tensor): Tensor {
   const fused = dense(tape, x, p, 'mlp.gate_up_proj');
   const inner = (fused.shape[1] as number) / 2;
   const gated = gatedSilu(tape, columns(tape, fused, 0, inner), columns(tape, fused, inner, inner));
-  return dense(tape, gated, p, 'mlp.down_proj');
+  return dense(tape, gated, p, 'mlp.down_proj', sum);
 }
 
 /** Phi-3, Phi-3.5 and Phi-4 (Abdin et al. 2024) as transformers' Phi3ForCausalLM computes them. */
@@ -76,9 +81,9 @@ export function phi3(raw: RawConfig): Family {
     },
     block: (tape, x, p, context) => {
       const h = norm(tape, x, weight(p, 'input_layernorm'));
-      const middle = add(tape, x, fusedAttention(tape, h, p, [heads, context]));
+      const middle = fusedAttention(tape, h, p, { heads, context, sum: x });
       const h2 = norm(tape, middle, weight(p, 'post_attention_layernorm'));
-      return add(tape, middle, fusedMlp(tape, h2, p));
+      return fusedMlp(tape, h2, p, middle);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { kernels, ops, type Tensor } from '../engine/engine.ts';
-import { factor, multiply, widened } from './products.ts';
+import { factor, joinsProducts, widened } from './products.ts';
 import type { Tape } from './tape.ts';
 
 /**
@@ -10,28 +10,57 @@ import type { Tape } from './tape.ts';
 /** How a dense weight lies: torch.nn.Linear's [out, in], or the [in, out] of GPT-2's Conv1D. */
 export type WeightLayout = 'out-in' | 'in-out';
 
-/** x [n, in] times weight -> [n, out]. `costly`: kept for the backward rather than computed again. */
-export function linear(
-  tape: Tape,
-  x: Tensor,
-  weight: Tensor,
-  { layout = 'out-in', costly = true }: { layout?: WeightLayout; costly?: boolean } = {},
-): Tensor {
-  const outFirst = layout === 'out-in';
+/** A dense product: x [n, in] times weight -> [n, out]. */
+export interface Term {
+  x: Tensor;
+  weight: Tensor;
+  layout?: WeightLayout;
+  /** Kept for the backward rather than computed again. */
+  costly?: boolean;
+}
+
+/** Sum of dense products -> [n, out], and of `sum` [n, out] where it is given: one step where products can be joined. */
+export function linearSum(tape: Tape, terms: readonly Term[], sum?: Tensor): Tensor {
   const { precision } = tape;
+  if (joinsProducts(precision) || (terms.length === 1 && sum === undefined)) return joined(tape, terms, sum);
+  const product = terms.map((term) => joined(tape, [term], undefined)).reduce((a, b) => add(tape, a, b));
+  return sum === undefined ? product : add(tape, sum, product);
+}
+
+function joined(tape: Tape, terms: readonly Term[], sum: Tensor | undefined): Tensor {
+  const { precision } = tape;
+  const added = sum === undefined ? [] : [sum];
+  const products = terms.map(({ x, weight, layout = 'out-in' }) => ({ x, weight, outFirst: layout === 'out-in' }));
   const output = tape.run({
-    inputs: [x, weight],
-    needs: [x],
-    needsOnlyFor: weight,
-    costly,
-    compute: () => ops.matmul(factor(precision, x), factor(precision, weight), false, outFirst),
+    inputs: [...products.flatMap(({ x, weight }) => [x, weight]), ...added],
+    needs: products.map(({ x }) => x),
+    needsOnlyFor: products.map(({ weight }) => weight),
+    costly: terms.some(({ costly = true }) => costly),
+    compute: () =>
+      ops.sumOfProducts(
+        products.map(({ x, weight, outFirst }) => {
+          return { a: factor(precision, x), b: factor(precision, weight), transposeB: outFirst };
+        }),
+        sum,
+      ),
     backward: (dy) => [
-      () => multiply(precision, [dy, weight], false, !outFirst),
-      () => multiply(precision, outFirst ? [dy, x] : [x, dy], true),
+      ...products.flatMap(({ x, weight, outFirst }) => [
+        { a: dy, b: weight, transposeB: !outFirst },
+        { ...(outFirst ? { a: dy, b: x } : { a: x, b: dy }), transposeA: true },
+      ]),
+      ...added.map(() => dy),
     ],
   });
   return widened(tape, output);
 }
+
+/** x [n, in] times weight -> [n, out], and `sum` as in `linearSum`. */
+export const linear = (
+  tape: Tape,
+  x: Tensor,
+  weight: Tensor,
+  { sum, ...how }: { layout?: WeightLayout; costly?: boolean; sum?: Tensor | undefined } = {},
+): Tensor => linearSum(tape, [{ x, weight, ...how }], sum);
 
 /** a * b, elementwise. */
 export function mul(tape: Tape, a: Tensor, b: Tensor): Tensor {

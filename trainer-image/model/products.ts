@@ -1,5 +1,5 @@
 import type { ComputePlan } from '../engine/compute-plan.ts';
-import { ops, type Tensor } from '../engine/engine.ts';
+import { kernels, ops, type Product, type Tensor } from '../engine/engine.ts';
 import type { Tape } from './tape.ts';
 
 /**
@@ -35,6 +35,21 @@ export const multiply = (
   transposeA = false,
   transposeB = false,
 ): Tensor => product(ops.matmul(factor(precision, a), factor(precision, b), transposeA, transposeB));
+
+/** Whether a sum of products takes no longer than they do: then none of them is made by itself. */
+export const joinsProducts = (precision: Precision): boolean => precision === 'fp32' && kernels()?.matmul !== undefined;
+
+const isProduct = (part: Tensor | Product): part is Product => 'b' in part;
+
+/** Sum of at least one tensor or product, all of one shape, in float32. */
+export function sumOf(precision: Precision, parts: readonly (Tensor | Product)[]): Tensor {
+  const multiplied = (part: Tensor | Product): Tensor =>
+    isProduct(part) ? multiply(precision, [part.a, part.b], part.transposeA, part.transposeB) : part;
+  const products = parts.filter(isProduct);
+  if (products.length === 0 || !joinsProducts(precision)) return ops.addN(parts.map(multiplied));
+  const tensors = parts.filter((part): part is Tensor => !isProduct(part));
+  return ops.sumOfProducts(products, tensors.length === 0 ? undefined : ops.addN(tensors));
+}
 
 /** [b, m, k] times [b, k, n], multiplied as `precision` says and left in the type that comes of it. */
 export const batchProduct = (

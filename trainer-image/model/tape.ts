@@ -1,8 +1,8 @@
-import { ops, type Tensor } from '../engine/engine.ts';
-import type { Precision } from './products.ts';
+import type { Product, Tensor } from '../engine/engine.ts';
+import { sumOf, type Precision } from './products.ts';
 
-/** The gradient of one input: given, computed only when something asks for it (a weight's product), or none. */
-export type InputGradient = Tensor | (() => Tensor) | undefined;
+/** The gradient of one input: given, computed only when something asks for it, or none. */
+export type InputGradient = Tensor | Product | (() => Tensor) | undefined;
 
 /** How the dense layers of a block apply their adapters. */
 export interface AdapterUse {
@@ -18,8 +18,8 @@ interface Step {
   inputs: readonly Tensor[];
   /** Tensors that `backward` reads: some of the inputs or the output. */
   needs: readonly Tensor[];
-  /** The input whose gradient alone reads `needs`: where it is not wanted, they are not. */
-  needsOnlyFor?: Tensor;
+  /** Of each of `needs` the input whose gradient alone reads it: where that is not wanted, it is not. */
+  needsOnlyFor?: readonly Tensor[];
   /**
    * Costly to compute again (a matrix product): kept from the forward pass when something needs it. 'most': several times as
    * costly for its size (attention): what a block keeps first where there is not room for all.
@@ -88,8 +88,9 @@ export class Tape {
       if (step.costly !== false) kept.add(number);
       else step.inputs.forEach(visit);
     };
-    for (const { output, needs, needsOnlyFor = output } of this.steps) {
-      if (onTheWay.has(output) && onTheWay.has(needsOnlyFor)) needs.forEach(visit);
+    for (const { output, needs, needsOnlyFor } of this.steps) {
+      const read = needs.filter((_, i) => onTheWay.has(needsOnlyFor?.[i] ?? output));
+      if (onTheWay.has(output)) read.forEach(visit);
     }
     return this.steps.flatMap(({ output, costly }, step) =>
       kept.has(step) ? [{ step, output, first: costly === 'most' }] : [],
@@ -99,20 +100,20 @@ export class Tape {
   /** Gradients of `wanted` when the block's output has the given gradient. Throws when one has no influence on it. */
   gradients(output: Tensor, gradient: Tensor, wanted: readonly Tensor[]): Tensor[] {
     const onTheWay = this.influencedBy(wanted);
-    const parts = new Map<Tensor, Tensor[]>([[output, [gradient]]]);
+    const parts = new Map<Tensor, (Tensor | Product)[]>([[output, [gradient]]]);
     for (const step of this.steps.toReversed()) {
       const incoming = parts.get(step.output);
       if (incoming === undefined || !onTheWay.has(step.output)) continue;
-      step.backward(ops.addN(incoming)).forEach((part, i) => {
+      step.backward(sumOf(this.precision, incoming)).forEach((part, i) => {
         const input = step.inputs[i] as Tensor;
         if (part === undefined || !onTheWay.has(input)) return;
         parts.set(input, [...(parts.get(input) ?? []), typeof part === 'function' ? part() : part]);
       });
     }
     return wanted.map((tensor) => {
-      const sum = parts.get(tensor);
-      if (sum === undefined) throw new Error('a parameter has no influence on the result of its block');
-      return ops.addN(sum);
+      const found = parts.get(tensor);
+      if (found === undefined) throw new Error('a parameter has no influence on the result of its block');
+      return sumOf(this.precision, found);
     });
   }
 

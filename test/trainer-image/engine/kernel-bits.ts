@@ -49,11 +49,11 @@ scope(() => {
   // More depth than is multiplied at once, more lines than a thread has at once, and sizes that fill no panel.
   const [tall, wide] = [values([1300, 333], 11), values([333, 1300], 12)];
   const products = [
-    own.matmul?.(tall, wide, false, false),
-    own.matmul?.(wide, tall, true, true),
-    own.matmul?.(tall, tall, true, false),
-    own.matmul?.(wide, wide, false, true),
-  ].filter((each) => each !== undefined);
+    { a: tall, b: wide },
+    { a: wide, b: tall, transposeA: true, transposeB: true },
+    { a: tall, b: tall, transposeA: true },
+    { a: wide, b: wide, transposeB: true },
+  ].flatMap((product) => own.matmul?.([product, product], undefined) ?? []);
   for (const each of [...products, result, ...gradients, losses, logitGradient, sum]) hash.update(read(each));
 });
 console.log(hash.digest('hex'));

@@ -189,7 +189,7 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
       const qkv = { q: bad([2, 8]), k: made([2, 8], 1), v: made([2, 8], 2) };
       const options = { query: 1, keyValue: 1, size: 8 };
       expect(read(attention([{ prompt: 2, completions: [] }])(tape, qkv, options))[0]).toBeNaN();
-      const product = kernels()?.matmul?.(bad([2, 8]), made([8, 2], 1), false, false);
+      const product = kernels()?.matmul?.([{ a: bad([2, 8]), b: made([8, 2], 1) }], undefined);
       if (product !== undefined) expect([...read(product)].slice(0, 2)).toEqual([Number.NaN, Number.NaN]);
     });
   });

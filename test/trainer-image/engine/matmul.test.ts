@@ -47,7 +47,7 @@ describe.each(sets)('kernels for %s:', (set) => {
         setKernels('none');
         const standard = read(ops.matmul(a, b, transposeA, transposeB)) as Float32Array;
         setKernels(set);
-        const found = own(a, b, transposeA, transposeB);
+        const found = own([{ a, b, transposeA, transposeB }], undefined);
         expect(found.shape).toEqual([m, n]);
         const error = (values: ArrayLike<number>): number =>
           Math.sqrt(exact.reduce((sum, x, i) => sum + ((values[i] as number) - x) ** 2, 0) / exact.length);
@@ -66,7 +66,7 @@ test("a large product is our own where there is one, any other TensorFlow's", ()
     const [a, b] = [made([200, 300], 1), made([300, 200], 2)];
     const standard = read(ops.matmul(a, b));
     setKernels(set);
-    const own = kernels()?.matmul?.(a, b, false, false) as Tensor;
+    const own = kernels()?.matmul?.([{ a, b }], undefined) as Tensor;
     expect(read(own)).not.toEqual(standard);
     expect(read(ops.matmul(a, b))).toEqual(read(own));
     expect(() => ops.matmul(a, a)).toThrow(/MatMul\(float32\[200,300\], float32\[200,300\]\)/);

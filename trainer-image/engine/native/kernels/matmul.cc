@@ -1,4 +1,4 @@
-// Products of float32 matrices on the processor's matrix unit (AMX), which multiplies numbers of bfloat16 and adds in float32.
+// Sums of products of float32 matrices on the processor's matrix unit (AMX), which multiplies numbers of bfloat16 and adds in float32.
 //
 // Each number is the sum of three of bfloat16, a = a1 + a2 + a3, each at most 2^-8 of the one before; of the nine products of
 // two such sums the six largest are added up (Henry, Tang and Heinecke 2019, "Leveraging the bfloat16 Artificial
@@ -13,18 +13,20 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <vector>
 
 #include <sys/mman.h>
 
 #include "bfloat16-parts.h"
 #include "pool.h"
+#include "simd.h"
 
 namespace kernels {
 namespace {
 
-// At most so many numbers of the operands' depth at a time, and panels of the operand that a thread packs for itself: with one
+// At most so many steps of the operands' depth at a time, and panels of the operand that a thread packs for itself: with one
 // of the other operand's they fit into the second cache.
-constexpr int64_t kMostDepth = 640, kMostPanels = 10;
+constexpr int64_t kMostSteps = 20, kMostPanels = 10;
 
 constexpr int64_t Up(int64_t x, int64_t size) { return Parts(x, size) * size; }
 
@@ -150,30 +152,41 @@ inline void MultiplyPanels(const uint16_t *left, const uint16_t *right, int64_t 
 struct Result {
   float *data;
   int64_t rows, columns;
+  // What the whole product is added to, or null.
+  const float *sum;
 
-  // Adds the product of two panels to the numbers from (row, column) on, or puts it there.
-  void Add(int64_t row, int64_t column, const uint16_t *left, const uint16_t *right, int64_t steps, bool begun) const {
-    float *at = data + row * columns + column;
+  // Adds the product of two panels to the numbers from (row, column) on, or puts it there; adds the sum when it is the last.
+  void Add(int64_t row, int64_t column, const uint16_t *left, const uint16_t *right, int64_t steps, bool begun, bool last) const {
+    const int64_t at = row * columns + column;
     const int64_t height = std::min(kPanelLines, rows - row), width = std::min(kPanelLines, columns - column);
-    if (height == kPanelLines && width == kPanelLines) return AddWhole(at, columns, left, right, steps, begun);
-    alignas(64) float whole[kPanelLines * kPanelLines];
-    const auto each = [&](auto copy) {
-      for (int64_t i = 0; i < height; i++) copy(whole + i * kPanelLines, at + i * columns);
+    const bool whole = height == kPanelLines && width == kPanelLines, added = last && sum != nullptr;
+    if (whole) {
+      for (int64_t i = 0; i < kPanelLines; i++) Expect(data + at + i * columns);
+    }
+    if (whole && !added) return Multiplied(data + at, columns, left, right, steps, begun);
+    alignas(64) float block[kPanelLines * kPanelLines];
+    const auto each = [&](auto f) {
+      for (int64_t i = 0; i < height; i++) f(block + i * kPanelLines, data + at + i * columns, i * columns);
     };
-    if (begun) each([&](float *to, const float *from) { std::memcpy(to, from, width * sizeof(float)); });
-    AddWhole(whole, kPanelLines, left, right, steps, begun);
-    each([&](const float *from, float *to) { std::memcpy(to, from, width * sizeof(float)); });
+    if (begun) each([&](float *in, const float *out, int64_t) { std::memcpy(in, out, width * sizeof(float)); });
+    Multiplied(block, kPanelLines, left, right, steps, begun);
+    if (!added) return each([&](const float *in, float *out, int64_t) { std::memcpy(out, in, width * sizeof(float)); });
+    each([&](const float *in, float *out, int64_t line) {
+      EachVec(width, [&](int64_t i, auto load, auto store) { store(out + i, load(sum + at + line + i) + load(in + i)); });
+    });
   }
 
  private:
-  static void AddWhole(float *at, int64_t stride, const uint16_t *left, const uint16_t *right, int64_t steps, bool begun) {
+  static void Expect(const float *row) {
+    for (int64_t column : {0, 16, 31}) __builtin_prefetch(row + column, 1);
+  }
+
+  static void Multiplied(float *at, int64_t stride, const uint16_t *left, const uint16_t *right, int64_t steps, bool begun) {
     Written();
     begun ? LoadSums(at, stride) : ClearSums();
-    for (int64_t row = 0; row < kPanelLines; row++) {
-      for (int64_t column : {0, 16, 31}) __builtin_prefetch(at + row * stride + column, 1);
-    }
     MultiplyPanels(left, right, steps);
     StoreSums(at, stride);
+    Written();
   }
 };
 
@@ -192,50 +205,87 @@ class Fetching {
   const int64_t piece_;
 };
 
-// Both operands and what is made of them. The one with fewer lines is shared: packed whole, for all threads, a slice of its depth
-// after another; of the other each thread packs some lines at a time and multiplies them with all that is shared. What a
-// number is the sum of, and in which order, does not depend on who computes it.
-class Product {
+// One product of those whose sum is computed.
+struct Term {
+  Lines left, right;
+  int64_t Steps() const { return Parts(left.depth, kTileDepth); }
+};
+
+// A sum of products with equally many rows and columns: as one product whose depth is theirs one after another. The side with
+// fewer lines is shared: packed whole, for all threads, a slice of the depth after another; of the other each thread packs
+// some lines at a time and multiplies them with all that is shared. What a number is the sum of, and in which order, does not
+// depend on who computes it.
+class Products {
  public:
-  Product(const Lines &left, const Lines &right, float *result)
-      : rightIsShared_(right.count <= left.count), shared_(rightIsShared_ ? right : left),
-        own_(rightIsShared_ ? left : right), result_{result, left.count, right.count},
-        sharedPanels_(Parts(shared_.count, kPanelLines)), ownPanels_(Parts(own_.count, kPanelLines)),
+  Products(const std::vector<Term> &terms, const Result &result)
+      : terms_(terms), result_(result), rightIsShared_(result.columns <= result.rows),
+        sharedPanels_(Parts(std::min(result.rows, result.columns), kPanelLines)),
+        ownPanels_(Parts(std::max(result.rows, result.columns), kPanelLines)),
         // Few blocks, since each goes through all that is shared; as many for each thread, and of nearly the same size.
         blocks_(std::min(ownPanels_, Up(Parts(ownPanels_, kMostPanels), Threads()))) {
-    const int64_t depth = left.depth, slice = Up(Parts(depth, Parts(depth, kMostDepth)), kTileDepth);
-    size_ = slice / kTileDepth * kPanelStep;
+    for (const Term &term : terms) steps_ += term.Steps();
+    const int64_t most = Parts(steps_, Parts(steps_, kMostSteps));
+    size_ = most * kPanelStep;
     static thread_local Scratch scratch;
     packed_ = scratch.Get(sharedPanels_ * size_);
-    for (int64_t begin = 0; begin < depth; begin += slice) {
-      const int64_t end = std::min(depth, begin + slice);
-      PackShared(begin, end);
-      Parallel(blocks_, [&](int64_t block) { MultiplyBlock(block, begin, end); });
+    for (int64_t begin = 0; begin < steps_; begin += most) {
+      const Slice slice{begin, std::min(steps_, begin + most)};
+      PackShared(slice);
+      Parallel(blocks_, [&](int64_t block) { MultiplyBlock(block, slice); });
     }
   }
 
  private:
-  void PackShared(int64_t begin, int64_t end) const {
-    const Side side = rightIsShared_ ? Side::kRight : Side::kLeft;
-    if (shared_.along) {
-      Parallel(sharedPanels_, [&](int64_t i) {
-        PackPanels(shared_, i * kPanelLines, 1, begin, end, side, packed_ + i * size_, size_);
-      });
-    } else {
-      Parallel(Parts(end - begin, kTileDepth), [&](int64_t i) {
-        const int64_t from = begin + i * kTileDepth;
-        PackPanels(shared_, 0, sharedPanels_, from, from + kTileDepth, side, packed_ + i * kPanelStep, size_);
-      });
+  // Steps of the whole depth.
+  struct Slice {
+    int64_t begin, end;
+  };
+
+  const Lines &Shared(const Term &term) const { return rightIsShared_ ? term.right : term.left; }
+  const Lines &Own(const Term &term) const { return rightIsShared_ ? term.left : term.right; }
+
+  // f(term, numbers of its depth from and to, step of the slice) for each term that has a part of the slice.
+  template <class F>
+  void EachTerm(const Slice &slice, F f) const {
+    int64_t first = 0;
+    for (const Term &term : terms_) {
+      const int64_t from = std::max(slice.begin, first), to = std::min(slice.end, first + term.Steps());
+      if (from < to) {
+        f(term, (from - first) * kTileDepth, std::min((to - first) * kTileDepth, term.left.depth), from - slice.begin);
+      }
+      first += term.Steps();
     }
   }
 
-  void MultiplyBlock(int64_t block, int64_t begin, int64_t end) const {
+  void PackShared(const Slice &slice) const {
+    const Side side = rightIsShared_ ? Side::kRight : Side::kLeft;
+    EachTerm(slice, [&](const Term &term, int64_t from, int64_t to, int64_t step) {
+      const Lines &lines = Shared(term);
+      uint16_t *packed = packed_ + step * kPanelStep;
+      if (lines.along) {
+        Parallel(sharedPanels_, [&](int64_t i) {
+          PackPanels(lines, i * kPanelLines, 1, from, to, side, packed + i * size_, size_);
+        });
+      } else {
+        Parallel(Parts(to - from, kTileDepth), [&](int64_t i) {
+          const int64_t depth = from + i * kTileDepth;
+          PackPanels(lines, 0, sharedPanels_, depth, depth + kTileDepth, side, packed + i * kPanelStep, size_);
+        });
+      }
+    });
+  }
+
+  void MultiplyBlock(int64_t block, const Slice &slice) const {
     const UseTiles tiles;
     static thread_local Scratch scratch;
     const int64_t first = block * ownPanels_ / blocks_, count = (block + 1) * ownPanels_ / blocks_ - first;
     uint16_t *mine = scratch.Get(count * size_);
-    PackPanels(own_, first * kPanelLines, count, begin, end, rightIsShared_ ? Side::kLeft : Side::kRight, mine, size_);
-    const int64_t steps = Parts(end - begin, kTileDepth);
+    const Side side = rightIsShared_ ? Side::kLeft : Side::kRight;
+    EachTerm(slice, [&](const Term &term, int64_t from, int64_t to, int64_t step) {
+      PackPanels(Own(term), first * kPanelLines, count, from, to, side, mine + step * kPanelStep, size_);
+    });
+    const int64_t steps = slice.end - slice.begin;
+    const bool begun = slice.begin > 0, last = slice.end == steps_;
     for (int64_t i = 0; i < sharedPanels_; i++) {
       const uint16_t *panel = packed_ + i * size_;
       Fetching next(i + 1 < sharedPanels_ ? panel + size_ : packed_, size_, count);
@@ -243,21 +293,23 @@ class Product {
         next.Next();
         const uint16_t *other = mine + j * size_;
         const int64_t here = (first + j) * kPanelLines, there = i * kPanelLines;
-        if (rightIsShared_) result_.Add(here, there, other, panel, steps, begin > 0);
-        else result_.Add(there, here, panel, other, steps, begin > 0);
+        if (rightIsShared_) result_.Add(here, there, other, panel, steps, begun, last);
+        else result_.Add(there, here, panel, other, steps, begun, last);
       }
     }
   }
 
+  const std::vector<Term> &terms_;
+  const Result &result_;
   const bool rightIsShared_;
-  const Lines &shared_, &own_;
-  const Result result_;
   const int64_t sharedPanels_, ownPanels_, blocks_;
+  int64_t steps_ = 0;
   int64_t size_;  // Of a panel.
   uint16_t *packed_;
 };
 
-// [m, k] times [k, n], where kTransposed the transpose of what is given.
+// The sum of products [m, k] times [k, n], where kTransposed the transpose of what is given: first all left factors, then as
+// many right ones, then what they are added to, which is nothing where it has no numbers.
 template <bool kTransposedLeft, bool kTransposedRight>
 void MatMul(Call &call) {
   const auto lines = [&](int input, bool along) {
@@ -265,18 +317,25 @@ void MatMul(Call &call) {
     return along ? Lines{call.Floats(input), rows, columns, columns, true}
                  : Lines{call.Floats(input), columns, rows, columns, false};
   };
-  const Lines left = lines(0, !kTransposedLeft), right = lines(1, kTransposedRight);
-  float *product = call.New(0, {left.count, right.count});
-  if (left.count * right.count * left.depth > 0) Product{left, right, product};
-  else std::fill_n(product, left.count * right.count, 0.f);
+  const int count = (call.Inputs() - 1) / 2;
+  std::vector<Term> terms;
+  for (int i = 0; i < count; i++) terms.push_back({lines(i, !kTransposedLeft), lines(count + i, kTransposedRight)});
+  const int64_t rows = terms[0].left.count, columns = terms[0].right.count, size = rows * columns;
+  const float *sum = call.Elements(2 * count) > 0 ? call.Floats(2 * count) : nullptr;
+  const Result result{call.New(0, {rows, columns}), rows, columns, sum};
+  const bool empty = std::all_of(terms.begin(), terms.end(), [](const Term &term) { return term.left.depth == 0; });
+  if (size > 0 && !empty) Products{terms, result};
+  else if (sum == nullptr) std::fill_n(result.data, size, 0.f);
+  else std::copy_n(sum, size, result.data);
 }
 
 template <bool kTransposedLeft, bool kTransposedRight>
 void Shape(TF_ShapeInferenceContext *context, TF_Status *status) {
   TF_ShapeHandle *given = TF_NewShapeHandle(), *sizes[2] = {TF_NewShapeHandle(), TF_NewShapeHandle()};
+  const int count = (TF_ShapeInferenceContextNumInputs(context) - 1) / 2;
   const int outer[2] = {kTransposedLeft ? 1 : 0, kTransposedRight ? 0 : 1};
   for (int side = 0; side < 2; side++) {
-    TF_ShapeInferenceContextGetInput(context, side, given, status);
+    TF_ShapeInferenceContextGetInput(context, side * count, given, status);
     TF_ShapeInferenceContextSubshape(context, given, outer[side], outer[side] + 1, sizes[side], status);
   }
   TF_ShapeInferenceContextConcatenateShapes(context, sizes[0], sizes[1], given, status);
@@ -286,8 +345,8 @@ void Shape(TF_ShapeInferenceContext *context, TF_Status *status) {
 
 template <bool kTransposedLeft, bool kTransposedRight>
 void RegisterOne(const char *name) {
-  Register(name, {"a: float", "b: float"}, {"product: float"}, Shape<kTransposedLeft, kTransposedRight>,
-           Compute<MatMul<kTransposedLeft, kTransposedRight>>);
+  Register(name, {"lefts: N * float", "rights: N * float", "sum: float"}, {"product: float"},
+           Shape<kTransposedLeft, kTransposedRight>, Compute<MatMul<kTransposedLeft, kTransposedRight>>, {"N: int >= 1"});
 }
 
 }  // namespace

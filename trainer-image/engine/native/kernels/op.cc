@@ -77,8 +77,9 @@ std::string FullName(const char *name) { return std::string("Dpo") + name + "_" 
 }  // namespace
 
 void Register(const char *name, Names inputs, Names outputs, void (*shapes)(TF_ShapeInferenceContext *, TF_Status *),
-              void (*compute)(void *, TF_OpKernelContext *)) {
+              void (*compute)(void *, TF_OpKernelContext *), Names attributes) {
   TF_OpDefinitionBuilder *definition = Define(FullName(name), inputs, outputs);
+  for (const char *attribute : attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, shapes);
   Finish(FullName(name), definition, compute);
 }

@@ -26,6 +26,7 @@ class Call {
   }
   const float *Floats(int index) { return Input<const float>(index); }
   int64_t Size(int index, int dimension) { return TF_Dim(Tensor(index), dimension); }
+  int Inputs() const { return TF_NumInputs(context_); }
   int64_t Elements(int index) { return TF_TensorElementCount(Tensor(index)); }
 
   float *New(int output, const std::vector<int64_t> &shape);
@@ -46,7 +47,8 @@ class Call {
 // Adds operation and kernel to TensorFlow; output i has the shape of input likeInput[i]. The name is given the
 // instruction set's ending, so that the builds for several can be in one process.
 void Register(const char *name, std::initializer_list<const char *> inputs, std::initializer_list<const char *> outputs,
-              void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), void (*compute)(void *, TF_OpKernelContext *));
+              void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), void (*compute)(void *, TF_OpKernelContext *),
+              std::initializer_list<const char *> attributes = {});
 
 // The same for an operation without outputs that writes into an input.
 void RegisterInPlace(const char *name, std::initializer_list<const char *> inputs,
