@@ -10,6 +10,7 @@
 
 #ifdef __AMX_BF16__
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -108,7 +109,7 @@ inline void Fetch(const uint16_t *part) {
 }
 
 // Four products of tiles, one for each of the sums, and a part of the next step's fetched meanwhile.
-inline void Multiply(const uint16_t *next) {
+inline void MultiplyTiles(const uint16_t *next) {
   _tile_dpbf16ps(0, 4, 6);
   Fetch<0>(next);
   _tile_dpbf16ps(1, 4, 7);
@@ -134,17 +135,17 @@ inline void MultiplyPanels(const uint16_t *left, const uint16_t *right, int64_t 
   for (int64_t step = 0; step < steps; step++, left += kPanelStep, right += kPanelStep) {
     LoadLeft(left);
     LoadRight(right + 2 * kPartSize);
-    Multiply(right + 2 * kPartSize);
+    MultiplyTiles(right + 2 * kPartSize);
     LoadRight(right + kPartSize);
-    Multiply(right + kPartSize);
+    MultiplyTiles(right + kPartSize);
     LoadLeft(left + kPartSize);
-    Multiply(left + kPartSize);
+    MultiplyTiles(left + kPartSize);
     LoadRight(right);
-    Multiply(right);
+    MultiplyTiles(right);
     LoadLeft(left + 2 * kPartSize);
-    Multiply(left + 2 * kPartSize);
+    MultiplyTiles(left + 2 * kPartSize);
     LoadLeft(left);
-    Multiply(left);
+    MultiplyTiles(left);
   }
 }
 
@@ -231,7 +232,13 @@ class Products {
     for (int64_t begin = 0; begin < steps_; begin += most) {
       const Slice slice{begin, std::min(steps_, begin + most)};
       PackShared(slice);
-      Parallel(blocks_, [&](int64_t block) { MultiplyBlock(block, slice); });
+      std::vector<Block> blocks(blocks_);
+      std::atomic<int64_t> next(0);
+      Parallel(std::min<int64_t>(Threads(), blocks_ * sharedPanels_), [&](int64_t) {
+        const UseTiles tiles;
+        for (int64_t i = next++; i < blocks_; i = next++) Begin(blocks[i], i, slice);
+        Help(blocks, slice);
+      });
     }
   }
 
@@ -275,24 +282,47 @@ class Products {
     });
   }
 
-  void MultiplyBlock(int64_t block, const Slice &slice) const {
-    const UseTiles tiles;
+  // Lines of a thread's own, which other threads help to multiply when they have none left.
+  struct Block {
+    int64_t first, count;
+    std::atomic<const uint16_t *> packed{nullptr};
+    std::atomic<int64_t> next{0};  // Panel of the shared side.
+  };
+
+  void Begin(Block &block, int64_t index, const Slice &slice) const {
     static thread_local Scratch scratch;
-    const int64_t first = block * ownPanels_ / blocks_, count = (block + 1) * ownPanels_ / blocks_ - first;
-    uint16_t *mine = scratch.Get(count * size_);
+    block.first = index * ownPanels_ / blocks_;
+    block.count = (index + 1) * ownPanels_ / blocks_ - block.first;
+    uint16_t *packed = scratch.Get(block.count * size_);
     const Side side = rightIsShared_ ? Side::kLeft : Side::kRight;
     EachTerm(slice, [&](const Term &term, int64_t from, int64_t to, int64_t step) {
-      PackPanels(Own(term), first * kPanelLines, count, from, to, side, mine + step * kPanelStep, size_);
+      PackPanels(Own(term), block.first * kPanelLines, block.count, from, to, side, packed + step * kPanelStep, size_);
     });
+    block.packed = packed;
+    Multiply(block, packed, slice);
+  }
+
+  // Until nothing is left to be begun. What is packed stays until all threads have come so far.
+  void Help(std::vector<Block> &blocks, const Slice &slice) const {
+    for (Block &block : blocks) {
+      while (block.next < sharedPanels_) {
+        if (const uint16_t *packed = block.packed) Multiply(block, packed, slice);
+        else _mm_pause();
+      }
+    }
+  }
+
+  // Shared panels of a block one after another, as long as there are any.
+  void Multiply(Block &block, const uint16_t *packed, const Slice &slice) const {
     const int64_t steps = slice.end - slice.begin;
     const bool begun = slice.begin > 0, last = slice.end == steps_;
-    for (int64_t i = 0; i < sharedPanels_; i++) {
+    for (int64_t i = block.next++; i < sharedPanels_; i = block.next++) {
       const uint16_t *panel = packed_ + i * size_;
-      Fetching next(i + 1 < sharedPanels_ ? panel + size_ : packed_, size_, count);
-      for (int64_t j = 0; j < count; j++) {
+      Fetching next(i + 1 < sharedPanels_ ? panel + size_ : packed_, size_, block.count);
+      for (int64_t j = 0; j < block.count; j++) {
         next.Next();
-        const uint16_t *other = mine + j * size_;
-        const int64_t here = (first + j) * kPanelLines, there = i * kPanelLines;
+        const uint16_t *other = packed + j * size_;
+        const int64_t here = (block.first + j) * kPanelLines, there = i * kPanelLines;
         if (rightIsShared_) result_.Add(here, there, other, panel, steps, begun, last);
         else result_.Add(there, here, panel, other, steps, begun, last);
       }
