@@ -37,6 +37,30 @@ export interface Kernels {
   addRowsInto: (table: Tensor, rows: Tensor, places: Tensor) => void;
   /** Multiplies the values themselves by a number; likewise. */
   scaleInPlace: (values: Tensor, factor: number) => void;
+  /** Sum of squares of all elements of at least one tensor -> []. */
+  sumOfSquares: (tensors: readonly Tensor[]) => Tensor;
+  /** A step of AdamW in weights and their moments themselves; likewise. */
+  adamw: (states: readonly AdamState[], numbers: AdamNumbers) => void;
+}
+
+/** What AdamW changes of a weight by its gradient, all of one shape. */
+export interface AdamState {
+  weight: Tensor;
+  m: Tensor;
+  v: Tensor;
+  gradient: Tensor;
+  /** What the weight is multiplied by before the step: its decay. */
+  kept: number;
+}
+
+/** Numbers of a step of AdamW. */
+export interface AdamNumbers {
+  /** What the gradients are multiplied by: clipping. */
+  gradientScale: number;
+  betas: readonly [number, number];
+  /** The step is rate m / (sqrt(v) + epsilon), of the moments as they are, without correction of their bias. */
+  rate: number;
+  epsilon: number;
 }
 
 /** a [m, k] times b [k, n]; either is given transposed on request. */
@@ -92,6 +116,15 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
     crossEntropy: (logits, labels) => run('CrossEntropy', [logits, labels], 2) as [Tensor, Tensor],
     addInto: (sum, part) => void run('Add', [sum, part], 0),
     addRowsInto: (table, rows, places) => void run('AddRows', [table, rows, places], 0),
+    sumOfSquares: (tensors) => run('SumOfSquares', tensors, 1, [attribute.int('N', tensors.length)])[0] as Tensor,
+    adamw: (states, { gradientScale, betas: [beta1, beta2], rate, epsilon }) =>
+      scope(() => {
+        const lists = (['weight', 'm', 'v', 'gradient'] as const).flatMap((part) => states.map((state) => state[part]));
+        const kept = states.map((state) => state.kept);
+        const numbers = [gradientScale, beta1, 1 - beta1, beta2, 1 - beta2, rate, epsilon];
+        const vectors = [kept, numbers].map((values) => tensor(Float32Array.from(values), [values.length]));
+        run('AdamW', [...lists, ...vectors], 0, [attribute.int('N', states.length)]);
+      }),
     scaleInPlace: (values, factor) => scope(() => void run('Scale', [values, tensor(Float32Array.of(factor), [])], 0)),
   };
 }

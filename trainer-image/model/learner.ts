@@ -5,7 +5,7 @@ import { precisionOf } from '../engine/compute-plan.ts';
 import { read, scope, tensor, usesGpu, type Tensor, type Variable } from '../engine/engine.ts';
 import type { PairOutcome } from '../loss/objective.ts';
 import { tokenSlopes, type PairScores, type PairTokens } from '../loss/scores.ts';
-import { clip, globalNorm } from '../optimizer/clip.ts';
+import { clipScale, globalNorm } from '../optimizer/clip.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizers.ts';
 import { mergedValues } from './adapters.ts';
 import { joinPairs, scoresOf, splitByPair } from './answers.ts';
@@ -137,8 +137,8 @@ export class Learner {
     return scope(() => {
       const norm = globalNorm([...this.gradients.values()]);
       if (Number.isFinite(norm)) {
-        clip(this.gradients, norm, this.training.maxGradNorm);
-        this.optimizer?.step(this.gradients, { step, learningRate });
+        const gradientScale = clipScale(norm, this.training.maxGradNorm);
+        this.optimizer?.step(this.gradients, { step, learningRate, gradientScale });
       }
       this.dropGradients();
       return norm;

@@ -1,26 +1,49 @@
 import { attribute } from '../engine/attribute.ts';
 import { execute } from '../engine/tensor.ts';
-import { ops, scope } from '../engine/engine.ts';
-import { decayOf, scalar, type UpdateRule } from './rule.ts';
+import { kernels, ops, scope, type Variable } from '../engine/engine.ts';
+import { decayOf, each, scalar, scaled, type Settings, type StepAt, type UpdateRule } from './rule.ts';
+
+/** 1 - beta^t of both moments, and what torch adds to sqrt(v / (1 - beta2^t)), scaled so that it can be added to sqrt(v). */
+function corrected({ betas, epsilon }: Settings, { step }: StepAt) {
+  const [m, v] = betas.map((beta) => 1 - beta ** step) as [number, number];
+  return { m, v, epsilon: epsilon * Math.sqrt(v) };
+}
+
+const moment = (slots: Readonly<Record<string, Variable>>, kind: 'm' | 'v'): Variable => slots[kind] as Variable;
+
+/** TensorFlow's own operation changes weight and moments in place. */
+const standard = each((target, gradient, settings, at) => {
+  const { weight, slots } = target;
+  const decay = at.learningRate * decayOf(target, settings);
+  if (decay > 0) weight.assignAdd(scope(() => ops.mul(weight.read(), scalar(-decay))));
+  const powers = settings.betas.map((beta) => beta ** at.step);
+  const numbers = [...powers, at.learningRate, ...settings.betas, corrected(settings, at).epsilon].map(scalar);
+  const flags = [attribute.type('T', 'float32'), attribute.bool('use_locking', false)];
+  const attributes = [...flags, attribute.bool('use_nesterov', false)];
+  const handles = [weight, moment(slots, 'm'), moment(slots, 'v')].map(({ handle }) => handle);
+  execute('ResourceApplyAdam', attributes, [...handles, ...numbers, scaled(gradient, at)], 0);
+});
 
 /**
  * AdamW (Loshchilov and Hutter 2019, algorithm 2) as torch.optim.AdamW computes it: moments m and v of the gradient by
- * `betas`, decoupled weight decay. TensorFlow's own operation changes weight and moments in place.
+ * `betas`, decoupled weight decay.
  */
 export const adamw: UpdateRule = {
   slots: (shape) => ({ m: shape, v: shape }),
-  apply: (target, gradient, settings, { step, learningRate }) =>
+  apply: (targets, settings, at) => {
+    const fused = kernels();
+    if (fused === undefined) return standard(targets, settings, at);
+    const { m, v, epsilon } = corrected(settings, at);
+    const numbers = { betas: settings.betas as [number, number], rate: (at.learningRate * Math.sqrt(v)) / m, epsilon };
     scope(() => {
-      const { weight, slots } = target;
-      const decay = decayOf(target, settings);
-      if (decay > 0) weight.assignAdd(scope(() => ops.mul(weight.read(), scalar(-learningRate * decay))));
-      const [beta1, beta2] = settings.betas as [number, number];
-      // TensorFlow adds epsilon to sqrt(v), torch to sqrt(v / (1 - beta2^t)): scaled by sqrt(1 - beta2^t) they are equal.
-      const epsilon = settings.epsilon * Math.sqrt(1 - beta2 ** step);
-      const numbers = [beta1 ** step, beta2 ** step, learningRate, beta1, beta2, epsilon].map(scalar);
-      const flags = [attribute.type('T', 'float32'), attribute.bool('use_locking', false)];
-      const attributes = [...flags, attribute.bool('use_nesterov', false)];
-      const handles = [weight, slots['m'] as typeof weight, slots['v'] as typeof weight].map(({ handle }) => handle);
-      execute('ResourceApplyAdam', attributes, [...handles, ...numbers, gradient], 0);
-    }),
+      const states = targets.map((target) => ({
+        weight: target.weight.read(),
+        m: moment(target.slots, 'm').read(),
+        v: moment(target.slots, 'v').read(),
+        gradient: target.gradient,
+        kept: 1 - at.learningRate * decayOf(target, settings),
+      }));
+      fused.adamw(states, { ...numbers, gradientScale: at.gradientScale });
+    });
+  },
 };

@@ -16,7 +16,7 @@ const rules = { adamw, adafactor, lion, rmsprop, sgd } satisfies Record<Optimize
 export interface Optimizer {
   /** The state in a fixed order; the part of a weight is named `<weight>.<kind>`. */
   readonly variables: readonly Variable[];
-  /** Takes a step on every weight; `gradients` by the weights' names, already clipped. */
+  /** Takes a step on every weight; `gradients` by the weights' names; they may be changed. */
   step(gradients: ReadonlyMap<string, Tensor>, at: StepAt): void;
   dispose(): void;
 }
@@ -32,9 +32,12 @@ export function createOptimizer(
   return {
     variables,
     step: (gradients, at) => {
-      for (const target of targets) {
-        rule.apply(target, gradients.get(target.weight.name) as Tensor, settings, at);
-      }
+      const own = (target: Target): Tensor => gradients.get(target.weight.name) as Tensor;
+      rule.apply(
+        targets.map((target) => ({ ...target, gradient: own(target) })),
+        settings,
+        at,
+      );
     },
     dispose: () => variables.forEach((variable) => variable.dispose()),
   };

@@ -45,7 +45,7 @@ function follow({ optimizer, settings, start, steps }: Golden['optimizers'][numb
       const named = names.map(
         (name) => [name, tensor(Float32Array.from(gradients[name]), golden.shapes[name])] as const,
       );
-      made.step(new Map(named), { step: i + 1, learningRate });
+      made.step(new Map(named), { step: i + 1, learningRate, gradientScale: 1 });
     });
     return Object.fromEntries(weights.map((weight) => [weight.name, valueOf(weight)]));
   });

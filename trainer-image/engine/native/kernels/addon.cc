@@ -13,6 +13,7 @@ extern "C" __attribute__((visibility("default"))) napi_value napi_register_modul
     kernels::RegisterGated();
     kernels::RegisterCrossEntropy();
     kernels::RegisterGradients();
+    kernels::RegisterOptimizer();
     kernels::RegisterMatMul();
   });
   return exports;

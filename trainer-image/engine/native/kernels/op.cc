@@ -56,10 +56,11 @@ void Report(const std::string &name, TF_Status *status) {
 
 using Names = std::initializer_list<const char *>;
 
-TF_OpDefinitionBuilder *Define(const std::string &name, Names inputs, Names outputs) {
+TF_OpDefinitionBuilder *Define(const std::string &name, Names inputs, Names outputs, Names attributes) {
   TF_OpDefinitionBuilder *definition = TF_NewOpDefinitionBuilder(name.c_str());
   for (const char *input : inputs) TF_OpDefinitionBuilderAddInput(definition, input);
   for (const char *output : outputs) TF_OpDefinitionBuilderAddOutput(definition, output);
+  for (const char *attribute : attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
   return definition;
 }
 
@@ -78,14 +79,13 @@ std::string FullName(const char *name) { return std::string("Dpo") + name + "_" 
 
 void Register(const char *name, Names inputs, Names outputs, void (*shapes)(TF_ShapeInferenceContext *, TF_Status *),
               void (*compute)(void *, TF_OpKernelContext *), Names attributes) {
-  TF_OpDefinitionBuilder *definition = Define(FullName(name), inputs, outputs);
-  for (const char *attribute : attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
+  TF_OpDefinitionBuilder *definition = Define(FullName(name), inputs, outputs, attributes);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, shapes);
   Finish(FullName(name), definition, compute);
 }
 
-void RegisterInPlace(const char *name, Names inputs, void (*compute)(void *, TF_OpKernelContext *)) {
-  TF_OpDefinitionBuilder *definition = Define(FullName(name), inputs, {});
+void RegisterInPlace(const char *name, Names inputs, void (*compute)(void *, TF_OpKernelContext *), Names attributes) {
+  TF_OpDefinitionBuilder *definition = Define(FullName(name), inputs, {}, attributes);
   TF_OpDefinitionBuilderSetIsStateful(definition, true);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, [](TF_ShapeInferenceContext *, TF_Status *) {});
   Finish(FullName(name), definition, compute);

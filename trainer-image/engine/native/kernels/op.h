@@ -52,7 +52,7 @@ void Register(const char *name, std::initializer_list<const char *> inputs, std:
 
 // The same for an operation without outputs that writes into an input.
 void RegisterInPlace(const char *name, std::initializer_list<const char *> inputs,
-                     void (*compute)(void *, TF_OpKernelContext *));
+                     void (*compute)(void *, TF_OpKernelContext *), std::initializer_list<const char *> attributes = {});
 
 // Shape function: output i has the shape of input Inputs[i].
 template <int... Inputs>
@@ -79,6 +79,7 @@ void RegisterNorm();
 void RegisterGated();
 void RegisterCrossEntropy();
 void RegisterGradients();
+void RegisterOptimizer();
 // Only where the instruction set has a matrix unit.
 void RegisterMatMul();
 
