@@ -1,21 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { attribute } from './attribute.ts';
-import { binding } from './binding.ts';
+import { binding, type TensorInfo } from './binding.ts';
 import { ops } from './ops.ts';
 import { adopt, execute, keep, scope, tensor, type Tensor } from './tensor.ts';
 
 /**
- * A resource variable: a value that TensorFlow holds and changes in place. A read shares its buffer, and an update
- * copies the whole value if any read is still alive: free the reads first.
+ * A resource variable: a value that TensorFlow holds and changes in place. A read shares its buffer, and an update by
+ * TensorFlow's operations copies the whole value if any read is still alive: free the reads first.
  */
 export interface Variable {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: Float;
-  /** The resource handle, input of the Resource* operations. */
-  readonly handle: Tensor;
+  /** The resource handle, for a Resource* operation that changes the value. */
+  handle(): Tensor;
   /** The value as a tensor of the variable's type that shares its buffer. */
   read(): Tensor;
+  /** The same held by the variable until its next update: a read takes 50 microseconds. It is not for the caller to free. */
+  value(): Tensor;
   assign(value: Tensor): void;
   assignAdd(value: Tensor): void;
   dispose(): void;
@@ -55,16 +57,30 @@ function emptyVariable(name: string, shape: readonly number[], dtype: Float): Va
   const shared = attribute.string('shared_name', `${name}#${instance}-${sequence++}`);
   const attributes = [attribute.string('container', ''), shared, type, attribute.shape('shape', shape)];
   const handle = keep(execute('VarHandleOp', attributes, [])[0] as Tensor);
-  const write = (op: string, value: Tensor): void => void execute(op, [type], [handle, value], 0);
+  const readNow = (): Tensor => adopt(binding.executeOp('ReadVariableOp', [type], [handle.id], 1)[0] as TensorInfo);
+  let held: Tensor | undefined;
+  const release = (): void => {
+    if (held !== undefined) binding.deleteTensor(held.id);
+    held = undefined;
+  };
+  const write = (op: string, value: Tensor): void => {
+    release();
+    execute(op, [type], [handle, value], 0);
+  };
   return {
     name,
     shape,
     dtype,
-    handle,
-    read: () => adopt(binding.executeOp('ReadVariableOp', [type], [handle.id], 1)[0] as never),
+    handle: () => {
+      release();
+      return handle;
+    },
+    read: readNow,
+    value: () => (held ??= keep(readNow())),
     assign: (value) => write('AssignVariableOp', value),
     assignAdd: (value) => write('AssignAddVariableOp', value),
     dispose: () => {
+      release();
       execute('DestroyResourceOp', [attribute.bool('ignore_lookup_error', true)], [handle], 0);
       binding.deleteTensor(handle.id);
     },

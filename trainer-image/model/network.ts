@@ -223,7 +223,7 @@ export class Network {
   }
 
   private value(name: string): Tensor {
-    return (this.byName.get(name) as Variable).read();
+    return (this.byName.get(name) as Variable).value();
   }
 
   private layerNames(layer: number, shapes: Shapes): string[] {
@@ -243,8 +243,7 @@ export class Network {
   }
 
   /**
-   * Reads a layer's weights only for the call: a read that stays alive would make the update copy them. An error names the
-   * layer. With `maskSeed` the layer's adapters drop.
+   * What f makes of a layer's weights. An error names the layer. With `maskSeed` the layer's adapters drop.
    */
   withWeights<T>(layer: number, f: (weights: BlockWeights) => T, maskSeed?: number): T {
     const drops = maskSeed !== undefined && (this.architecture.adapters?.dropout ?? 0) > 0;

@@ -20,7 +20,7 @@ const standard = each((target, gradient, settings, at) => {
   const numbers = [...powers, at.learningRate, ...settings.betas, corrected(settings, at).epsilon].map(scalar);
   const flags = [attribute.type('T', 'float32'), attribute.bool('use_locking', false)];
   const attributes = [...flags, attribute.bool('use_nesterov', false)];
-  const handles = [weight, moment(slots, 'm'), moment(slots, 'v')].map(({ handle }) => handle);
+  const handles = [weight, moment(slots, 'm'), moment(slots, 'v')].map((variable) => variable.handle());
   execute('ResourceApplyAdam', attributes, [...handles, ...numbers, scaled(gradient, at)], 0);
 });
 
@@ -35,15 +35,13 @@ export const adamw: UpdateRule = {
     if (fused === undefined) return standard(targets, settings, at);
     const { m, v, epsilon } = corrected(settings, at);
     const numbers = { betas: settings.betas as [number, number], rate: (at.learningRate * Math.sqrt(v)) / m, epsilon };
-    scope(() => {
-      const states = targets.map((target) => ({
-        weight: target.weight.read(),
-        m: moment(target.slots, 'm').read(),
-        v: moment(target.slots, 'v').read(),
-        gradient: target.gradient,
-        kept: 1 - at.learningRate * decayOf(target, settings),
-      }));
-      fused.adamw(states, { ...numbers, gradientScale: at.gradientScale });
-    });
+    const states = targets.map((target) => ({
+      weight: target.weight.value(),
+      m: moment(target.slots, 'm').value(),
+      v: moment(target.slots, 'v').value(),
+      gradient: target.gradient,
+      kept: 1 - at.learningRate * decayOf(target, settings),
+    }));
+    fused.adamw(states, { ...numbers, gradientScale: at.gradientScale });
   },
 };
