@@ -31,16 +31,22 @@ function timed<T>(call: () => Call, run: () => T): T {
 const isTrue = (attributes: readonly Attribute[], name: string): boolean =>
   attributes.some((attribute) => attribute.name === name && attribute.value === true);
 
-/** An operation with the shapes that it was given: MatMul [923,576] x [1536,576]^T. */
+/** An operation with the shapes that it was given: MatMul [923,576] [1536,576]^T, or a sum of such products. */
 function callOf(op: string, attributes: readonly Attribute[], inputs: readonly number[], made: readonly TensorInfo[]) {
   const given = inputs.map((id) => shapes.get(id) ?? []);
   // Our own products have it in their names, by the letters of BLAS.
   const letters = /MatMul([NT])([NT])_/.exec(op) ?? [];
   const transposed = [letters[1] === 'T' || isTrue(attributes, 'transpose_a') || isTrue(attributes, 'adj_x')];
   transposed.push(letters[2] === 'T' || isTrue(attributes, 'transpose_b') || isTrue(attributes, 'adj_y'));
-  const text = given.slice(0, 2).map((shape, i) => `[${shape.join()}]${transposed[i] === true ? '^T' : ''}`);
-  const work = op.includes('MatMul') ? matmulWork(given[0] ?? [], transposed[0] === true, made[0]?.shape ?? []) : 0;
-  return { name: op, detail: `${op} ${text.join(' ')}`, work };
+  // Our own take a list of left factors, then one of right ones.
+  const products = Number(attributes.find(({ name }) => letters.length > 0 && name === 'N')?.value ?? 1);
+  const factor = (side: 0 | 1, product: number): readonly number[] => given[side * products + product] ?? [];
+  const text = Array.from({ length: products }, (_, i) =>
+    ([0, 1] as const).map((side) => `[${factor(side, i).join()}]${transposed[side] === true ? '^T' : ''}`).join(' '),
+  );
+  const workOf = (i: number): number => matmulWork(factor(0, i), transposed[0] === true, made[0]?.shape ?? []);
+  const work = op.includes('MatMul') ? text.reduce((sum, _, i) => sum + workOf(i), 0) : 0;
+  return { name: op, detail: `${op} ${text.join(' + ')}`, work };
 }
 
 /** f0a1b2c3_12_llama_8870a5f48ad1_block_forward_484_180 -> llama block forward: without digests and lengths. */

@@ -110,13 +110,13 @@ export function selfAttention(
   const qkv = { q: part('q'), k: part('k'), v: dense(tape, x, p, 'self_attn.v_proj') };
   const { kind, rotation } = context;
   const attended = context.attend(tape, qkv, heads, { window: kind.window, rotation, ...options });
-  return dense(tape, attended, p, 'self_attn.o_proj', sum);
+  return dense(tape, attended, p, { name: 'self_attn.o_proj', sum });
 }
 
 /** SwiGLU (Shazeer 2020, eq. 6), added to `sum`. */
 function gatedMlp(tape: Tape, x: Tensor, p: Parameters, sum: Tensor): Tensor {
   const gated = gatedSilu(tape, dense(tape, x, p, 'mlp.gate_proj'), dense(tape, x, p, 'mlp.up_proj'));
-  return dense(tape, gated, p, 'mlp.down_proj', sum);
+  return dense(tape, gated, p, { name: 'mlp.down_proj', sum });
 }
 
 /** The form of Root Mean Square norm that most have. */

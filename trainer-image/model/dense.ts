@@ -4,8 +4,12 @@ import type { Parameters } from './architecture.ts';
 import { add, addBias, linear, type WeightLayout } from './primitives.ts';
 import type { Tape } from './tape.ts';
 
-/** The dense layer `name` of a block, added to `sum` [n, out] where it is given. */
-type Dense = (tape: Tape, x: Tensor, p: Parameters, name: string, sum?: Tensor) => Tensor;
+/** Calls a block's dense layer by its name; its result is added to `sum` [n, out] where that is given. */
+type Dense = (tape: Tape, x: Tensor, p: Parameters, layer: string | Added) => Tensor;
+interface Added {
+  name: string;
+  sum: Tensor | undefined;
+}
 
 /** The weight `name` of a block; its absence is an error of the architecture. */
 export function weight(p: Parameters, name: string): Tensor {
@@ -31,7 +35,8 @@ export function adapterOf(p: Parameters, name: string): Adapter | undefined {
 /** Every dense layer of every architecture is made here. */
 const layer =
   (layout: WeightLayout): Dense =>
-  (tape, x, p, name, sum) => {
+  (tape, x, p, called) => {
+    const { name, sum }: Added = typeof called === 'string' ? { name: called, sum: undefined } : called;
     const [adapter, bias] = [adapterOf(p, name), p[`${name}.bias`]];
     const how = { layout, sum: bias === undefined ? sum : undefined };
     const product =

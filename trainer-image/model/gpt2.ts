@@ -76,9 +76,9 @@ export function gpt2(raw: RawConfig): Family {
       const fused = conv1d(tape, norm(tape, x, p, 'ln_1'), p, 'attn.c_attn');
       const part = (i: number): Tensor => columns(tape, fused, i * hidden, hidden);
       const attended = context.attend(tape, { q: part(0), k: part(1), v: part(2) }, heads);
-      const middle = conv1d(tape, attended, p, 'attn.c_proj', x);
+      const middle = conv1d(tape, attended, p, { name: 'attn.c_proj', sum: x });
       const activated = gelu(tape, conv1d(tape, norm(tape, middle, p, 'ln_2'), p, 'mlp.c_fc'));
-      return conv1d(tape, activated, p, 'mlp.c_proj', middle);
+      return conv1d(tape, activated, p, { name: 'mlp.c_proj', sum: middle });
     },
   };
 }

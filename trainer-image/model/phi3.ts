@@ -40,7 +40,7 @@ function fusedAttention(
   };
   const { kind, rotation } = context;
   const attended = context.attend(tape, qkv, heads, { window: kind.window, rotation });
-  return dense(tape, attended, p, 'self_attn.o_proj', sum);
+  return dense(tape, attended, p, { name: 'self_attn.o_proj', sum });
 }
 
 /** SwiGLU whose gate and up come of one projection, added to `sum`. */
@@ -48,7 +48,7 @@ function fusedMlp(tape: Tape, x: Tensor, p: Parameters, sum: Tensor): Tensor {
   const fused = dense(tape, x, p, 'mlp.gate_up_proj');
   const inner = (fused.shape[1] as number) / 2;
   const gated = gatedSilu(tape, columns(tape, fused, 0, inner), columns(tape, fused, inner, inner));
-  return dense(tape, gated, p, 'mlp.down_proj', sum);
+  return dense(tape, gated, p, { name: 'mlp.down_proj', sum });
 }
 
 /** Phi-3, Phi-3.5 and Phi-4 (Abdin et al. 2024) as transformers' Phi3ForCausalLM computes them. */
