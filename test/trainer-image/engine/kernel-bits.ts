@@ -54,6 +54,16 @@ scope(() => {
     { a: tall, b: tall, transposeA: true },
     { a: wide, b: wide, transposeB: true },
   ].flatMap((product) => own.matmul?.([product, product], undefined) ?? []);
-  for (const each of [...products, result, ...gradients, losses, logitGradient, sum]) hash.update(read(each));
+  const state = {
+    weight: values([400, 500], 13),
+    m: values([400, 500], 14),
+    v: sum,
+    gradient: values([400, 500], 15),
+    kept: 1,
+  };
+  own.adamw([state], { gradientScale: 1, betas: [0.9, 0.999], rate: 0.1, epsilon: 1e-8 });
+  const norm = own.sumOfSquares([state.weight, sum]);
+  for (const each of [norm, state.weight, state.m, ...products, result, ...gradients, losses, logitGradient, sum])
+    hash.update(read(each));
 });
 console.log(hash.digest('hex'));

@@ -12,7 +12,7 @@ import {
   type Tensor,
 } from '../../../trainer-image/engine/engine.ts';
 import { attention, type AttentionOptions, type Heads } from '../../../trainer-image/model/attention.ts';
-import { gatedGelu, gatedSilu, rmsNorm } from '../../../trainer-image/model/primitives.ts';
+import { gatedGelu, gatedSilu, linear, linearSum, mul, rmsNorm } from '../../../trainer-image/model/primitives.ts';
 import { Tape } from '../../../trainer-image/model/tape.ts';
 import { kernelSetsHere } from '../kernel-sets.ts';
 import { made, values } from './values.ts';
@@ -175,6 +175,35 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
         compile('in place', ([x]) => (kernels()?.scaleInPlace(x as Tensor, 2), []), [part]);
       expect(record).toThrow(/cannot be recorded: it keeps state|inside a recording/);
     });
+  });
+
+  test('a sum of squares is that of all tensors', () => {
+    setKernels(set);
+    scope(() => {
+      const tensors = [made([70_001], 1), made([3], 2), made([5, 70], 3)];
+      const exact = tensors.flatMap((each) => [...read(each)]).reduce((sum, x) => sum + x * x, 0);
+      const found = read(kernels()?.sumOfSquares(tensors) as Tensor);
+      expect(found).toHaveLength(1);
+      expect(Math.abs((found[0] as number) / exact - 1)).toBeLessThan(2e-7);
+    });
+  });
+
+  test('sums of dense products, and the gradients that meet in one input', () => {
+    const shapes = [
+      [200, 130],
+      [160, 130],
+      [200, 16],
+      [160, 16],
+      [200, 160],
+    ];
+    const f = (tape: Tape, [x, w, narrow, b, sum]: Tensor[]): Tensor => {
+      const first = linearSum(tape, [
+        { x: x as Tensor, weight: w as Tensor },
+        { x: narrow as Tensor, weight: b as Tensor },
+      ]);
+      return linear(tape, x as Tensor, w as Tensor, { sum: mul(tape, first, sum as Tensor) });
+    };
+    expectSame(shapes, f, set);
   });
 
   test('what is not a number stays none, so that a step is refused', () => {

@@ -86,6 +86,22 @@ describe('a variable', () => {
     expect(liveTensors()).toBe(before);
   });
 
+  test('holds a tensor of its value until the next update', () => {
+    const before = liveTensors();
+    const variable = createVariable('weight', Float32Array.of(1, 2), [2]);
+    const held = variable.value();
+    expect(scope(() => variable.value())).toBe(held);
+    for (const [update, expected] of [
+      [(by: Tensor) => variable.assignAdd(by), [11, 22]],
+      [(by: Tensor) => variable.assign(by), [10, 20]],
+    ] as const) {
+      scope(() => update(tensor(Float32Array.of(10, 20), [2])));
+      expect([...read(variable.value())]).toEqual(expected);
+    }
+    variable.dispose();
+    expect(liveTensors()).toBe(before);
+  });
+
   test('of one name never shares the value of another', () => {
     const [a, b] = [createVariable('w', Float32Array.of(1), [1]), createVariable('w', Float32Array.of(2), [1])];
     expect(scope(() => [read(a.read())[0], read(b.read())[0]])).toEqual([1, 2]);

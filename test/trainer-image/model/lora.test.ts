@@ -119,6 +119,8 @@ test.each([false, true])(
 test('beside adapters the held-out KL keeps no copy of the vocabulary projection', () => {
   const [, known] = cases[0] as [string, LoraCase];
   const learner = learnerOf(known);
+  // From the first pass on the variables hold their values.
+  learner.tokenLogProbs([pair]);
   const before = liveTensors();
   learner.heldOutKl.capture([pair]);
   // The hidden states of one pair and nothing else.

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { optimizers } from '../../../crds/optimizer.ts';
 import { takeFence } from '../../../trainer-image/checkpoint/fence.ts';
 import { CheckpointStore } from '../../../trainer-image/checkpoint/store.ts';
@@ -11,12 +11,14 @@ import {
   liveTensors,
   read,
   scope,
+  setKernels,
   tensor,
   type Variable,
 } from '../../../trainer-image/engine/engine.ts';
 import { Learner } from '../../../trainer-image/model/learner.ts';
 import { createOptimizer } from '../../../trainer-image/optimizer/optimizers.ts';
 import { learningRateAt, type ScheduleName } from '../../../trainer-image/optimizer/schedule.ts';
+import { kernelSetsHere } from '../kernel-sets.ts';
 import { goldenFolder, goldenPairs, relativeDistance, trainingOf } from '../golden.ts';
 
 type Values = Record<'matrix' | 'bias', number[]>;
@@ -36,16 +38,22 @@ const golden = JSON.parse(readFileSync('test/golden/torch/optimizers.json', 'utf
 const names = ['matrix', 'bias'] as const;
 const valueOf = (variable: Variable): Float32Array => scope(() => read(variable.read()) as Float32Array);
 
-/** Runs one golden case; the weights after each step. */
-function follow({ optimizer, settings, start, steps }: Golden['optimizers'][number]): Record<string, Float32Array>[] {
+const scaledBy = (factor: number, numbers: readonly number[]): Float32Array =>
+  Float32Array.from(numbers, (value) => factor * value);
+
+/** Runs one golden case on gradients that are to be multiplied by a number so that they are the case's; the weights after each step. */
+function follow(
+  { optimizer, settings, start, steps }: Golden['optimizers'][number],
+  gradientScale = 1,
+): Record<string, Float32Array>[] {
   const weights = names.map((name) => createVariable(name, Float32Array.from(start[name]), golden.shapes[name]));
   const made = createOptimizer(weights, trainingOf({ optimizer, ...settings }));
   const after = steps.map(({ gradients, learningRate }, i) => {
     scope(() => {
       const named = names.map(
-        (name) => [name, tensor(Float32Array.from(gradients[name]), golden.shapes[name])] as const,
+        (name) => [name, tensor(scaledBy(1 / gradientScale, gradients[name]), golden.shapes[name])] as const,
       );
-      made.step(new Map(named), { step: i + 1, learningRate, gradientScale: 1 });
+      made.step(new Map(named), { step: i + 1, learningRate, gradientScale });
     });
     return Object.fromEntries(weights.map((weight) => [weight.name, valueOf(weight)]));
   });
@@ -54,6 +62,8 @@ function follow({ optimizer, settings, start, steps }: Golden['optimizers'][numb
   return after;
 }
 
+afterEach(() => setKernels('none'));
+
 describe('an optimizer', () => {
   test('of every name has numbers to be compared with', () => {
     expect([...new Set(golden.optimizers.map(({ optimizer }) => optimizer))].toSorted()).toEqual(
@@ -61,10 +71,16 @@ describe('an optimizer', () => {
     );
   });
 
-  test.each(golden.optimizers.map((one) => [one.optimizer, JSON.stringify(one.settings), one] as const))(
-    '%s with %s takes the steps of its model, weight decay included',
-    (_, _settings, one) => {
-      follow(one).forEach((weights, i) => {
+  const everywhere = golden.optimizers.flatMap((one) =>
+    kernelSetsHere.flatMap((set) =>
+      [1, 0.25].map((scale) => ({ ...one, named: JSON.stringify(one.settings), set, scale, one })),
+    ),
+  );
+  test.each(everywhere)(
+    '$optimizer with $named takes the steps of its model, weight decay included (kernels $set, gradients times $scale)',
+    ({ one, set, scale }) => {
+      setKernels(set);
+      follow(one, scale).forEach((weights, i) => {
         for (const name of names) {
           const expected = Float32Array.from(one.steps[i]?.weights[name] as number[]);
           expect(relativeDistance(weights[name] as Float32Array, expected)).toBeLessThan(1e-6);
@@ -72,6 +88,24 @@ describe('an optimizer', () => {
       });
     },
   );
+
+  test('changes the values that the variables hold, with its own kernels in their own place', () => {
+    for (const set of kernelSetsHere) {
+      setKernels(set);
+      const weight = createVariable('weight', Float32Array.of(1, 2), [2]);
+      const made = createOptimizer([weight], trainingOf({ optimizer: 'adamw' }));
+      const held = weight.value();
+      scope(() => {
+        const gradients = new Map([['weight', tensor(Float32Array.of(1, -1), [2])]]);
+        made.step(gradients, { step: 1, learningRate: 0.5, gradientScale: 1 });
+      });
+      expect([...valueOf(weight)].map((x) => x.toFixed(5))).toEqual(['0.50000', '2.50000']);
+      expect(read(weight.value())).toEqual(valueOf(weight));
+      if (set !== 'none') expect(weight.value()).toBe(held);
+      made.dispose();
+      weight.dispose();
+    }
+  });
 
   test.each(optimizers)('%s leaves no tensor behind when it takes steps or is disposed of', (optimizer) => {
     const one = golden.optimizers.findLast((each) => each.optimizer === optimizer) as Golden['optimizers'][number];
