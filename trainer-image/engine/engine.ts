@@ -1,5 +1,5 @@
 export { compile, compiledFunctions, eager, recordings, setEager } from './compile.ts';
-export { kernels, kernelSet, setKernels, usableFlags, type Kernels, type Product } from './kernels.ts';
+export { kernels, kernelSet, setKernels, usableFlags, type AdamState, type Kernels, type Product } from './kernels.ts';
 export { ops } from './ops.ts';
 export { noteRows, paddingShare, roundedUp, roundsShapes, setRoundedShapes } from './shapes.ts';
 export {

@@ -39,7 +39,7 @@ export interface Kernels {
   scaleInPlace: (values: Tensor, factor: number) => void;
   /** Sum of squares of all elements of at least one tensor -> []. */
   sumOfSquares: (tensors: readonly Tensor[]) => Tensor;
-  /** A step of AdamW in weights and their moments themselves; likewise. */
+  /** A step of AdamW in weights and their moments themselves, which all see who hold a read of them. Throws for shapes that differ. */
   adamw: (states: readonly AdamState[], numbers: AdamNumbers) => void;
 }
 
@@ -120,6 +120,11 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
     adamw: (states, { gradientScale, betas: [beta1, beta2], rate, epsilon }) =>
       scope(() => {
         const lists = (['weight', 'm', 'v', 'gradient'] as const).flatMap((part) => states.map((state) => state[part]));
+        for (const { weight, m, v, gradient } of states) {
+          const shapes = new Set([weight, m, v, gradient].map(({ shape }) => shape.join()));
+          if (shapes.size > 1)
+            throw new Error(`AdamW: a weight, its moments and gradient are [${[...shapes].join('], [')}]`);
+        }
         const kept = states.map((state) => state.kept);
         const numbers = [gradientScale, beta1, 1 - beta1, beta2, 1 - beta2, rate, epsilon];
         const vectors = [kept, numbers].map((values) => tensor(Float32Array.from(values), [values.length]));

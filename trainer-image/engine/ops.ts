@@ -43,11 +43,12 @@ const worthwhile = (sizes: readonly number[]): boolean => Math.min(...sizes) >= 
 /** Our own sum of these, whose factors are given transposed alike, where there is one and it pays. */
 function ownSum(products: readonly Product[], sum: Tensor | undefined): Tensor | undefined {
   const own = kernels()?.matmul;
+  if (own === undefined) return undefined;
   const sizes = products.map(sizesOf).filter((each) => each !== undefined);
   const results = sizes.map(([rows, , columns]) => [rows, columns]);
   const shapes = [...results, ...(sum === undefined ? [] : [sum.shape])].map(String);
   const fit = sizes.length === products.length && new Set(shapes).size === 1;
-  return fit && sizes.some(worthwhile) ? own?.(products, sum) : undefined;
+  return fit && sizes.some(worthwhile) ? own(products, sum) : undefined;
 }
 
 function standardProduct({ a, b, transposeA = false, transposeB = false }: Product): Tensor {

@@ -18,6 +18,7 @@ export interface Variable {
   read(): Tensor;
   /** The same held by the variable until its next update: a read takes 50 microseconds. It is not for the caller to free. */
   value(): Tensor;
+  /** What the tensor shares its memory with, an array or another variable, must not be used afterwards. */
   assign(value: Tensor): void;
   assignAdd(value: Tensor): void;
   dispose(): void;
@@ -29,7 +30,7 @@ let sequence = 0;
 /** One TensorFlow context serves a whole process, and jest loads this module once per test file: names must not meet. */
 const instance = randomUUID().slice(0, 8);
 
-/** Makes a variable of the given values (row-major), rounded to its type. */
+/** Makes a variable of the given values (row-major), rounded to its type. The array is the variable's from then on. */
 export function createVariable(
   name: string,
   data: Float32Array,

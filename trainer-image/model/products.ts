@@ -39,7 +39,7 @@ export const multiply = (
 /** Whether a sum of products takes no longer than they do: then none of them is made by itself. */
 export const joinsProducts = (precision: Precision): boolean => precision === 'fp32' && kernels()?.matmul !== undefined;
 
-const isProduct = (part: Tensor | Product): part is Product => 'b' in part;
+const isProduct = (part: Tensor | Product): part is Product => !('id' in part);
 
 /** Sum of at least one tensor or product, all of one shape, in float32. */
 export function sumOf(precision: Precision, parts: readonly (Tensor | Product)[]): Tensor {

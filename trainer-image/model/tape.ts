@@ -1,7 +1,7 @@
 import type { Product, Tensor } from '../engine/engine.ts';
 import { sumOf, type Precision } from './products.ts';
 
-/** The gradient of one input: given, computed only when something asks for it, or none. */
+/** The gradient of one input: given, a product that is added up with the others, computed only when something asks for it, or none. */
 export type InputGradient = Tensor | Product | (() => Tensor) | undefined;
 
 /** How the dense layers of a block apply their adapters. */

@@ -57,13 +57,17 @@ scope(() => {
   const state = {
     weight: values([400, 500], 13),
     m: values([400, 500], 14),
-    v: sum,
+    v: ops.square(sum),
     gradient: values([400, 500], 15),
     kept: 1,
   };
   own.adamw([state], { gradientScale: 1, betas: [0.9, 0.999], rate: 0.1, epsilon: 1e-8 });
-  const norm = own.sumOfSquares([state.weight, sum]);
-  for (const each of [norm, state.weight, state.m, ...products, result, ...gradients, losses, logitGradient, sum])
-    hash.update(read(each));
+  const norm = own.sumOfSquares([state.gradient, sum]);
+  const all = [norm, state.weight, state.m, state.v, ...products, result, ...gradients, losses, logitGradient, sum];
+  for (const each of all) {
+    const data = read(each);
+    if (!data.every(Number.isFinite)) throw new Error('what is not a number hides what differs');
+    hash.update(data);
+  }
 });
 console.log(hash.digest('hex'));

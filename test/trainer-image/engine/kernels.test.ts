@@ -9,6 +9,7 @@ import {
   scope,
   setKernels,
   tensor,
+  type AdamState,
   type Tensor,
 } from '../../../trainer-image/engine/engine.ts';
 import { attention, type AttentionOptions, type Heads } from '../../../trainer-image/model/attention.ts';
@@ -185,6 +186,47 @@ describe.each(sets)('kernels for %s give what the standard operations give:', (s
       const found = read(kernels()?.sumOfSquares(tensors) as Tensor);
       expect(found).toHaveLength(1);
       expect(Math.abs((found[0] as number) / exact - 1)).toBeLessThan(2e-7);
+    });
+  });
+
+  test('a step of AdamW in weights that decay or not, large and small', () => {
+    const numbers = { gradientScale: 0.5, betas: [0.9, 0.99], rate: 0.1, epsilon: 1e-8 } as const;
+    setKernels(set);
+    scope(() => {
+      const states = [
+        { shape: [300, 300], kept: 0.9 },
+        { shape: [7], kept: 1 },
+      ].map(({ shape, kept }) => {
+        const [weight, m, squared, gradient] = [1, 2, 3, 4].map((seed) => made(shape, seed)) as [
+          Tensor,
+          Tensor,
+          Tensor,
+          Tensor,
+        ];
+        return { weight, m, v: ops.square(squared), gradient, kept };
+      });
+      const expected = states.map((state) => {
+        const [weight, m, v, gradient] = [state.weight, state.m, state.v, state.gradient].map((each) => [
+          ...read(each),
+        ]);
+        return gradient?.map((each, i) => {
+          const [first, second] = [m?.[i] as number, v?.[i] as number];
+          const moments = [0.9 * first + 0.05 * each, 0.99 * second + 0.01 * (0.5 * each) ** 2] as const;
+          return [
+            state.kept * (weight?.[i] as number) - (0.1 * moments[0]) / (Math.sqrt(moments[1]) + 1e-8),
+            ...moments,
+          ];
+        });
+      });
+      kernels()?.adamw(states, numbers);
+      states.forEach(({ weight, m, v }, i) => {
+        [weight, m, v].forEach((found, part) => {
+          const exact = Float32Array.from(expected[i] as number[][], (each) => each[part] as number);
+          expect(apart(read(found) as Float32Array, exact)).toBeLessThan(1e-6);
+        });
+      });
+      const [one, other] = states as [AdamState, AdamState];
+      expect(() => kernels()?.adamw([{ ...one, gradient: other.gradient }], numbers)).toThrow(/300,300.*7/);
     });
   });
 

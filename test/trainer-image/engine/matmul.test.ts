@@ -131,7 +131,7 @@ describe.each(sets)('kernels for %s:', (set) => {
   });
 });
 
-test.each(['none', ...sets] as const)('with kernels %s products of any letters and types are added up', (set) => {
+test.each(['none', ...sets] as const)('with kernels %s products of any letters are added up', (set) => {
   setKernels(set);
   scope(() => {
     const products = letters.map((how, i) => product([150, 120 + i, 140], i, how));

@@ -11,9 +11,9 @@
 #ifdef __AMX_BF16__
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <vector>
 
 #include <sys/mman.h>
@@ -45,7 +45,11 @@ class Scratch {
       count_ = 0;
       const size_t bytes = Up(count * sizeof(uint16_t), kPage);
       data_ = static_cast<uint16_t *>(std::aligned_alloc(kPage, bytes));
-      if (data_ == nullptr) throw std::bad_alloc();
+      if (data_ == nullptr) {
+        // Thrown it would leave other threads waiting for what was never packed.
+        std::fprintf(stderr, "kernels: no memory for %zu bytes of packed numbers\n", bytes);
+        std::abort();
+      }
       madvise(data_, bytes, MADV_HUGEPAGE);
       count_ = count;
     }
@@ -302,7 +306,8 @@ class Products {
     Multiply(block, packed, slice);
   }
 
-  // Until nothing is left to be begun. What is packed stays until all threads have come so far.
+  // When all blocks are begun. So nobody is helped with any but the last of a thread's blocks, and the next are begun when all threads
+  // are done: what a thread has packed stays while others read it.
   void Help(std::vector<Block> &blocks, const Slice &slice) const {
     for (Block &block : blocks) {
       while (block.next < sharedPanels_) {
