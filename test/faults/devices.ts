@@ -1,7 +1,28 @@
 import type { Fault } from './fault.ts';
 
-/** What only a GPU has by itself: padding and bfloat16. */
+/** What differs by device: values in place, padding, bfloat16. */
 export const devices: Fault[] = [
+  {
+    title: 'a variable shows its value before the last update',
+    file: 'engine/variable.ts',
+    find: '    release();\n    execute(op',
+    replace: '    execute(op',
+    tests: 'trainer-image/engine/tensor',
+  },
+  {
+    title: "the kernels' AdamW does not clip",
+    file: 'optimizer/adamw.ts',
+    find: 'gradientScale: at.gradientScale',
+    replace: 'gradientScale: 1',
+    tests: 'trainer-image/optimizer',
+  },
+  {
+    title: "TensorFlow's AdamW does not clip",
+    file: 'optimizer/adamw.ts',
+    find: 'scaled(gradient, at)',
+    replace: 'gradient',
+    tests: 'trainer-image/optimizer',
+  },
   {
     title: 'attention sees the padding behind a prompt',
     file: 'model/padded-attention.ts',

@@ -158,6 +158,8 @@ export async function expectSound(site: Site, left: Left): Promise<void> {
   const over = ['Complete', 'Failed', 'Suspended'].includes(site.status.state ?? '');
   const live = (): string[] => [...witness.jobs.all()].filter(isLive).map(({ metadata }) => metadata.name);
   const wanted = over ? [] : [left.made.at(-1)];
+  // A watch that was cut off comes back a while after the operator's.
+  await site.until('the Jobs that were made', () => witness.madeNames().length >= left.made.length, 20);
   await site.until('the live Job', () => JSON.stringify(live()) === JSON.stringify(wanted), 20);
   // As text: objects of jest's own realm are never equal to assert, and `npm run soak` has no jest.
   const { status } = site;
