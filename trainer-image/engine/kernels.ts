@@ -91,7 +91,10 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
   createRequire(import.meta.url)(kernelsPath(set));
   const run = (name: string, inputs: readonly Tensor[], outputs = 1, attributes: Attribute[] = []): Tensor[] =>
     execute(`Dpo${name}_${set}`, attributes, inputs, outputs);
-  const one = (name: string, inputs: readonly Tensor[]): Tensor => run(name, inputs)[0] as Tensor;
+  const one = (name: string, inputs: readonly Tensor[], attributes?: Attribute[]): Tensor =>
+    run(name, inputs, 1, attributes)[0] as Tensor;
+  /** Of an operation that takes lists: how long they are. */
+  const listsOf = (length: number): Attribute[] => [attribute.int('N', length)];
   /** Stands for a matrix that is not there. */
   const nothing = (): Tensor => constant([], [0, 0], 'float32');
   const attentionInputs = (qkv: QKV, { rotation, layout, scale }: AttentionLayout): Tensor[] => {
@@ -100,8 +103,7 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
   };
   const matmul: Kernels['matmul'] = (products, sum = nothing()) => {
     const factors = [...products.map(({ a }) => a), ...products.map(({ b }) => b)];
-    const name = `MatMul${lettersOf(products[0] as Product)}`;
-    return run(name, [...factors, sum], 1, [attribute.int('N', products.length)])[0] as Tensor;
+    return one(`MatMul${lettersOf(products[0] as Product)}`, [...factors, sum], listsOf(products.length));
   };
   return {
     matmul: set === 'amx' ? matmul : undefined,
@@ -116,7 +118,7 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
     crossEntropy: (logits, labels) => run('CrossEntropy', [logits, labels], 2) as [Tensor, Tensor],
     addInto: (sum, part) => void run('Add', [sum, part], 0),
     addRowsInto: (table, rows, places) => void run('AddRows', [table, rows, places], 0),
-    sumOfSquares: (tensors) => run('SumOfSquares', tensors, 1, [attribute.int('N', tensors.length)])[0] as Tensor,
+    sumOfSquares: (tensors) => one('SumOfSquares', tensors, listsOf(tensors.length)),
     adamw: (states, { gradientScale, betas: [beta1, beta2], rate, epsilon }) =>
       scope(() => {
         const lists = (['weight', 'm', 'v', 'gradient'] as const).flatMap((part) => states.map((state) => state[part]));
@@ -128,7 +130,7 @@ function createKernels(set: Exclude<KernelSet, 'none'>): Kernels {
         const kept = states.map((state) => state.kept);
         const numbers = [gradientScale, beta1, 1 - beta1, beta2, 1 - beta2, rate, epsilon];
         const vectors = [kept, numbers].map((values) => tensor(Float32Array.from(values), [values.length]));
-        run('AdamW', [...lists, ...vectors], 0, [attribute.int('N', states.length)]);
+        run('AdamW', [...lists, ...vectors], 0, listsOf(states.length));
       }),
     scaleInPlace: (values, factor) => scope(() => void run('Scale', [values, tensor(Float32Array.of(factor), [])], 0)),
   };
